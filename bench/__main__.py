@@ -1,0 +1,107 @@
+"""`python -m bench`: what a call costs through the hub, beside nginx and its peers."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import upstreams
+from bench.hub import Hub
+from bench.load import WRK, LoadError
+from bench.loads import LOADS
+from bench.nginx import BINARY
+from bench.process import StartError
+from bench.rivals import RIVALS
+from bench.rounds import Measured, Plan, measure, steps
+from bench.table import as_json, console, show
+from bench.targets import Direct, Nginx, Target, UnavailableError
+
+ROUNDS = 3
+SECONDS = 5.0
+QUICK_SECONDS = 3.0
+OURS: tuple[type[Target], ...] = (Direct, Nginx, Hub)
+
+
+def main() -> int:
+    given = _arguments()
+    for tool in (BINARY, WRK):
+        if shutil.which(tool) is None:
+            print(f"{tool} is missing; on Debian: apt-get install nginx-light wrk", file=sys.stderr)
+            return 2
+    chosen = {name for name in given.only.split(",") if name}
+    kinds = OURS if given.quick else OURS + RIVALS
+    unknown = chosen - {kind.name for kind in kinds} - {load.name for load in LOADS}
+    if unknown:
+        print(f"--only: there is no target or load {sorted(unknown)}", file=sys.stderr)
+        return 2
+    loads = [load for load in LOADS if load.name in chosen]
+    plan = Plan(
+        steps(loads or LOADS, quick=given.quick),
+        QUICK_SECONDS if given.quick else SECONDS,
+        given.rounds or (1 if given.quick else ROUNDS),
+        ceiling=not given.quick,
+    )
+    kinds = tuple(kind for kind in kinds if kind.name in chosen) or kinds
+    machine = _machine()
+    try:
+        measured = _measure(plan, kinds)
+    except (StartError, LoadError, RuntimeError) as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    show(measured, machine, console())
+    if given.out is not None:
+        given.out.write_text(json.dumps(as_json(measured, machine), indent=2) + "\n")
+    return 1 if measured.failures else 0
+
+
+def _measure(plan: Plan, kinds: tuple[type[Target], ...]) -> Measured:
+    with tempfile.TemporaryDirectory(prefix="aigne-bench-") as name:
+        folder = Path(name)
+        with upstreams.running(folder) as running:
+            targets = []
+            for kind in kinds:
+                try:
+                    targets.append(kind(running))
+                except UnavailableError as missing:
+                    _say(f"skipped {kind.name}: {missing}")
+            return measure(plan, targets, running, folder, _say)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    arguments.add_argument(
+        "--quick", action="store_true", help="one short round of nginx and the hub, in a minute"
+    )
+    arguments.add_argument(
+        "--only", default="", metavar="NAMES", help="targets or loads by name, joined by commas"
+    )
+    arguments.add_argument("--rounds", type=int, help=f"default {ROUNDS}, with --quick 1")
+    arguments.add_argument("--out", type=Path, metavar="FILE", help="also write JSON there")
+    return arguments.parse_args()
+
+
+def _machine() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load_average": os.getloadavg()[0],
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""The load client for streams, and for exact counts: `python -m bench.call_client --port P ...`.
+
+Raw sockets with keep-alive; a request is one write with TCP_NODELAY, because head and body in
+two segments would measure Nagle's algorithm against delayed acknowledgements (about 40 ms).
+A call that was begun is finished, so what it counts is exact. Prints one JSON document.
+"""
+
+import argparse
+import asyncio
+import json
+import socket
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httptools
+
+HOST = "127.0.0.1"
+# What a call may take before the run is given up; far above any stream measured here.
+PATIENCE_S = 60.0
+MAX_ERRORS_SHOWN = 3
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What all connections saw together; times in milliseconds."""
+
+    calls: int = 0
+    left: int = 0
+    chunks: int = 0
+    reads: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    first_ms: list[float] = field(default_factory=list)
+    total_ms: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to send, what to expect and when to stop."""
+
+    request: bytes
+    chunks: int  # content chunks expected of every answer; 0: a JSON answer
+    leave_after: int  # close after this many chunks; 0: read to the end
+    deadline: float
+    budget: list[int]  # one cell shared by the connections: calls that may still begin
+
+    def take(self) -> bool:
+        if not self.budget[0] or time.monotonic() >= self.deadline:
+            return False
+        self.budget[0] -= 1
+        return True
+
+
+class Caller(asyncio.Protocol):
+    """One connection that makes one call after the other."""
+
+    def __init__(self, order: Order, tally: Tally) -> None:
+        self._order = order
+        self._tally = tally
+        self.ended = asyncio.get_running_loop().create_future()
+        self._busy = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._begin()
+
+    def data_received(self, data: bytes) -> None:
+        self._tally.reads += 1
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(f"not HTTP: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._busy:
+            self._tally.errors[f"connection lost: {exc}"] += 1
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def on_body(self, part: bytes) -> None:
+        if not self._body:
+            self._first = time.perf_counter()
+        self._body += part
+        leave_after = self._order.leave_after
+        if leave_after and self._busy and _content_chunks(self._body) >= leave_after:
+            self._tally.left += 1
+            self._tally.chunks += _content_chunks(self._body)
+            self._busy = False
+            self._transport.close()
+
+    def on_message_complete(self) -> None:
+        if not self._busy:
+            return
+        now = time.perf_counter()
+        problem = self._problem()
+        if problem is not None:
+            self._fail(problem)
+            return
+        tally = self._tally
+        tally.calls += 1
+        tally.chunks += self._order.chunks
+        tally.first_ms.append(1000 * (self._first - self._began))
+        tally.total_ms.append(1000 * (now - self._began))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._busy = self._order.take()
+        if not self._busy:
+            self._transport.close()
+            return
+        self._parser = httptools.HttpResponseParser(self)
+        self._body = bytearray()
+        self._first = 0.0
+        self._began = time.perf_counter()
+        self._transport.write(self._order.request)
+
+    def _problem(self) -> str | None:
+        status = self._parser.get_status_code()
+        if status != 200:
+            return f"status {status}: {bytes(self._body[:200])!r}"
+        if not self._order.chunks:
+            return None if b'"usage"' in self._body else "an answer without usage"
+        if not self._body.endswith(DONE):
+            return "a stream without [DONE]"
+        received = _content_chunks(self._body)
+        if received != self._order.chunks:
+            return f"{received} chunks instead of {self._order.chunks}"
+        return None
+
+    def _fail(self, problem: str) -> None:
+        self._tally.errors[problem] += 1
+        self._busy = False
+        self._transport.close()
+
+
+def _content_chunks(body: bytearray) -> int:
+    return body.count(b'"content":" token')
+
+
+async def run(order: Order, port: int, connections: int) -> Tally:
+    tally = Tally()
+    loop = asyncio.get_running_loop()
+
+    async def worker() -> None:
+        # A connection ends when the client leaves a stream or an error closed it.
+        while order.budget[0] and time.monotonic() < order.deadline:
+            _, caller = await loop.create_connection(lambda: Caller(order, tally), HOST, port)
+            await caller.ended
+
+    limit = max(order.deadline - time.monotonic(), 0) + PATIENCE_S
+    await asyncio.wait_for(asyncio.gather(*(worker() for _ in range(connections))), limit)
+    return tally
+
+
+def percentile(values: list[float], share: float) -> float | None:
+    """Return the value below which `share` of the values lie; None for none."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else None
+
+
+def report(tally: Tally, seconds: float) -> dict[str, Any]:
+    return {
+        "calls": tally.calls,
+        "left": tally.left,
+        "chunks": tally.chunks,
+        "reads": tally.reads,
+        "seconds": seconds,
+        "errors": tally.errors.total(),
+        "messages": [text for text, _ in tally.errors.most_common(MAX_ERRORS_SHOWN)],
+        "first_p50_ms": percentile(tally.first_ms, 0.50),
+        "p50_ms": percentile(tally.total_ms, 0.50),
+        "p99_ms": percentile(tally.total_ms, 0.99),
+    }
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description="Calls over raw sockets, counted exactly.")
+    arguments.add_argument("--port", type=int, required=True)
+    arguments.add_argument("--request", type=Path, required=True, help="the bytes of one request")
+    arguments.add_argument("--connections", type=int, default=1)
+    arguments.add_argument("--seconds", type=float, required=True, help="no call begins later")
+    arguments.add_argument("--count", type=int, default=10**9, help="no more calls than this")
+    arguments.add_argument("--chunks", type=int, default=0)
+    arguments.add_argument("--leave-after", type=int, default=0)
+    given = arguments.parse_args()
+    begin = time.monotonic()
+    order = Order(
+        request=given.request.read_bytes(),
+        chunks=given.chunks,
+        leave_after=given.leave_after,
+        deadline=begin + given.seconds,
+        budget=[given.count],
+    )
+    tally = asyncio.run(run(order, given.port, given.connections))
+    print(json.dumps(report(tally, time.monotonic() - begin)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The hub as its user runs it: billing on, an API key, credits, SQLite, everything recorded."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bench.load import Request, Result, call
+from bench.loads import LOADS, Load, Route
+from bench.process import HOST, Process, free_port
+from bench.targets import JSON_HEADERS, UPSTREAM_KEY, Target, UnavailableError
+from bench.upstreams import Upstreams
+
+USER = "bench@example.com"
+GRANT = "1000000"
+MAX_ROWS = 1_000_000
+COMMAND_S = 120.0
+# How long a call that its client left may still be settling.
+SETTLING_S = 2.0
+EXACT_CALLS = 200
+EXACT_STREAMS = 50
+RATES = {
+    "chat": '{input: "0.15", output: "0.60", cache_read: "0.075"}',
+    "embedding": '{input: "0.02"}',
+}
+
+
+@dataclass
+class Expected:
+    """What the clients of one life saw, in calls."""
+
+    answered: int = 0
+    left: int = 0
+    loose: int = 0
+
+    def add(self, result: Result) -> None:
+        self.answered += result.calls
+        self.left += result.left
+        self.loose += result.loose
+
+
+class Hub(Target):
+    """A hub with a fresh data directory, driven through its command line only."""
+
+    name = "hub"
+
+    def __init__(self, upstreams: Upstreams) -> None:
+        super().__init__(upstreams)
+        self._command = _command()
+
+    def start(self, folder: Path) -> None:
+        self._folder = folder / "hub"
+        self._data = self._folder / "data"
+        self._data.mkdir(parents=True)
+        self.expected = Expected()
+        configuration = self._folder / "hub.yaml"
+        configuration.write_text(_configuration(self.upstreams))
+        self._run("init")
+        self._run("users", "create", "--email", USER)
+        self._key = self._run("keys", "create", "--user", USER, "--name", "bench")["key"]
+        self._run("credits", "grant", "--user", USER, "--amount", GRANT)
+        self._serve(configuration)
+        self._check_exactly()
+        # The start that is measured is the one users meet: on a database that exists.
+        self.stop()
+        self._serve(configuration)
+
+    def request(self, load: Load) -> Request:
+        headers = {**JSON_HEADERS, "authorization": f"Bearer {self._key}"}
+        return Request(self._port, load.path, headers, load.body(f"{load.route}/{load.model}"))
+
+    def note(self, result: Result) -> None:
+        self.expected.add(result)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the records of this life, in sentences; [] when nothing."""
+        time.sleep(SETTLING_S)
+        rows = self._rows()
+        expected, outcomes = self.expected, Counter(row["outcome"] for row in rows)
+        found = [] if self._failure is None else [self._failure]
+        least = expected.answered + expected.left
+        if not least <= len(rows) <= least + expected.loose:
+            found.append(
+                f"{len(rows)} calls recorded for {expected.answered} answers and"
+                f" {expected.left} clients that left (up to {expected.loose} more were under way)"
+            )
+        completed = outcomes["completed"]
+        if not expected.answered <= completed <= expected.answered + expected.loose:
+            found.append(f"{completed} calls completed for {expected.answered} answers")
+        others = set(outcomes) - {"completed", "client_cancelled"}
+        found += [f"{outcomes[name]} calls ended as {name}" for name in sorted(others)]
+        return found + self._money(rows)
+
+    def _check_exactly(self) -> None:
+        """Make a known number of calls and note in `_failure` when the records differ."""
+        unary, streamed = (
+            next(load for load in LOADS if load.route is route)
+            for route in (Route.UNARY, Route.STREAM)
+        )
+        made = 0
+        self._failure: str | None = None
+        for load, count in ((unary, EXACT_CALLS), (streamed, EXACT_STREAMS)):
+            result = call(
+                self.request(load),
+                self._folder,
+                connections=8,
+                seconds=COMMAND_S,
+                chunks=load.chunks,
+                count=count,
+            )
+            self.expected.add(result)
+            made += count
+            if result.errors:
+                self._failure = f"{load.name}: {'; '.join(result.errors)}"
+        time.sleep(SETTLING_S / 4)
+        rows = self._rows()
+        completed = [row for row in rows if row["outcome"] == "completed"]
+        if not self._failure and not len(rows) == len(completed) == made:
+            self._failure = f"{made} calls were answered, {len(completed)} of {len(rows)} recorded"
+
+    def _money(self, rows: list[dict[str, Any]]) -> list[str]:
+        found = []
+        free = sum(row["outcome"] == "completed" and not Decimal(row["credits"]) for row in rows)
+        if free:
+            found.append(f"{free} completed calls cost nothing")
+        charged = sum((Decimal(row["credits"]) for row in rows), Decimal(0))
+        spent = Decimal(self._run("credits", "balance", "--user", USER)["spent"])
+        if charged != spent:
+            found.append(f"the calls' credits add to {charged}, the account spent {spent}")
+        verified = self._run("ledger", "verify", codes=(0, 1))
+        failed = [check for check in verified["checks"] if not check["ok"]]
+        found += [f"ledger verify: {check['name']}: {check['detail']}" for check in failed]
+        if not verified["ok"] and not failed:
+            found.append("ledger verify is not ok")
+        return found
+
+    def _serve(self, configuration: Path) -> None:
+        self._port = free_port()
+        command = [*self._command, "serve", "--host", HOST, "--port", str(self._port)]
+        command += ["--config", str(configuration), "--data-dir", str(self._data)]
+        environment = {"SSL_CERT_FILE": str(self.upstreams.trust)}
+        process = Process("hub", command, self._folder, environment=environment)
+        self.process = process
+        process.line("ready ")
+        self._started(process)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._run("calls", "list", "--limit", str(MAX_ROWS))
+        return rows
+
+    def _run(self, *words: str, codes: tuple[int, ...] = (0,)) -> Any:
+        """Run a command of the hub and return the JSON it prints."""
+        command = [*self._command, *words, "--data-dir", str(self._data), "--json"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=COMMAND_S, check=False
+        )
+        if done.returncode not in codes:
+            said = (done.stderr or done.stdout)[-2000:]
+            raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}:\n{said}")
+        return json.loads(done.stdout)
+
+
+def _command() -> list[str]:
+    script = Path(sys.executable).with_name("aigne-hub")
+    if script.exists():
+        return [str(script)]
+    if importlib.util.find_spec("aigne_hub.__main__") is not None:
+        return [sys.executable, "-m", "aigne_hub"]
+    raise UnavailableError(f"there is no aigne-hub beside {sys.executable}")
+
+
+def _configuration(upstreams: Upstreams) -> str:
+    providers = "".join(
+        f"  - name: {route}\n    kind: openai\n    base_url: {upstreams.base_url(route)}\n"
+        f"    credentials: [{{name: main, api_key: {UPSTREAM_KEY}}}]\n"
+        for route in Route
+    )
+    kinds = {
+        f"{load.route}/{load.model}": "embedding" if "embed" in load.model else "chat"
+        for load in LOADS
+    }
+    models = "".join(
+        f"  - {{model: {name}, type: {kind}, rates: {RATES[kind]}}}\n"
+        for name, kind in kinds.items()
+    )
+    return f"version: 1\nproviders:\n{providers}models:\n{models}billing: {{enabled: true}}\n"

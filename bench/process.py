@@ -1,0 +1,105 @@
+"""Processes the benchmark starts: waited for by line or port, stopped by their own group."""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Self
+
+HOST = "127.0.0.1"
+START_S = 30.0
+STOP_S = 20.0
+TAIL_LINES = 15
+
+
+class StartError(RuntimeError):
+    """A process did not come up; the message carries the end of its log."""
+
+
+class Process:
+    """A running process in a session of its own, so that stopping it ends its children too."""
+
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        folder: Path,
+        *,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.started_at = time.monotonic()
+        self._log = folder / f"{name}.log"
+        with self._log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+        self.pid = self._popen.pid
+
+    def line(self, prefix: str, within_s: float = START_S) -> str:
+        """Return the rest of the first output line that starts with `prefix`."""
+        output = self._popen.stdout
+        assert output is not None
+        deadline = time.monotonic() + within_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            while selector.select(max(deadline - time.monotonic(), 0)):
+                line = output.readline().decode(errors="replace")
+                if line.startswith(prefix):
+                    return line.removeprefix(prefix).strip()
+                if not line:
+                    break
+        raise self._failure(f"did not print {prefix!r} within {within_s:.0f} s")
+
+    def port(self, port: int, within_s: float = START_S) -> None:
+        """Wait until something accepts connections on `port`."""
+        deadline = time.monotonic() + within_s
+        while self._popen.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
+                return
+            time.sleep(0.02)
+        raise self._failure(f"did not listen on port {port} within {within_s:.0f} s")
+
+    def stop(self) -> None:
+        """End the process and its group: asked first, killed after STOP_S."""
+        for number, patience in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+            try:
+                self._popen.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if self._popen.stdout is not None:
+            self._popen.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _failure(self, what: str) -> StartError:
+        code = self._popen.poll()
+        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+        ended = "" if code is None else f" (it ended with exit code {code})"
+        return StartError(f"{self.name} {what}{ended}\n{tail}".rstrip())
+
+
+def free_port() -> int:
+    """Return a port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port

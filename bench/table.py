@@ -1,0 +1,212 @@
+"""The measurements as one table and as JSON; every figure is the median of the rounds."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from bench.load import Result
+from bench.rounds import Life, Measured, Sample, Step
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 132
+FLOOR = "nginx"
+BASE = "direct"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One load on one target; None where a figure has no meaning."""
+
+    load: str
+    connections: int
+    target: str
+    samples: int
+    calls_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    cpu_us_per_call: float | None
+    cpu_us_per_chunk: float | None
+    times_nginx: float | None
+    added_p50_ms: float | None
+    added_p99_ms: float | None
+    reads_per_call: float | None
+    upstream_chunks_per_call: float | None
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """A target's start-up and memory."""
+
+    target: str
+    start_ms: float | None
+    rest_mib: float | None
+    after_mib: float | None
+
+
+def rows(measured: Measured) -> list[Row]:
+    """Return a row for each load and target, in the order they were first measured."""
+    keys = dict.fromkeys(
+        (sample.step, sample.target) for samples in measured.rounds for sample in samples
+    )
+    ordered = sorted(keys, key=lambda key: _rank(key, list(keys)))
+    return [_row(step, target, measured) for step, target in ordered]
+
+
+def footprints(lives: list[Life]) -> list[Footprint]:
+    """Return the medians of each target's lives; the upstream itself has none."""
+    found = []
+    for target in dict.fromkeys(life.target for life in lives if life.start_ms is not None):
+        mine = [life for life in lives if life.target == target]
+        found.append(
+            Footprint(
+                target,
+                _median(life.start_ms for life in mine),
+                _median(life.rest_mib for life in mine),
+                _median(life.after_mib for life in mine),
+            )
+        )
+    return found
+
+
+def show(measured: Measured, machine: dict[str, Any], console: Console) -> None:
+    """Print the table, the footprints, the notes and the verdict."""
+    console.print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}")
+    console.print(_calls_table(rows(measured)))
+    console.print(_footprint_table(footprints(measured.lives)))
+    for note in measured.notes:
+        console.print(f"note: {note}", markup=False)
+    for failure in measured.failures:
+        console.print(f"FAILED: {failure}", markup=False)
+
+
+def as_json(measured: Measured, machine: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "machine": machine,
+        "rounds": len(measured.rounds),
+        "rows": [asdict(row) for row in rows(measured)],
+        "footprints": [asdict(footprint) for footprint in footprints(measured.lives)],
+        "notes": measured.notes,
+        "failures": measured.failures,
+    }
+
+
+def console() -> Console:
+    """Return a console whose lines do not wrap when they are piped."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def _rank(key: tuple[Step, str], keys: list[tuple[Step, str]]) -> tuple[int, int]:
+    steps = list(dict.fromkeys(step for step, _ in keys))
+    first = {BASE: -2, FLOOR: -1}
+    return steps.index(key[0]), first.get(key[1], [target for _, target in keys].index(key[1]))
+
+
+def _row(step: Step, target: str, measured: Measured) -> Row:
+    of = [_by_target(samples, step) for samples in measured.rounds]
+    mine = [found[target] for found in of if target in found]
+    cpu = _median(sample.cpu_us for sample in mine)
+    chunks = step.load.chunks
+    full_streams = chunks and mine[0].upstream_chunks is None
+    return Row(
+        load=step.load.name,
+        connections=step.connections,
+        target=target,
+        samples=len(mine),
+        calls_per_s=median(
+            (sample.result.calls + sample.result.left) / sample.result.seconds for sample in mine
+        ),
+        p50_ms=_median(sample.result.p50_ms for sample in mine),
+        p99_ms=_median(sample.result.p99_ms for sample in mine),
+        cpu_us_per_call=cpu,
+        cpu_us_per_chunk=cpu / chunks if full_streams and cpu is not None else None,
+        times_nginx=_ratio(of, target),
+        added_p50_ms=_added(of, target, lambda sample: sample.result.p50_ms),
+        added_p99_ms=_added(of, target, lambda sample: sample.result.p99_ms),
+        reads_per_call=_median(_reads(sample.result) for sample in mine),
+        upstream_chunks_per_call=_median(sample.upstream_chunks for sample in mine),
+    )
+
+
+def _reads(result: Result) -> float | None:
+    return None if result.reads is None else result.reads / max(result.calls + result.left, 1)
+
+
+def _by_target(samples: list[Sample], step: Step) -> dict[str, Sample]:
+    return {sample.target: sample for sample in samples if sample.step == step}
+
+
+def _ratio(of: list[dict[str, Sample]], target: str) -> float | None:
+    """Return the median over the rounds of the target's CPU in multiples of nginx's."""
+    pairs = [(found[target], found[FLOOR]) for found in of if {target, FLOOR} <= found.keys()]
+    return _median(
+        mine.cpu_us / floor.cpu_us if mine.cpu_us is not None and floor.cpu_us else None
+        for mine, floor in pairs
+    )
+
+
+def _added(
+    of: list[dict[str, Sample]], target: str, figure: Callable[[Sample], float | None]
+) -> float | None:
+    """Return the latency added to the upstream's own; at one connection, where nothing queues."""
+    pairs = [(found[target], found[BASE]) for found in of if {target, BASE} <= found.keys()]
+    if target == BASE or not pairs or pairs[0][0].step.connections != 1:
+        return None
+    figures = [(figure(mine), figure(base)) for mine, base in pairs]
+    return _median(a - b for a, b in figures if a is not None and b is not None)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _calls_table(found: list[Row]) -> Table:
+    table = Table(
+        title="medians of the rounds; reads: by the client, sent: chunks by the upstream, per call"
+    )
+    for name in ("load", "conns", "target"):
+        table.add_column(name, justify="right" if name == "conns" else "left", no_wrap=True)
+    for name in (
+        *("calls/s", "CPU us/call", "x nginx", "us/chunk"),
+        *("p50 ms", "p99 ms", "+p50 ms", "+p99 ms", "reads", "sent"),
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    last = None
+    for row in found:
+        if last not in {None, (row.load, row.connections)}:
+            table.add_section()
+        last = (row.load, row.connections)
+        table.add_row(
+            row.load,
+            str(row.connections),
+            row.target,
+            f"{row.calls_per_s:,.0f}",
+            _figure(row.cpu_us_per_call, 1),
+            _figure(row.times_nginx, 1),
+            _figure(row.cpu_us_per_chunk, 2),
+            _figure(row.p50_ms, 2),
+            _figure(row.p99_ms, 2),
+            _figure(row.added_p50_ms, 3),
+            _figure(row.added_p99_ms, 3),
+            _figure(row.reads_per_call, 1),
+            _figure(row.upstream_chunks_per_call, 1),
+        )
+    return table
+
+
+def _footprint_table(found: list[Footprint]) -> Table:
+    table = Table()
+    table.add_column("target")
+    for name in ("start ms", "RSS at rest MiB", "RSS after MiB"):
+        table.add_column(name, justify="right")
+    for footprint in found:
+        figures = (footprint.start_ms, footprint.rest_mib, footprint.after_mib)
+        table.add_row(footprint.target, *(_figure(figure, 0) for figure in figures))
+    return table
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,213 @@
+"""The composition root: the only place that picks implementations.
+
+`open_hub` gives what administration needs, on the command line and in the server;
+`build_plane` adds what serving calls needs.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from aigne_hub.auth.verifier import Verifier
+from aigne_hub.catalog.snapshot import Credential, Provider, Snapshot
+from aigne_hub.clock import SystemClock
+from aigne_hub.crypto.envelope import Keyring
+from aigne_hub.crypto.master_key import key_from_text, load_or_create_key
+from aigne_hub.domain.access import Principal, Role
+from aigne_hub.domain.errors import Conflict
+from aigne_hub.domain.ids import IdFactory
+from aigne_hub.gateway.plane import Plane, PlaneSettings
+from aigne_hub.gateway.translate import DemoUpstream
+from aigne_hub.hub_file import DEMO, HubFile, load_hub_file
+from aigne_hub.ports import Clock
+from aigne_hub.providers.openai import OpenAIUpstream
+from aigne_hub.providers.upstream import Upstream
+from aigne_hub.reconcile import Reconciled, reconcile
+from aigne_hub.settings import Settings
+from aigne_hub.storage import changes, engine, keys, migrate, users
+from aigne_hub.storage.catalogue import load_snapshot
+from aigne_hub.storage.journal import GroupCommitJournal
+from aigne_hub.storage.pepper import load_or_create_pepper
+from aigne_hub.storage.sqlite_journal import SqliteStore
+from aigne_hub.telemetry import Counters
+from aigne_hub.transport import Client, Timeouts
+from aigne_hub.usage.tracker import Tracker
+
+SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
+PROCESS_FOLDER = "processes"
+OWNER_EMAIL = "owner@localhost"
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """An opened data directory: its database, its keys, its clock and its configuration."""
+
+    settings: Settings
+    hub_file: HubFile
+    engine: Engine
+    keyring: Keyring
+    pepper: bytes
+    clock: Clock
+    ids: Callable[[], str]
+
+    @property
+    def process_folder(self) -> Path:
+        return self.settings.data_dir / PROCESS_FOLDER
+
+    def with_file(self, hub_file: HubFile) -> "Hub":
+        return replace(self, hub_file=hub_file)
+
+    def public_url(self) -> str:
+        """Return the address the hub is reached at, without a trailing slash."""
+        declared = self.hub_file.public_url
+        if declared is not None:
+            return str(declared).rstrip("/")
+        host = self.settings.host
+        shown = f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{self.settings.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What `init` made: the owner, and an API key whose text exists only here."""
+
+    owner: users.User
+    api_key: str
+
+
+def open_hub(settings: Settings, environ: Mapping[str, str]) -> Hub:
+    """Open the data directory, making and upgrading what a first start needs.
+
+    A SQLite database is upgraded by itself; PostgreSQL, which others may be using, waits for
+    `aigne-hub db upgrade` unless it is empty. Raises StorageError, KeyFileRefused,
+    ConfigError or SchemaMismatch.
+    """
+    hub_file = load_hub_file(settings.config, environ)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clock = SystemClock()
+    database = engine.create_engine(settings.database_url)
+    if database.dialect.name == "sqlite" or migrate.current(database) is None:
+        migrate.upgrade(database)
+    migrate.require_current(database)
+    keyring = open_keyring(settings)
+    return Hub(
+        settings=settings,
+        hub_file=hub_file,
+        engine=database,
+        keyring=keyring,
+        pepper=load_or_create_pepper(database, keyring, os.urandom),
+        clock=clock,
+        ids=IdFactory(lambda: clock.now_us() // 1000, secrets.randbits),
+    )
+
+
+def open_keyring(settings: Settings) -> Keyring:
+    """Return the keyring of AIGNE_HUB_SECRET_KEY, else of the data directory's key file."""
+    if settings.secret_key is not None:
+        kek = key_from_text(settings.secret_key.get_secret_value())
+    else:
+        kek = load_or_create_key(settings.data_dir / SECRET_KEY_FILE, os.urandom)
+    return Keyring(kek, key_id=None, randbytes=os.urandom)
+
+
+def initialise(hub: Hub, email: str | None = None) -> Initialised:
+    """Create the owner and the first API key; raises Conflict when an owner exists."""
+    with changes.changes(hub.engine, hub.clock, hub.ids, actor="init") as change:
+        if any(user.role is Role.OWNER for user in users.listed(change.connection)):
+            raise Conflict("This hub has an owner already. `aigne-hub users list` shows who.")
+        owner = users.create(
+            change,
+            hub.keyring,
+            os.urandom,
+            email=email or OWNER_EMAIL,
+            role=Role.OWNER,
+            overdraft=hub.hub_file.billing.overdraft,
+        )
+        key = keys.create(change, hub.keyring, os.urandom, hub.pepper, user=owner, name="first key")
+    return Initialised(owner, key.text)
+
+
+def apply_declarations(hub: Hub) -> Reconciled:
+    """Bring the database in line with hub.yaml."""
+    return reconcile(hub.engine, hub.hub_file, hub.keyring, hub.clock, hub.ids)
+
+
+def read_snapshot(hub: Hub) -> Snapshot:
+    with engine.reading(hub.engine) as connection:
+        return load_snapshot(connection, hub.keyring)
+
+
+def open_journal(hub: Hub, process_id: str) -> GroupCommitJournal:
+    """Return the journal for the hub's database; the caller starts it on its loop."""
+    connection = engine.connect(engine.sqlite_path(hub.settings.database_url))
+    jitter = secrets.SystemRandom().random
+    store = SqliteStore(
+        connection, process_id=process_id, now_us=hub.clock.now_us, jitter=jitter
+    )
+    return GroupCommitJournal(store, new_id=hub.ids)
+
+
+def open_client(hub: Hub, environ: Mapping[str, str]) -> Client:
+    limits = hub.hub_file.limits
+    timeouts = Timeouts(first_byte=limits.upstream_first_byte_s, idle=limits.stream_idle_s)
+    return Client(
+        timeouts=timeouts,
+        body_max=limits.upstream_body_mib * _MIB,
+        connections_max=limits.calls_in_flight,
+        proxy=environ.get("AIGNE_HUB_UPSTREAM_PROXY") or None,
+    )
+
+
+class StoredKeys:
+    """auth.verifier.KeyDirectory over the database, read in a thread."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def find(self, digest: bytes) -> Principal | None:
+        return await asyncio.to_thread(self._find, digest)
+
+    def _find(self, digest: bytes) -> Principal | None:
+        with engine.reading(self._hub.engine) as connection:
+            holder = keys.find_by_digest(connection, digest)
+        if holder is None or holder.revoked or holder.disabled:
+            return None
+        return holder.principal
+
+
+def plane_settings(hub: Hub) -> PlaneSettings:
+    billing = hub.hub_file.billing
+    link = billing.payment_link or f"{hub.public_url()}/payment/checkout/pay/credits"
+    return PlaneSettings(
+        billing=billing.enabled,
+        payment_link=str(link),
+        in_flight_max=hub.hub_file.limits.calls_in_flight,
+    )
+
+
+def build_plane(
+    hub: Hub, journal: GroupCommitJournal, client: Client, counters: Counters, snapshot: Snapshot
+) -> Plane:
+    """Wire the data plane of one process."""
+
+    def connect(provider: Provider, credential: Credential) -> Upstream:
+        if provider.kind == DEMO:
+            return DemoUpstream(hub.clock, hub.ids)
+        return OpenAIUpstream(client, provider, credential)
+
+    return Plane(
+        settings=plane_settings(hub),
+        snapshot=snapshot,
+        connect=connect,
+        verifier=Verifier(StoredKeys(hub), hub.pepper, hub.clock.now_us),
+        tracker=Tracker(journal, hub.clock),
+        clock=hub.clock,
+        new_id=hub.ids,
+        counters=counters,
+    )

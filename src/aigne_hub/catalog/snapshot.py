@@ -1,0 +1,100 @@
+"""The configuration the data plane reads: immutable, swapped as a whole on every change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aigne_hub.domain.errors import InvalidRequest, NotFound
+from aigne_hub.domain.pricing import RateCard
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One key of a provider, decrypted. Its secret never appears in a repr."""
+
+    id: str
+    name: str
+    weight: int
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A vendor account. `trusted` means the operator declared its address."""
+
+    id: str
+    name: str
+    kind: str
+    base_url: str | None
+    trusted: bool
+    credentials: tuple[Credential, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model a provider offers. `ref` is `provider/name`; `rates` is None when unpriced."""
+
+    ref: str
+    name: str
+    type: str
+    provider: Provider
+    max_output_tokens: int
+    context_tokens: int
+    rates: RateCard | None
+    created_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    name: str
+    model: str
+    fallbacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a call needs to know, as of one version of the configuration."""
+
+    version: int
+    providers: Mapping[str, Provider]
+    models: Mapping[str, Model]
+    aliases: Mapping[str, Alias]
+    by_name: Mapping[str, tuple[Model, ...]]
+
+    @classmethod
+    def of(
+        cls,
+        version: int,
+        providers: Mapping[str, Provider],
+        models: Mapping[str, Model],
+        aliases: Mapping[str, Alias],
+    ) -> "Snapshot":
+        names: dict[str, tuple[Model, ...]] = {}
+        for model in models.values():
+            names[model.name] = (*names.get(model.name, ()), model)
+        return cls(version, providers, models, aliases, names)
+
+    def resolve(self, reference: str) -> tuple[Model, ...]:
+        """Return the models behind a reference, best first.
+
+        `provider/model` names one; an alias its model and fallbacks; a bare name every
+        provider that offers it. Raises NotFound for anything else.
+        """
+        model = self.models.get(reference)
+        if model is not None:
+            return (model,)
+        if not reference:
+            raise InvalidRequest("The request names no model.", param="model")
+        alias = self.aliases.get(reference)
+        if alias is not None:
+            found = (self.models.get(ref) for ref in (alias.model, *alias.fallbacks))
+            models = tuple(model for model in found if model is not None)
+            if models:
+                return models
+        named = self.by_name.get(reference)
+        if named:
+            return named
+        shown = reference if len(reference) <= 200 else f"{reference[:200]}…"
+        raise NotFound(
+            f"The model {shown!r} is not offered here. GET /v1/models lists what is.",
+            param="model",
+        )

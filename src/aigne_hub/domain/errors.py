@@ -1,0 +1,134 @@
+"""The errors a caller can meet. Each has a stable code and an HTTP status.
+
+HubError
+├── InvalidRequest          invalid_request        400
+├── UnpricedModel           unpriced_model         400
+├── Unauthenticated         unauthenticated        401
+├── InsufficientCredits     insufficient_credits   402   link, affordable_tokens
+├── Forbidden               forbidden              403
+├── NotFound                not_found              404
+├── Conflict                conflict               409
+├── PayloadTooLarge         payload_too_large      413
+├── IdempotencyMismatch     idempotency_mismatch   422
+├── RateLimited             rate_limited           429   retry_after_s
+├── UpstreamError           upstream_error         502
+├── NoUpstream              no_upstream            503
+├── Overloaded              overloaded             503   retry_after_s
+├── UpstreamTimeout         upstream_timeout       504
+└── UpstreamRefusal         upstream's own status (400, 404, 413, 422) and message
+
+A dialect turns one of these into the bytes its clients expect; nothing else may
+choose a status or a code.
+"""
+
+
+class HubError(Exception):
+    """Anything the hub answers instead of a result. `message` is safe to show to the caller."""
+
+    code = "internal_error"
+    status = 500
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class InvalidRequest(HubError):
+    code = "invalid_request"
+    status = 400
+
+
+class UnpricedModel(HubError):
+    code = "unpriced_model"
+    status = 400
+
+
+class Unauthenticated(HubError):
+    code = "unauthenticated"
+    status = 401
+
+
+class InsufficientCredits(HubError):
+    """The worst case of the call does not fit into what the account has available.
+
+    `link` is where credit can be bought; `affordable_tokens` is the largest output limit
+    that would have been admitted, or None when not even one token fits.
+    """
+
+    code = "insufficient_credits"
+    status = 402
+
+    def __init__(
+        self, message: str, *, link: str | None = None, affordable_tokens: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.link = link
+        self.affordable_tokens = affordable_tokens
+
+
+class Forbidden(HubError):
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(HubError):
+    code = "not_found"
+    status = 404
+
+
+class Conflict(HubError):
+    code = "conflict"
+    status = 409
+
+
+class PayloadTooLarge(HubError):
+    code = "payload_too_large"
+    status = 413
+
+
+class IdempotencyMismatch(HubError):
+    code = "idempotency_mismatch"
+    status = 422
+
+
+class _RetryLater(HubError):
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimited(_RetryLater):
+    code = "rate_limited"
+    status = 429
+
+
+class UpstreamError(HubError):
+    code = "upstream_error"
+    status = 502
+
+
+class NoUpstream(HubError):
+    code = "no_upstream"
+    status = 503
+
+
+class Overloaded(_RetryLater):
+    code = "overloaded"
+    status = 503
+
+
+class UpstreamTimeout(HubError):
+    code = "upstream_timeout"
+    status = 504
+
+
+class UpstreamRefusal(HubError):
+    """The upstream refused the caller's own request; its status and message are kept."""
+
+    code = "invalid_request"
+
+    def __init__(self, status: int, message: str, *, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.status = status
+        self.code = {404: "not_found", 413: "payload_too_large"}.get(status, "invalid_request")

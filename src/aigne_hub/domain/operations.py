@@ -1,0 +1,114 @@
+"""The operations handed to the journal, and what it answers.
+
+Each is one durable step of a call's life: open, sent, progress, settle, void. They carry
+values only; the journal folds them over the accounts concerned and commits.
+"""
+
+from dataclasses import dataclass, field
+
+from aigne_hub.domain.calls import Outcome, UsageSource
+from aigne_hub.domain.errors import HubError
+from aigne_hub.domain.quotes import Quote
+from aigne_hub.domain.usage import Usage
+
+
+@dataclass(slots=True)
+class Open:
+    """Begin a call: its record, and a hold on its quote, in one commit.
+
+    `quote` is None when billing is off. `refusal` opens and closes a call that was refused
+    before it could be quoted, so that every call of a known caller is on record.
+    `rate_id` is the price version the call is admitted with; `input_counted` the prompt
+    tokens counted from text, kept for a call that ends without a report.
+    """
+
+    call_id: str
+    account_id: str
+    user_did: str
+    app_did: str
+    key_id: str
+    type: str
+    model: str
+    rate_id: str | None
+    stream: bool
+    input_counted: int
+    request_id: str
+    started_us: int
+    quote: Quote | None = None
+    refusal: HubError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The answer to Open: how much is held, and for how many output tokens."""
+
+    held: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one upstream. `status` is the upstream's, None if it never answered."""
+
+    provider: str
+    credential: str
+    status: int | None
+    error: str | None
+    started_us: int
+    duration_us: int
+
+
+@dataclass(slots=True)
+class Progress:
+    """Content that is about to leave, or has left within the last quarter second.
+
+    `output_counted` is the running total. `extend_by` asks for that much more hold (nano);
+    the journal grants it, or what is left.
+    """
+
+    call_id: str
+    account_id: str
+    output_counted: int
+    extend_by: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A heartbeat: proves that the store commits."""
+
+    call_id: str = "-"
+
+
+@dataclass(slots=True)
+class Settle:
+    """Close a call: its record, the capture of its hold and its meter event, in one commit.
+
+    `held` is what the journal granted in all. `charge` is the price of `usage`; None means
+    nothing is charged (and nothing is held when billing is off).
+    """
+
+    call_id: str
+    account_id: str
+    outcome: Outcome
+    held: int
+    charge: int
+    usage: Usage | None
+    usage_source: UsageSource | None
+    provider: str | None
+    credential: str | None
+    ended_us: int
+    duration_us: int
+    ttfb_us: int | None
+    billed: bool
+    model: str
+    error_code: str | None = None
+    error_message: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """`charge` is what the call costs; `written_off` is the part the account could not pay."""
+
+    charge: int
+    written_off: int

@@ -1,0 +1,214 @@
+"""Trying candidates until one answers: failover before the first byte, never after."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+import orjson
+
+from aigne_hub.domain.errors import (
+    HubError,
+    NoUpstream,
+    Overloaded,
+    RateLimited,
+    UpstreamError,
+    UpstreamRefusal,
+    UpstreamTimeout,
+)
+from aigne_hub.domain.operations import Attempt
+from aigne_hub.domain.usage import Usage
+from aigne_hub.gateway.dialects import Ask, Dialect, StreamMeter
+from aigne_hub.gateway.exchange import ClientGone, Exchange
+from aigne_hub.gateway.router import Candidate
+from aigne_hub.providers.upstream import Answer
+from aigne_hub.transport import (
+    ConnectFailed,
+    ConnectTimeout,
+    FirstByteTimeout,
+    IdleTimeout,
+    TotalTimeout,
+    TransportError,
+)
+from aigne_hub.ports import Clock
+from aigne_hub.usage.tracker import CallTracker
+
+# An upstream may ask for at most this much patience.
+RETRY_AFTER_MAX_S = 3_600
+MESSAGE_MAX = 2_000
+
+_CALLERS_FAULT = frozenset({400, 404, 413, 422})
+_TIMEOUTS = (FirstByteTimeout, IdleTimeout, TotalTimeout, ConnectTimeout)
+# What vendors' keys look like, for messages that repeat the one they were sent.
+_KEYS = re.compile(r"\b(?:sk|pk|rk|key|gsk|xai|AIza)[-_A-Za-z0-9*]{12,}")
+
+
+@dataclass(slots=True)
+class Whole:
+    """A complete unary answer."""
+
+    candidate: Candidate
+    body: bytes
+    content_type: bytes
+    usage: Usage | None
+
+
+@dataclass(slots=True)
+class Streaming:
+    """A stream whose first event was looked at: `first` may leave, the rest is to come."""
+
+    candidate: Candidate
+    answer: Answer
+    meter: StreamMeter
+    first: bytes
+
+
+async def first_answer(
+    exchange: Exchange,
+    dialect: Dialect,
+    ask: Ask,
+    candidates: list[Candidate],
+    call: CallTracker,
+    clock: Clock,
+    lowered: int | None,
+) -> Whole | Streaming:
+    """Return the first good answer; raises the best error when no candidate gave one.
+
+    Every try is recorded on `call`. `lowered` is the output limit credit imposes.
+    Raises ClientGone when the caller left meanwhile.
+    """
+    errors: list[HubError] = []
+    for candidate in candidates:
+        started, began = clock.now_us(), clock.monotonic_us()
+        body = dialect.outgoing(ask, candidate.model.name, candidate.upstream.limit_field, lowered)
+        call.sent()
+        status: int | None = None
+        failure: HubError | None = None
+        try:
+            answer = await _send(exchange, candidate, dialect.operation, body)
+            status = answer.status
+            exchange.on_disconnect = answer.close
+            if status != 200:
+                raise await _refused(answer)
+            if ask.stream:
+                return await _streaming(candidate, answer, dialect.meter(ask))
+            return await _whole(candidate, answer, dialect, ask)
+        except TransportError as error:
+            if exchange.disconnected:
+                raise ClientGone from None
+            failure = from_transport(error)
+            if exchange.interrupted:
+                failure = Overloaded("The hub is shutting down.")
+        except HubError as error:
+            failure = error
+        finally:
+            exchange.on_disconnect = None
+            call.attempts.append(
+                Attempt(
+                    candidate.model.provider.name,
+                    candidate.credential,
+                    status,
+                    failure.message if failure else None,
+                    started,
+                    clock.monotonic_us() - began,
+                )
+            )
+        if isinstance(failure, UpstreamRefusal | Overloaded):
+            raise failure
+        errors.append(failure)
+    raise next((e for e in errors if isinstance(e, RateLimited)), errors[-1])
+
+
+async def _send(exchange: Exchange, candidate: Candidate, operation: str, body: bytes) -> Answer:
+    """Wait for the response head; a caller that leaves cancels just this wait."""
+    task = asyncio.current_task()
+    assert task is not None
+    if exchange.disconnected:
+        raise ClientGone
+    exchange.on_disconnect = task.cancel
+    try:
+        return await candidate.upstream.send(operation, body)
+    except asyncio.CancelledError:
+        if not exchange.disconnected and not exchange.interrupted:
+            raise
+        task.uncancel()
+        if exchange.interrupted:
+            raise Overloaded("The hub is shutting down.") from None
+        raise ClientGone from None
+    finally:
+        exchange.on_disconnect = None
+
+
+async def _whole(candidate: Candidate, answer: Answer, dialect: Dialect, ask: Ask) -> Whole:
+    body = await answer.read()
+    usage = dialect.usage(ask, body)
+    content_type = answer.header(b"content-type") or b"application/json"
+    return Whole(candidate, body, content_type, usage)
+
+
+async def _streaming(candidate: Candidate, answer: Answer, meter: StreamMeter) -> Streaming:
+    """Read up to the first event that may leave; an error before it is no answer at all."""
+    try:
+        while True:
+            data = await answer.chunk()
+            if data is None:
+                meter.end()
+                if not meter.complete:
+                    raise UpstreamError("The upstream closed the stream before it began.")
+                return Streaming(candidate, answer, meter, b"")
+            first = meter.feed(data)
+            if meter.failure is not None:
+                raise meter.failure
+            if first or meter.complete:
+                return Streaming(candidate, answer, meter, first)
+    except BaseException:
+        answer.close()
+        raise
+
+
+async def _refused(answer: Answer) -> HubError:
+    """Return the error for an answer that is not 200."""
+    status = answer.status
+    try:
+        message, param = _upstream_words(await answer.read())
+    except TransportError:
+        message, param = "", None
+    if status in _CALLERS_FAULT:
+        return UpstreamRefusal(status, message or f"The upstream answered {status}.", param=param)
+    if status == 429:
+        return RateLimited(
+            f"The upstream is limiting requests. {message}".strip(),
+            retry_after_s=_retry_after(answer),
+        )
+    if status in {401, 402, 403}:
+        return UpstreamError(f"The upstream refused the hub's own credential ({status}).")
+    if status in {408, 504}:
+        return UpstreamTimeout(f"The upstream answered {status}.")
+    return UpstreamError(f"The upstream answered {status}.")
+
+
+def from_transport(error: TransportError) -> HubError:
+    if isinstance(error, _TIMEOUTS):
+        return UpstreamTimeout(f"The upstream took too long: {error.message}.")
+    if isinstance(error, ConnectFailed):
+        return NoUpstream(f"The upstream cannot be reached: {error.message}.")
+    return UpstreamError(f"The upstream broke off: {error.message}.")
+
+
+def _upstream_words(body: bytes) -> tuple[str, str | None]:
+    """Return an upstream error's message and parameter, without keys and bounded."""
+    try:
+        value = orjson.loads(body)
+        error = value["error"] if isinstance(value, dict) else value
+        message = error["message"] if isinstance(error, dict) else error
+        param = error.get("param") if isinstance(error, dict) else None
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return "", None
+    text = _KEYS.sub("[key]", str(message))[:MESSAGE_MAX]
+    return text, param if isinstance(param, str) else None
+
+
+def _retry_after(answer: Answer) -> int:
+    value = answer.header(b"retry-after") or b""
+    if value.isdigit():
+        return min(max(int(value), 1), RETRY_AFTER_MAX_S)
+    return 1

@@ -1,0 +1,92 @@
+"""Client wire formats, one file each.
+
+A dialect is stateless and sans-IO: bytes and values in, bytes and values out.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from aigne_hub.domain.errors import HubError
+from aigne_hub.domain.pricing import RateCard
+from aigne_hub.domain.quotes import Quote
+from aigne_hub.domain.usage import Usage
+
+
+@dataclass(slots=True)
+class Ask:
+    """What the hub needs to know of a request; the rest of `body` is not looked at.
+
+    `output_limit` is the caller's own limit, None without one; `n` the number of answers;
+    `shows_usage` whether the caller asked for usage in the stream.
+    """
+
+    body: bytes
+    model: str
+    stream: bool = False
+    output_limit: int | None = None
+    n: int = 1
+    shows_usage: bool = False
+    relied_on: tuple[bytes, ...] = ()
+    images: int = 0
+
+
+class StreamMeter(Protocol):
+    """Reads an answer as it passes: what may leave now, what was delivered, what it cost.
+
+    `delivered_bytes` counts text handed out; `complete` says the answer's success
+    terminator was seen; `usage` is the provider's own figure; `failure` an error that came
+    in-band. Terminal frames are kept back for `last`.
+    """
+
+    delivered_bytes: int
+    complete: bool
+    usage: Usage | None
+    failure: HubError | None
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def end(self) -> None:
+        """Note that the upstream closed the stream cleanly."""
+        ...
+
+    def last(self, charge: str, counted: Usage) -> bytes:
+        """Return the frames kept back, with `credits` in the usage object."""
+        ...
+
+
+class Dialect(Protocol):
+    """One operation of a client wire format."""
+
+    type: str
+    operation: str
+
+    def ask(self, body: bytes) -> Ask:
+        """Peek into a request; raises InvalidRequest."""
+        ...
+
+    def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, output_max: int) -> Quote: ...
+
+    def outgoing(self, ask: Ask, model: str, limit_field: str, output_limit: int | None) -> bytes:
+        """Return the body for the upstream; `output_limit` is set when it must be lowered."""
+        ...
+
+    def usage(self, ask: Ask, body: bytes) -> Usage | None:
+        """Return the usage a whole answer reports, None without one.
+
+        Raises UpstreamError when the answer is an error object or not JSON.
+        """
+        ...
+
+    def counted(self, ask: Ask, input_tokens: int, output_bytes: int) -> Usage:
+        """Return the usage counted from text."""
+        ...
+
+    def text_bytes(self, body: bytes) -> int:
+        """Return the bytes of text in a whole answer."""
+        ...
+
+    def meter(self, ask: Ask) -> StreamMeter: ...
+
+    def error(self, error: HubError, timestamp_ms: int) -> bytes: ...
+
+    def error_event(self, error: HubError, timestamp_ms: int) -> bytes: ...

@@ -1,0 +1,171 @@
+"""OpenAI Chat Completions and legacy completions.
+
+https://platform.openai.com/docs/api-reference/chat, checked against the published OpenAPI
+description of August 2026.
+"""
+
+from typing import Any
+
+import msgspec
+import orjson
+
+from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
+from aigne_hub.domain.pricing import RateCard
+from aigne_hub.domain.quotes import Quote, count_text, quote_tokens
+from aigne_hub.domain.usage import Usage
+from aigne_hub.gateway.dialects import Ask
+from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
+from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter, text_bytes
+from aigne_hub.gateway.dialects.openai_usage import UsageObject
+from aigne_hub.gateway.dialects.splice import with_members
+
+# More parallel answers than any vendor allows.
+N_MAX = 128
+OUTPUT_TOKENS_MAX = 10_000_000
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _ChatPeek(msgspec.Struct):
+    messages: list[msgspec.Raw]
+    model: str
+    stream: bool | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    stream_options: _StreamOptions | None = None
+
+
+class _CompletionPeek(msgspec.Struct):
+    prompt: msgspec.Raw
+    model: str
+    stream: bool | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    best_of: int | None = None
+    stream_options: _StreamOptions | None = None
+
+
+class _Answer(msgspec.Struct):
+    usage: UsageObject | None = None
+    error: msgspec.Raw | None = None
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+class OpenAIChat:
+    """dialects.Dialect for `/v1/chat/completions`; `OpenAICompletions` for the older form."""
+
+    type = "chat"
+    operation = "chat/completions"
+    _decode: Any = msgspec.json.Decoder(_ChatPeek).decode
+
+    def ask(self, body: bytes) -> Ask:
+        peek = peeked(self._decode, body)
+        limit = peek.max_completion_tokens
+        if limit is None:
+            limit = peek.max_tokens
+        if limit is not None and not 0 < limit <= OUTPUT_TOKENS_MAX:
+            raise InvalidRequest("The output limit is not a sensible number.", param="max_tokens")
+        n = max(peek.n or 1, getattr(peek, "best_of", None) or 1)
+        if not 0 < n <= N_MAX:
+            raise InvalidRequest(f"`n` is between 1 and {N_MAX}.", param="n")
+        options = peek.stream_options
+        return Ask(
+            body=body,
+            model=peek.model,
+            stream=bool(peek.stream),
+            output_limit=limit,
+            n=n,
+            shows_usage=bool(options and options.include_usage),
+            relied_on=_relied_on(peek),
+        )
+
+    def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, output_max: int) -> Quote:
+        explicit = ask.output_limit is not None
+        return quote_tokens(
+            rates,
+            input_tokens=input_tokens,
+            output_limit=ask.output_limit if ask.output_limit is not None else output_max,
+            stream=ask.stream,
+            explicit=explicit,
+            n=ask.n,
+        )
+
+    def outgoing(self, ask: Ask, model: str, limit_field: str, output_limit: int | None) -> bytes:
+        members: dict[str, Any] = {}
+        if ask.stream and not ask.shows_usage:
+            members["stream_options"] = {"include_usage": True}
+        if output_limit is not None:
+            members[limit_field] = output_limit
+        return with_members(ask.body, ask.model, model, members, ask.relied_on)
+
+    def usage(self, ask: Ask, body: bytes) -> Usage | None:
+        answer = decoded_answer(_decode_answer, body)
+        return None if answer.usage is None else answer.usage.buckets()
+
+    def counted(self, ask: Ask, input_tokens: int, output_bytes: int) -> Usage:
+        return Usage(input_tokens=input_tokens, output_tokens=count_text(output_bytes))
+
+    def text_bytes(self, body: bytes) -> int:
+        return text_bytes(body)
+
+    def meter(self, ask: Ask) -> OpenAIStreamMeter:
+        return OpenAIStreamMeter(shows_usage=ask.shows_usage)
+
+    def error(self, error: HubError, timestamp_ms: int) -> bytes:
+        return error_body(error, timestamp_ms)
+
+    def error_event(self, error: HubError, timestamp_ms: int) -> bytes:
+        return error_event(error, timestamp_ms)
+
+
+class OpenAICompletions(OpenAIChat):
+    """`/v1/completions`: the same answers, a prompt instead of messages."""
+
+    operation = "completions"
+    _decode = msgspec.json.Decoder(_CompletionPeek).decode
+
+
+def peeked(decode: Any, body: bytes) -> Any:
+    """Decode a peek, or raise InvalidRequest that says where the body is wrong."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        param = text.rpartition("`$.")[2].rstrip("`") if "`$." in text else None
+        raise InvalidRequest(f"The request body is not valid: {text}.", param=param) from None
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"The request body is not valid JSON: {error}.") from None
+
+
+def decoded_answer(decode: Any, body: bytes) -> Any:
+    """Decode a whole answer; raises UpstreamError for an error object or invalid JSON."""
+    try:
+        answer = decode(body)
+    except msgspec.DecodeError:
+        raise UpstreamError("The upstream's answer is not valid JSON of this kind.") from None
+    if answer.error is not None and bytes(answer.error) != b"null":
+        raise UpstreamError("The upstream answered 200 with an error object.")
+    return answer
+
+
+def _relied_on(peek: Any) -> tuple[bytes, ...]:
+    names = []
+    if peek.max_tokens is not None:
+        names.append(b'"max_tokens"')
+    if peek.max_completion_tokens is not None:
+        names.append(b'"max_completion_tokens"')
+    if peek.n is not None:
+        names.append(b'"n"')
+    return tuple(names)
+
+
+def decoded(body: bytes) -> dict[str, Any]:
+    """Return a request body as a whole object."""
+    value: dict[str, Any] = orjson.loads(body)
+    return value

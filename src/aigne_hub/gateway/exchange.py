@@ -1,0 +1,247 @@
+"""One request and its response on a client connection, without a framework in between.
+
+The data plane reads and writes the socket's transport itself: a response is one write, a
+streamed chunk is one write, and a client that leaves is known at once through a callback
+instead of a task that polls.
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from aigne_hub.domain.errors import HubError, PayloadTooLarge
+
+_STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
+}
+_CHUNK_END = b"\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Server(Protocol):
+    """What an exchange needs of its connection."""
+
+    @property
+    def date_line(self) -> bytes: ...
+
+    def on_exchange_complete(self) -> None: ...
+
+
+class ClientGone(Exception):
+    """The client closed its connection."""
+
+
+class Exchange:
+    """A request being answered. The edge protocol fills it; one task answers it.
+
+    `headers` have lower-cased names. `on_disconnect` is called from the loop when the client
+    leaves before the response is complete, or the hub must stop; it ends a wait.
+    """
+
+    __slots__ = (
+        "_body_failure",
+        "_body_waiter",
+        "_chunked",
+        "_chunks",
+        "_expects_continue",
+        "_received",
+        "body_limit",
+        "disconnected",
+        "drain_waiter",
+        "headers",
+        "interrupted",
+        "keep_alive",
+        "method",
+        "more_body",
+        "on_disconnect",
+        "path",
+        "query",
+        "response_complete",
+        "response_started",
+        "server",
+        "transport",
+        "write_paused",
+    )
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        path: str,
+        query: bytes,
+        headers: Headers,
+        transport: asyncio.Transport,
+        server: Server,
+        keep_alive: bool,
+        chunked: bool,
+        expects_continue: bool,
+        body_limit: int,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.transport = transport
+        self.server = server
+        self.keep_alive = keep_alive
+        self.body_limit = body_limit
+        self.more_body = True
+        self.disconnected = False
+        self.interrupted = False
+        self.response_started = False
+        self.response_complete = False
+        self.write_paused = False
+        self.drain_waiter: asyncio.Future[None] | None = None
+        self.on_disconnect: Callable[[], Any] | None = None
+        self._chunks: list[bytes] = []
+        self._received = 0
+        self._body_waiter: asyncio.Future[None] | None = None
+        self._body_failure: HubError | None = None
+        self._chunked = chunked
+        self._expects_continue = expects_continue
+
+    def header(self, name: bytes) -> bytes | None:
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    # -- request body -------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > self.body_limit:
+            self.fail_body(
+                PayloadTooLarge(f"The request body is larger than {self.body_limit} bytes.")
+            )
+        elif self._body_failure is None:
+            self._chunks.append(data)
+
+    def end_of_body(self) -> None:
+        self.more_body = False
+        self._wake_body()
+
+    def fail_body(self, error: HubError) -> None:
+        """Give up on the body. The connection cannot be reused after it."""
+        self._body_failure = error
+        self._chunks.clear()
+        self.keep_alive = False
+        self._wake_body()
+
+    async def body(self) -> bytes:
+        """Return the whole body; raises PayloadTooLarge, InvalidRequest or ClientGone."""
+        if self._expects_continue and self.more_body and not self.disconnected:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._expects_continue = False
+        while self.more_body and self._body_failure is None and not self.disconnected:
+            self._body_waiter = asyncio.get_running_loop().create_future()
+            await self._body_waiter
+        if self._body_failure is not None:
+            raise self._body_failure
+        if self.more_body:
+            raise ClientGone
+        if len(self._chunks) == 1:
+            return self._chunks[0]
+        return b"".join(self._chunks)
+
+    def _wake_body(self) -> None:
+        if self._body_waiter is not None and not self._body_waiter.done():
+            self._body_waiter.set_result(None)
+
+    # -- response -----------------------------------------------------------------------
+
+    def respond(self, status: int, head: bytes, body: bytes) -> None:
+        """Send a whole response in one write. `head` is header lines, each ending CRLF."""
+        if self.disconnected or self.response_started:
+            return
+        self.response_started = True
+        self.transport.write(
+            b"%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (
+                _STATUS_LINES[status],
+                self._connection_head(),
+                head,
+                len(body),
+                b"" if self.method == "HEAD" else body,
+            )
+        )
+        self._complete()
+
+    def start(self, status: int, head: bytes, data: bytes = b"") -> None:
+        """Begin a streamed response; `data` travels with the head in one write."""
+        if self.disconnected or self.response_started:
+            return
+        self.response_started = True
+        if self._chunked:
+            encoding = b"transfer-encoding: chunked\r\n\r\n"
+        else:
+            encoding = b"\r\n"
+            self.keep_alive = False
+        self.transport.write(
+            b"%b%b%b%b%b"
+            % (_STATUS_LINES[status], self._connection_head(), head, encoding, self._framed(data))
+        )
+
+    def write(self, data: bytes) -> None:
+        if not self.disconnected:
+            self.transport.write(self._framed(data))
+
+    def finish(self, data: bytes = b"") -> None:
+        """Send the last bytes of a streamed response and end it cleanly."""
+        if self.disconnected or self.response_complete:
+            return
+        self.transport.write(self._framed(data) + (_LAST_CHUNK if self._chunked else b""))
+        self._complete()
+
+    def abort(self) -> None:
+        """Break the connection, so that the client cannot mistake the end for a clean one."""
+        if not self.disconnected:
+            self.response_complete = True
+            self.transport.abort()
+
+    async def drain(self) -> None:
+        """Wait while the client reads more slowly than the upstream writes."""
+        while self.write_paused and not self.disconnected:
+            self.drain_waiter = asyncio.get_running_loop().create_future()
+            await self.drain_waiter
+
+    def wake_writer(self) -> None:
+        if self.drain_waiter is not None and not self.drain_waiter.done():
+            self.drain_waiter.set_result(None)
+
+    def lost(self) -> None:
+        """Take note that the connection is gone; called by the edge protocol once."""
+        if self.response_complete:
+            return
+        self.disconnected = True
+        self._wake_body()
+        self.wake_writer()
+        if self.on_disconnect is not None:
+            self.on_disconnect()
+
+    def interrupt(self) -> None:
+        """End the wait for the upstream because the hub is shutting down."""
+        self.interrupted = True
+        if self.on_disconnect is not None:
+            self.on_disconnect()
+
+    def _framed(self, data: bytes) -> bytes:
+        if not data or not self._chunked:
+            return data
+        return b"%x\r\n%b\r\n" % (len(data), data)
+
+    def _connection_head(self) -> bytes:
+        if self.more_body:
+            self.keep_alive = False
+        date = self.server.date_line
+        return date if self.keep_alive else date + b"connection: close\r\n"
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        if not self.keep_alive:
+            self.transport.close()
+        self.server.on_exchange_complete()

@@ -1,0 +1,123 @@
+"""Step 1 and the making of the entry that steps 3, 4 and 5 commit."""
+
+from dataclasses import dataclass
+
+from aigne_hub.auth.verifier import app_did
+from aigne_hub.catalog.snapshot import Model
+from aigne_hub.domain.access import Principal
+from aigne_hub.domain.errors import Forbidden, HubError, UnpricedModel
+from aigne_hub.domain.operations import Open
+from aigne_hub.domain.pricing import RateCard
+from aigne_hub.domain.quotes import Quote, count_text, input_bound, text_size
+from aigne_hub.gateway.dialects import Ask, Dialect
+from aigne_hub.gateway.exchange import Exchange
+from aigne_hub.gateway.plane import Plane
+from aigne_hub.gateway.reply import Reply
+from aigne_hub.usage.tracker import CallTracker
+
+
+@dataclass(slots=True)
+class Request:
+    """A request that was read: what it asks, who may serve it, what it can cost."""
+
+    ask: Ask
+    models: tuple[Model, ...]
+    quote: Quote | None
+
+    @property
+    def rates(self) -> RateCard | None:
+        return None if self.quote is None else self.models[0].rates
+
+
+async def read(plane: Plane, exchange: Exchange, dialect: Dialect, principal: Principal) -> Request:
+    """Read, resolve, authorise and quote; raises a HubError or ClientGone."""
+    ask = dialect.ask(await exchange.body())
+    try:
+        return _priced(plane, dialect, principal, ask)
+    except HubError as error:
+        error.add_note(ask.model)
+        raise
+
+
+def _priced(plane: Plane, dialect: Dialect, principal: Principal, ask: Ask) -> Request:
+    models = plane.router.models(ask.model, dialect.type)
+    if principal.models:
+        allowed = tuple(model for model in models if principal.may_use(model.ref))
+        if not allowed:
+            raise Forbidden(f"This key may not use the model {models[0].ref!r}.", param="model")
+        models = allowed
+    if not plane.settings.billing:
+        return Request(ask, models, None)
+    priced = tuple(model for model in models if model.rates is not None)
+    if not priced:
+        raise UnpricedModel(
+            f"{models[0].ref} has no price, so it cannot be used while billing is on. "
+            "Give it rates in hub.yaml.",
+            param="model",
+        )
+    quotes = [_quote(dialect, ask, model) for model in priced]
+    return Request(ask, priced, quotes[0] if len(quotes) == 1 else _worst(quotes))
+
+
+def _quote(dialect: Dialect, ask: Ask, model: Model) -> Quote:
+    assert model.rates is not None
+    return dialect.quote(
+        ask,
+        model.rates,
+        input_tokens=input_bound(ask.body, model.context_tokens),
+        output_max=model.max_output_tokens,
+    )
+
+
+def _worst(quotes: list[Quote]) -> Quote:
+    """Return a quote that covers whichever of several models serves."""
+    return Quote(
+        fixed=max(quote.fixed for quote in quotes),
+        per_token=max(quote.per_token for quote in quotes),
+        tokens_wanted=max(quote.tokens_wanted for quote in quotes),
+        tokens_min=max(quote.tokens_min for quote in quotes),
+    )
+
+
+async def begin(
+    plane: Plane,
+    reply: Reply,
+    dialect: Dialect,
+    principal: Principal,
+    request: Request | HubError,
+) -> CallTracker:
+    """Open the call in one commit: its record, its hold and its authorisation.
+
+    A request that could not be read or is refused is recorded too, then raised.
+    """
+    refusal = request if isinstance(request, HubError) else None
+    known = request if isinstance(request, Request) else None
+    ask = known.ask if known else None
+    rates = known.rates if known else None
+    named = getattr(refusal, "__notes__", [""])[0]
+    opened = Open(
+        call_id=reply.call_id,
+        account_id=principal.user_id,
+        user_did=principal.user_did,
+        app_did=app_did(principal, reply.exchange.headers),
+        key_id=principal.key_id,
+        type=dialect.type,
+        model=known.models[0].ref if known else named[:200],
+        rate_id=rates.id if rates else None,
+        stream=bool(ask and ask.stream),
+        input_counted=count_text(text_size(ask.body)) if ask else 0,
+        request_id=reply.request_id,
+        started_us=plane.clock.now_us(),
+        quote=known.quote if known else None,
+        refusal=refusal,
+    )
+    return await plane.tracker.start(opened, rates, ask.n if ask else 1)
+
+
+def lowered_limit(request: Request, call: CallTracker) -> int | None:
+    """Return the output limit that credit imposes on a unary call, None when it imposes none."""
+    quote = request.quote
+    if quote is None or request.ask.stream or request.ask.output_limit is not None:
+        return None
+    tokens = call.tokens_held // call.n
+    return tokens if tokens < quote.tokens_wanted else None

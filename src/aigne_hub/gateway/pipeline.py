@@ -1,0 +1,83 @@
+"""The ten steps of a call, in the order of the system's diagram.
+
+ 1 API request              4 check credits          7 AI response
+ 2 verify token             5 authorise              8 log usage
+ 3 start call tracking      6 proxy to provider      9 deduct credits
+                                                    10 return response
+
+3, 4 and 5 are one commit before anything goes upstream; 8 and 9 are one commit before the
+last byte of the answer leaves.
+"""
+
+from aigne_hub.domain.access import Principal
+from aigne_hub.domain.calls import Outcome
+from aigne_hub.domain.errors import HubError, UpstreamTimeout
+from aigne_hub.gateway.attempts import Streaming, first_answer
+from aigne_hub.gateway.dialects import Dialect
+from aigne_hub.gateway.exchange import ClientGone, Exchange
+from aigne_hub.gateway.intake import Request, begin, lowered_limit, read
+from aigne_hub.gateway.plane import Plane
+from aigne_hub.gateway.relay import relay_stream, relay_whole
+from aigne_hub.gateway.reply import Reply
+from aigne_hub.usage.tracker import CallTracker
+
+
+async def handle(plane: Plane, dialect: Dialect, exchange: Exchange) -> None:
+    """Answer one data-plane request."""
+    reply = Reply(exchange, dialect, plane.clock, plane.new_id())
+    try:
+        with plane.admitted():
+            principal = await plane.verifier.verify(exchange.headers)  # 2
+            reply.mark(b"auth")
+            await _serve(plane, reply, dialect, principal)
+    except HubError as error:
+        plane.counters.refused[error.code] += 1
+        reply.refuse(plane.explained(error))
+    except ClientGone:
+        plane.counters.refused["client_gone"] += 1
+    except BaseException:
+        exchange.abort()
+        raise
+
+
+async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Principal) -> None:
+    request: Request | HubError
+    try:
+        request = await read(plane, reply.exchange, dialect, principal)  # 1
+    except HubError as refusal:
+        request = refusal
+    call = await begin(plane, reply, dialect, principal, request)  # 3, 4, 5
+    assert isinstance(request, Request)
+    reply.mark(b"open")
+    try:
+        answer = await first_answer(  # 6
+            reply.exchange,
+            dialect,
+            request.ask,
+            plane.router.candidates(request.models),
+            call,
+            plane.clock,
+            lowered_limit(request, call),
+        )
+    except (HubError, ClientGone) as failure:
+        await _unanswered(dialect, request, call, failure)
+        raise
+    reply.mark(b"upstream")
+    if isinstance(answer, Streaming):
+        await relay_stream(reply, dialect, request.ask, call, answer)  # 7, 8, 9, 10
+    else:
+        await relay_whole(reply, dialect, request.ask, call, answer)  # 7, 8, 9, 10
+
+
+async def _unanswered(
+    dialect: Dialect, request: Request, call: CallTracker, failure: HubError | ClientGone
+) -> None:
+    """Close a call that no upstream answered: free, unless the caller gave up on it."""
+    model = request.models[0].ref
+    if isinstance(failure, ClientGone):
+        counted = dialect.counted(request.ask, call.opened.input_counted, 0)
+        await call.close(Outcome.CLIENT_CANCELLED, model=model, counted=counted)
+        return
+    timeout = isinstance(failure, UpstreamTimeout)
+    outcome = Outcome.UPSTREAM_TIMEOUT if timeout else Outcome.UPSTREAM_FAILED
+    await call.close(outcome, model=model, error=failure)

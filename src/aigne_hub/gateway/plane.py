@@ -1,0 +1,74 @@
+"""What the data plane works with: one object per process, its snapshot swapped on change."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from aigne_hub.auth.verifier import Verifier
+from aigne_hub.catalog.snapshot import Snapshot
+from aigne_hub.domain.errors import HubError, InsufficientCredits, Overloaded
+from aigne_hub.gateway.router import Connect, Router
+from aigne_hub.ports import Clock
+from aigne_hub.telemetry import CallLog, CallObserver, Counters
+from aigne_hub.usage.tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneSettings:
+    """`payment_link` is where a caller buys credit; `in_flight_max` calls run at once."""
+
+    billing: bool
+    payment_link: str
+    in_flight_max: int
+
+
+class Plane:
+    """The process-wide state of the data plane."""
+
+    def __init__(
+        self,
+        *,
+        settings: PlaneSettings,
+        snapshot: Snapshot,
+        connect: Connect,
+        verifier: Verifier,
+        tracker: Tracker,
+        clock: Clock,
+        new_id: Callable[[], str],
+        counters: Counters,
+    ) -> None:
+        self.settings = settings
+        self.verifier = verifier
+        self.tracker = tracker
+        self.clock = clock
+        self.new_id = new_id
+        self.counters = counters
+        self._connect = connect
+        self.router = Router(snapshot, connect)
+
+    def observe(self, log: CallLog) -> None:
+        """Count and log every call that ends from now on."""
+        self.tracker.observer = CallObserver(self.counters, log)
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Read another version of the configuration from the next call on."""
+        self.router = Router(snapshot, self._connect)
+        self.verifier.forget()
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Count a call as running; raises Overloaded beyond the limit."""
+        counters = self.counters
+        if counters.in_flight >= self.settings.in_flight_max:
+            raise Overloaded("The hub is at its limit of concurrent calls. Retry shortly.")
+        counters.in_flight += 1
+        try:
+            yield
+        finally:
+            counters.in_flight -= 1
+
+    def explained(self, error: HubError) -> HubError:
+        """Complete an error with what only the hub knows: where to buy credit."""
+        if isinstance(error, InsufficientCredits) and error.link is None:
+            error.link = self.settings.payment_link
+        return error

@@ -1,0 +1,90 @@
+"""What goes back to the caller around the answer itself: headers, refusals, timings."""
+
+import re
+
+from aigne_hub.domain.errors import HubError, Overloaded, RateLimited
+from aigne_hub.gateway.dialects import Dialect
+from aigne_hub.gateway.exchange import Exchange
+from aigne_hub.ports import Clock
+
+_JSON = b"content-type: application/json\r\n"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_EVENT_STREAM = (
+    b"content-type: text/event-stream; charset=utf-8\r\n"
+    b"cache-control: no-store\r\nx-accel-buffering: no\r\n"
+)
+
+
+class Reply:
+    """One exchange's answer in the making, with its clock."""
+
+    __slots__ = ("_began", "_clock", "_dialect", "_last", "_marks", "call_id", "exchange", "ids", "request_id")
+
+    def __init__(self, exchange: Exchange, dialect: Dialect, clock: Clock, call_id: str) -> None:
+        self.exchange = exchange
+        self.call_id = call_id
+        self._dialect = dialect
+        self._clock = clock
+        self._began = self._last = clock.monotonic_us()
+        self._marks: list[tuple[bytes, int]] = []
+        sent = exchange.header(b"x-request-id")
+        known = sent if sent is not None and _REQUEST_ID.fullmatch(sent) else call_id.encode()
+        self.request_id = known.decode()
+        self.ids = b"x-request-id: %b\r\nx-aigne-hub-call-id: %b\r\n" % (known, call_id.encode())
+
+    def mark(self, name: bytes) -> None:
+        """Note that a step ended; its time counts from the previous mark."""
+        now = self._clock.monotonic_us()
+        self._marks.append((name, now - self._last))
+        self._last = now
+
+    def refuse(self, error: HubError) -> None:
+        """Answer an error in the caller's dialect. After the first byte of a stream it is an event."""
+        exchange = self.exchange
+        timestamp_ms = self._clock.now_us() // 1000
+        if exchange.response_started:
+            exchange.finish(self._dialect.error_event(error, timestamp_ms))
+            return
+        head = [_JSON, self.ids, b"x-aigne-hub-credits: 0\r\n", self._timing()]
+        if isinstance(error, RateLimited | Overloaded):
+            head.append(b"retry-after: %d\r\n" % error.retry_after_s)
+        exchange.respond(error.status, b"".join(head), self._dialect.error(error, timestamp_ms))
+
+    def whole(self, model: str, charge: str, content_type: bytes, body: bytes) -> None:
+        head = b"content-type: %b\r\n%bx-aigne-hub-model: %b\r\nx-aigne-hub-credits: %b\r\n%b" % (
+            content_type,
+            self.ids,
+            model.encode(),
+            charge.encode(),
+            self._timing(),
+        )
+        self.exchange.respond(200, head, body)
+
+    def plain(self, body: bytes) -> None:
+        """Answer a JSON document that is not a call."""
+        self.exchange.respond(200, _JSON + self.ids, body)
+
+    def start_stream(self, model: str, first: bytes) -> None:
+        head = b"%b%bx-aigne-hub-model: %b\r\n%b" % (
+            _EVENT_STREAM,
+            self.ids,
+            model.encode(),
+            self._timing(),
+        )
+        self.exchange.start(200, head, first)
+
+    def _timing(self) -> bytes:
+        """Return Server-Timing (W3C), milliseconds; steps still to come are 0."""
+        marks = dict(self._marks)
+        total = self._clock.monotonic_us() - self._began
+        return (
+            b"server-timing: auth;dur=%.3f, open;dur=%.3f, upstream;dur=%.3f, "
+            b"settle;dur=%.3f, total;dur=%.3f\r\n"
+            % (
+                marks.get(b"auth", 0) / 1000,
+                marks.get(b"open", 0) / 1000,
+                marks.get(b"upstream", 0) / 1000,
+                marks.get(b"settle", 0) / 1000,
+                total / 1000,
+            )
+        )

@@ -1,0 +1,38 @@
+"""Data-plane paths to what answers them, and nothing else."""
+
+from collections.abc import Callable
+from functools import partial
+
+from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
+from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
+from aigne_hub.gateway.dialects.openai_images import OpenAIImages
+from aigne_hub.gateway.edge import Handler
+from aigne_hub.gateway.models import list_models, one_model
+from aigne_hub.gateway.pipeline import handle
+from aigne_hub.gateway.plane import Plane
+
+MODELS = "/v1/models"
+
+
+def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
+    """Return the look-up of (method, path), None for what the data plane does not serve."""
+    posts: dict[str, Handler] = {
+        "/v1/chat/completions": partial(handle, plane, OpenAIChat()),
+        "/v1/completions": partial(handle, plane, OpenAICompletions()),
+        "/v1/embeddings": partial(handle, plane, OpenAIEmbeddings()),
+        "/v1/images/generations": partial(handle, plane, OpenAIImages()),
+    }
+    all_models: Handler = partial(list_models, plane)
+    single_model: Handler = partial(one_model, plane)
+
+    def find(method: str, path: str) -> Handler | None:
+        if method == "POST":
+            return posts.get(path)
+        if method in {"GET", "HEAD"}:
+            if path == MODELS:
+                return all_models
+            if path.startswith(f"{MODELS}/"):
+                return single_model
+        return None
+
+    return find

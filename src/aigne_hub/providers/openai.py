@@ -1,0 +1,33 @@
+"""The OpenAI wire: a provider, a credential and a pool of connections."""
+
+from aigne_hub.catalog.snapshot import Credential, Provider
+from aigne_hub.providers.profiles import Profile, profile_of
+from aigne_hub.providers.upstream import Answer
+from aigne_hub.transport import Client, Origin, request_head
+
+
+class OpenAIUpstream:
+    """providers.upstream.Upstream over HTTP.
+
+    Request heads are built once per operation: they hold nothing of the single call.
+    """
+
+    def __init__(self, client: Client, provider: Provider, credential: Credential | None) -> None:
+        profile: Profile = profile_of(provider.kind, provider.base_url)
+        self.limit_field = profile.limit_field
+        self._client = client
+        url = provider.base_url or profile.base_url
+        assert url is not None
+        self._origin = Origin.parse(url, trusted=provider.trusted)
+        self._headers = [("content-type", "application/json")]
+        if credential is not None and credential.secret:
+            name, value = profile.auth
+            self._headers.append((name, value.format(key=credential.secret)))
+        self._heads: dict[str, bytes] = {}
+
+    async def send(self, operation: str, body: bytes) -> Answer:
+        head = self._heads.get(operation)
+        if head is None:
+            head = request_head("POST", self._origin, f"/{operation}", self._headers)
+            self._heads[operation] = head
+        return await self._client.send(self._origin, head, body)

@@ -1,0 +1,31 @@
+"""What the gateway asks of anything it can proxy a call to."""
+
+from typing import Protocol
+
+
+
+class Answer(Protocol):
+    """A response under way; transport.Answer is the real one."""
+
+    @property
+    def status(self) -> int: ...
+
+    def header(self, name: bytes) -> bytes | None: ...
+
+    async def read(self) -> bytes: ...
+
+    async def chunk(self) -> bytes | None: ...
+
+    def close(self) -> None: ...
+
+
+class Upstream(Protocol):
+    """One provider with one credential, speaking a wire the caller speaks."""
+
+    limit_field: str
+
+    async def send(self, operation: str, body: bytes) -> Answer:
+        """Send a request; returns when the response head arrived. Raises TransportError."""
+        ...
+
+

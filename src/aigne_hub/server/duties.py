@@ -1,0 +1,106 @@
+"""The periodic work of one process, each duty with its interval and none on the hot path."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from aigne_hub.bootstrap import read_snapshot
+from aigne_hub.gateway.edge import Edge
+from aigne_hub.storage import checkpoint, grants, liveness, watch
+from aigne_hub.storage.engine import sqlite_path, writing
+from aigne_hub.storage.journal import GroupCommitJournal
+from aigne_hub.storage.recovery import Orphans
+from aigne_hub.telemetry import CallLog
+from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
+from aigne_hub.usage.tracker import SWEEP_S
+
+if TYPE_CHECKING:
+    from aigne_hub.server.worker import Worker
+
+REAP_S = 1.0
+CLEANUP_S = 15.0
+EXPIRY_S = 60.0
+
+
+class Duties:
+    """Starts one task a duty; a duty that fails is logged and runs again."""
+
+    def __init__(
+        self,
+        worker: "Worker",
+        *,
+        edge: Edge,
+        journal: GroupCommitJournal,
+        orphans: Orphans,
+        call_log: CallLog,
+    ) -> None:
+        self._worker = worker
+        self._edge = edge
+        self._journal = journal
+        self._orphans = orphans
+        self._call_log = call_log
+        path = sqlite_path(worker.hub.settings.database_url)
+        self._watch = watch.VersionWatch(path)
+        self._checkpointer = checkpoint.Checkpointer(path)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._log = structlog.get_logger()
+
+    def start(self) -> None:
+        duties: list[tuple[float, Callable[[], Awaitable[None]]]] = [
+            (SWEEP_S, self._sweep),
+            (watch.INTERVAL_S, self._follow),
+            (REAP_S, self._reap),
+            (checkpoint.INTERVAL_S, self._checkpoint),
+            (CLEANUP_S, self._cleanup),
+            (EXPIRY_S, self._expire),
+        ]
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._every(*duty)) for duty in duties]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._call_log.flush()
+        self._watch.close()
+        self._checkpointer.close()
+
+    async def _every(self, interval_s: float, duty: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await duty()
+            except Exception:
+                self._log.exception("a duty failed", duty=duty.__name__)
+
+    async def _sweep(self) -> None:
+        self._worker.plane.tracker.sweep()
+        self._call_log.flush()
+
+    async def _follow(self) -> None:
+        """Swap the snapshot when the configuration's version has moved."""
+        plane = self._worker.plane
+        if self._watch.version() != plane.router.snapshot.version:
+            plane.swap(await asyncio.to_thread(read_snapshot, self._worker.hub))
+
+    async def _reap(self) -> None:
+        self._edge.reap()
+
+    async def _checkpoint(self) -> None:
+        await asyncio.to_thread(self._checkpointer.run)
+
+    async def _cleanup(self) -> None:
+        hub = self._worker.hub
+        with liveness.alone(hub.process_folder, "recovery", wait=False) as mine:
+            if mine:
+                await cleanup_stale_processing_calls(self._orphans, self._journal, hub.clock)
+
+    async def _expire(self) -> None:
+        await asyncio.to_thread(self._expire_due)
+
+    def _expire_due(self) -> None:
+        hub = self._worker.hub
+        with writing(hub.engine) as connection:
+            grants.expire_due(connection, hub.clock.now_us())

@@ -1,0 +1,136 @@
+"""One listening address, any number of worker processes over it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from aigne_hub.bootstrap import apply_declarations, open_hub
+from aigne_hub.server.worker import BACKLOG, SETTLE_S, run_worker
+from aigne_hub.settings import Settings
+
+# A worker that dies is replaced after this long; one that never became ready stops the hub.
+RESTART_S = 0.5
+_READY = b"ready\n"
+
+
+class CannotListen(Exception):
+    """The address cannot be bound. The message says which and what to do."""
+
+
+def serve(
+    settings: Settings, environ: Mapping[str, str], *, announce: Callable[[str], None]
+) -> int:
+    """Serve until stopped; `announce` gets the address once requests are accepted."""
+    listener = listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    settings = settings.model_copy(update={"port": port})
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{port}"
+    hub = open_hub(settings, environ)
+    apply_declarations(hub)
+    hub.engine.dispose()
+    if settings.workers == 1:
+        run_worker(settings, environ, listener, lambda: announce(address))
+        return 0
+    return Supervisor(settings, environ, listener).run(lambda: announce(address))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raises CannotListen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CannotListen(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, "
+            "or stop what uses it."
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+class Supervisor:
+    """Keeps `workers` processes alive and passes signals on."""
+
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], listener: socket.socket
+    ) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._environ = {
+            **environ,
+            "AIGNE_HUB_DATA_DIR": str(settings.data_dir),
+            "AIGNE_HUB_DATABASE_URL": settings.database_url,
+            "AIGNE_HUB_HOST": settings.host,
+            "AIGNE_HUB_PORT": str(settings.port),
+        }
+        if settings.config is not None:
+            self._environ["AIGNE_HUB_CONFIG"] = str(settings.config)
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._stopping = False
+
+    def run(self, ready: Callable[[], None]) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._pass_on)
+        self._workers = [self._start() for _ in range(self._settings.workers)]
+        if not all(_became_ready(worker) for worker in self._workers):
+            self._stop(signal.SIGTERM, None)
+            self._await_all()
+            return 1
+        ready()
+        while not self._stopping:
+            time.sleep(RESTART_S)
+            for index, worker in enumerate(self._workers):
+                if worker.poll() is not None and not self._stopping:
+                    self._workers[index] = self._start()
+                    _became_ready(self._workers[index])
+        self._await_all()
+        return 0
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        fd = self._listener.fileno()
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "aigne_hub.server", str(fd)],
+            env=self._environ,
+            pass_fds=[fd],
+            stdout=subprocess.PIPE,
+        )
+
+    def _stop(self, number: int, _frame: object) -> None:
+        self._stopping = True
+        for worker in self._workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGTERM)
+
+    def _pass_on(self, number: int, _frame: object) -> None:
+        for worker in self._workers:
+            if worker.poll() is None:
+                worker.send_signal(number)
+
+    def _await_all(self) -> None:
+        deadline = time.monotonic() + self._settings.drain_s + 2 * SETTLE_S
+        for worker in self._workers:
+            try:
+                worker.wait(max(deadline - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+
+
+def _became_ready(worker: subprocess.Popen[bytes]) -> bool:
+    """Wait for a worker's own word that it accepts requests; False when it died instead."""
+    assert worker.stdout is not None
+    return worker.stdout.readline() == _READY
+
+
+def announce_to_supervisor() -> None:
+    os.write(1, _READY)

@@ -1,0 +1,185 @@
+"""One serving process: its event loop, its data plane, its periodic work."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+import uvloop
+
+from aigne_hub.bootstrap import (
+    Hub,
+    apply_declarations,
+    build_plane,
+    open_client,
+    open_hub,
+    open_journal,
+    plane_settings,
+    read_snapshot,
+)
+from aigne_hub.gateway.edge import Edge, EdgeLimits
+from aigne_hub.gateway.routes import routes
+from aigne_hub.hub_file import load_hub_file
+from aigne_hub.server.duties import Duties
+from aigne_hub.server.operations import ProcessOperations
+from aigne_hub.settings import ConfigError, Settings
+from aigne_hub.storage import liveness, recovery
+from aigne_hub.telemetry import CallLog, Counters, configure_logging
+from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
+from aigne_hub.web.app import create_app
+
+# Beyond the drain limit, what is left has this long to settle.
+SETTLE_S = 5
+BACKLOG = 2048
+_MIB = 1024 * 1024
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with our signals and a drain that ends."""
+
+    def __init__(self, config: uvicorn.Config, edge: Edge, drain_s: float) -> None:
+        super().__init__(config)
+        self._edge = edge
+        self._drain_s = drain_s
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        timer = asyncio.get_running_loop().call_later(self._drain_s, self._edge.interrupt)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
+
+
+class Worker:
+    """Everything one process runs."""
+
+    def __init__(self, hub: Hub, environ: Mapping[str, str]) -> None:
+        self.hub = hub
+        self.environ = environ
+        self.process_id = hub.ids()
+        self.counters = Counters()
+        self.log = structlog.get_logger()
+
+    async def run(self, listener: socket.socket, ready: Callable[[], None]) -> None:
+        """Serve on `listener` until SIGTERM or SIGINT; `ready` is called once it accepts."""
+        hub = self.hub
+        lock = liveness.ProcessLock(hub.process_folder, self.process_id)
+        recovery.register(
+            hub.engine,
+            self.process_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            now_us=hub.clock.now_us(),
+        )
+        journal = open_journal(hub, self.process_id)
+        journal.start()
+        client = open_client(hub, self.environ)
+        self.plane = build_plane(hub, journal, client, self.counters, read_snapshot(hub))
+        call_log = CallLog(_stderr if hub.settings.log_level in {"debug", "info"} else None)
+        self.plane.observe(call_log)
+        orphans = recovery.Orphans(
+            hub.engine,
+            hub.process_folder,
+            self.process_id,
+            open_here=lambda: self.plane.tracker.open,
+            now_us=hub.clock.now_us,
+        )
+        with liveness.alone(hub.process_folder, "recovery"):
+            closed = await cleanup_stale_processing_calls(orphans, journal, hub.clock)
+        if closed:
+            self.log.info("closed calls of dead processes", calls=closed)
+        edge = Edge(routes(self.plane), _limits(hub))
+        operations = ProcessOperations(
+            hub,
+            journal=journal,
+            client=client,
+            counters=self.counters,
+            edge=edge,
+            call_log=call_log,
+        )
+        server = _Server(self._config(edge, operations), edge, hub.settings.drain_s)
+        self._handle_signals(server)
+        duties = Duties(self, edge=edge, journal=journal, orphans=orphans, call_log=call_log)
+        duties.start()
+        serving = asyncio.create_task(server.serve([listener]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        if server.started:
+            ready()
+        await serving
+        await duties.stop()
+        await client.close()
+        await journal.close()
+        recovery.deregister(hub.engine, self.process_id, hub.clock.now_us())
+        lock.release()
+
+    def reload(self) -> None:
+        """Read hub.yaml again (SIGHUP); a file with mistakes changes nothing."""
+        try:
+            hub_file = load_hub_file(self.hub.settings.config, self.environ)
+        except ConfigError as error:
+            self.log.error("hub.yaml was not reloaded", problems=str(error))
+            return
+        self.hub = self.hub.with_file(hub_file)
+        apply_declarations(self.hub)
+        self.plane.settings = plane_settings(self.hub)
+        self.log.info("reloaded hub.yaml")
+
+    def _config(self, edge: Edge, operations: ProcessOperations) -> uvicorn.Config:
+        return uvicorn.Config(
+            create_app(operations),
+            http=edge.protocol,  # type: ignore[arg-type] # a factory serves as well as a class
+            loop="none",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=self.hub.settings.drain_s + SETTLE_S,
+        )
+
+    def _handle_signals(self, server: uvicorn.Server) -> None:
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            server.should_exit = True
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+
+
+def run_worker(
+    settings: Settings,
+    environ: Mapping[str, str],
+    listener: socket.socket,
+    ready: Callable[[], None],
+) -> None:
+    """Run one worker in this process until it is told to stop."""
+    as_json = settings.log_format == "json" or (
+        settings.log_format == "auto" and not sys.stderr.isatty()
+    )
+    configure_logging(settings.log_level, as_json=as_json)
+    hub = open_hub(settings, environ)
+    uvloop.run(Worker(hub, environ).run(listener, ready))
+
+
+def _limits(hub: Hub) -> EdgeLimits:
+    limits = hub.hub_file.limits
+    return EdgeLimits(
+        head_s=limits.header_timeout_s, body_bytes=limits.request_body_mib * _MIB
+    )
+
+
+def _stderr(lines: bytes) -> None:
+    os.write(2, lines)

@@ -1,0 +1,399 @@
+"""What the environment sets: how the process runs, and any scalar of hub.yaml, over which it wins.
+
+Values are validated once and frozen. A message never contains a value, because any of them
+may be a secret; it names the key or the variable. `hub_file` reads hub.yaml.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import ErrorDetails
+
+from aigne_hub.domain.money import AMOUNT_MAX, DECIMALS_MAX, NANO_PER_CREDIT, parse_credits
+
+PREFIX: Final = "AIGNE_HUB_"
+
+HOST_LENGTH_MAX = 255
+PORT_MAX = 65_535
+WORKERS_MAX = 256
+DRAIN_S_MAX = 3_600
+URL_LENGTH_MAX = 2_048
+SECRET_KEY_LENGTH_MIN = 16
+SECRET_KEY_LENGTH_MAX = 1_024
+BODY_MIB_MAX = 1_024
+HEADER_TIMEOUT_S_MAX = 300
+UPSTREAM_WAIT_S_MAX = 3_600
+CALLS_IN_FLIGHT_MAX = 1_000_000
+CALLS_MONTHS_MAX = 120
+HOURLY_STATS_MONTHS_MAX = 240
+
+CREDITS_PATTERN: Final = rf"[0-9]{{1,10}}(\.[0-9]{{1,{DECIMALS_MAX}}})?"
+
+_MEANINGS: Final = {
+    "missing": "is required",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "string_type": "must be a string; put quotes around it",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+}
+
+# Names in a hub's environment that are not the hub's: what AIGNE's clients read, and what
+# Kubernetes injects for a Service called "aigne-hub" (AIGNE_HUB_PORT=tcp://… among them).
+_CLIENT_VARIABLES: Final = frozenset({"AIGNE_HUB_API_URL", "AIGNE_HUB_API_KEY"})
+_SERVICE_LINK: Final = re.compile(r"AIGNE_HUB_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_\w+)")
+_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong: where (`providers[0].name` or a variable), on which line, and why.
+
+    `line` counts from 1; 0 means that the problem is not on a line of a file.
+    """
+
+    path: str
+    line: int
+    message: str
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. `problems` is every one that was found, never empty."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        super().__init__(source, problems)
+        self.source = source
+        self.problems = list(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(self._text(problem) for problem in self.problems)
+
+    def _text(self, problem: Problem) -> str:
+        where = [f"{self.source}:{problem.line}"] if problem.line else []
+        if problem.path:
+            where.append(problem.path)
+        return ": ".join([*(where or [self.source]), problem.message])
+
+
+def suggestion(name: str, choices: Sequence[str]) -> str:
+    """Return what to write instead of `name`: the closest choice, or all when none is close."""
+    close = get_close_matches(name, choices, n=1)
+    return f'did you mean "{close[0]}"?' if close else f"known are {', '.join(choices)}"
+
+
+def meaning(error: ErrorDetails) -> str:
+    """Return what a validation error asks for, without the value that failed."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    text = _MEANINGS.get(error["type"]) or error["msg"].partition(" after validation")[0]
+    if text.startswith("Value should"):  # pydantic calls the characters of a secret items
+        text = re.sub("items?$", "characters", text)
+    return re.sub(r"^\w+ should", "must", text)
+
+
+def redacted(url: str) -> str:
+    """Return the URL with its password, wherever it stands, replaced by `***`.
+
+    Works on malformed URLs too and rather hides too much: the password reaches to the last @.
+    """
+    hidden = re.sub(r"(://[^/?#@:]*):.*@", r"\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&](?:ssl)?password=)[^&#]*", r"\1***", hidden, flags=re.IGNORECASE)
+
+
+def _credits(value: object) -> int:
+    if isinstance(value, float):
+        raise ValueError('is a bare decimal number, which is inexact; quote it, like "0.15"')  # noqa: TRY004 - pydantic collects ValueError only
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError('must be a quoted decimal number, like "0.15"')  # noqa: TRY004 - as above
+    text = str(value)
+    if text.startswith("-"):
+        raise ValueError("must not be negative")
+    if not re.fullmatch(CREDITS_PATTERN, text):
+        raise ValueError(f"must be a decimal number with at most {DECIMALS_MAX} places")
+    try:
+        return parse_credits(text)
+    except ValueError:
+        limit = AMOUNT_MAX // NANO_PER_CREDIT
+        raise ValueError(f"must not be more than {limit} credits") from None
+
+
+def _web_url(url: str) -> str:
+    if any(character <= " " or character == "\x7f" for character in url):
+        raise ValueError("must not contain spaces or control characters")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must be a URL like https://host or http://host:port/path")
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("must not contain a user name or password")
+    return url
+
+
+def _base_url(url: str) -> str:
+    if "?" in url or "#" in url:
+        raise ValueError("must end with its path, without ? and #")
+    return _web_url(url).rstrip("/")
+
+
+def _database_url(url: str) -> str:
+    if url.startswith("sqlite:///"):
+        file = url.removeprefix("sqlite:///")
+        if file in {"", ":memory:"} or "?" in file:
+            raise ValueError("must name a file after sqlite:///, without ? and parameters")
+        return url
+    try:
+        usable = url.startswith("postgresql://") and urlsplit(url).port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(
+            "must be sqlite:///relative/path, sqlite:////absolute/path"
+            " or postgresql://user:password@host:port/database"
+        )
+    return url
+
+
+def matching(pattern: str, message: str) -> AfterValidator:
+    """Return a check that the whole text matches; `message` says what it must be."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(message)
+        return text
+
+    return AfterValidator(check)
+
+
+_DECIMAL_SCHEMA: Final = {"type": "string", "pattern": f"^{CREDITS_PATTERN}$"}
+CREDITS_SCHEMA: Final = {"anyOf": [_DECIMAL_SCHEMA, {"type": "integer", "minimum": 0}]}
+_URL_SCHEMA: Final = {"type": "string", "pattern": "^https?://", "maxLength": URL_LENGTH_MAX}
+_UrlText = Annotated[str, Field(max_length=URL_LENGTH_MAX)]
+
+# A non-negative amount: a decimal string or an integer of credits, kept as nano-credits.
+Credits = Annotated[int, BeforeValidator(_credits), WithJsonSchema(CREDITS_SCHEMA)]
+# http or https without user, query and fragment; kept without a slash at its end.
+BaseUrl = Annotated[_UrlText, AfterValidator(_base_url), WithJsonSchema(_URL_SCHEMA)]
+WebUrl = Annotated[_UrlText, AfterValidator(_web_url), WithJsonSchema(_URL_SCHEMA)]
+DatabaseUrl = Annotated[_UrlText, AfterValidator(_database_url)]
+RedisUrl = Annotated[
+    _UrlText, matching(r"(rediss?|unix)://\S+", "must be redis://…, rediss://… or unix://…")
+]
+
+
+class Frozen(BaseModel):
+    """A value that knows all its keys and never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Billing(Frozen):
+    """Amounts are nano-credits; `payment_link` None means the hub's own checkout page."""
+
+    enabled: StrictBool = False
+    new_user_credits: Credits = Field(default="0", validate_default=True)
+    overdraft: Credits = Field(default="0", validate_default=True)
+    payment_link: WebUrl | None = None
+
+
+class Limits(Frozen):
+    request_body_mib: StrictInt = Field(default=32, ge=1, le=BODY_MIB_MAX)
+    upstream_body_mib: StrictInt = Field(default=64, ge=1, le=BODY_MIB_MAX)
+    header_timeout_s: StrictInt = Field(default=15, ge=1, le=HEADER_TIMEOUT_S_MAX)
+    upstream_first_byte_s: StrictInt = Field(default=600, ge=1, le=UPSTREAM_WAIT_S_MAX)
+    stream_idle_s: StrictInt = Field(default=300, ge=1, le=UPSTREAM_WAIT_S_MAX)
+    calls_in_flight: StrictInt = Field(default=1_000, ge=1, le=CALLS_IN_FLIGHT_MAX)
+
+
+class OAuth(Frozen):
+    registration: Literal["open", "token", "off"] = "open"
+
+
+class Retention(Frozen):
+    calls_months: StrictInt = Field(default=3, ge=1, le=CALLS_MONTHS_MAX)
+    hourly_stats_months: StrictInt = Field(default=6, ge=1, le=HOURLY_STATS_MONTHS_MAX)
+
+
+class Scalars(Frozen):
+    """The part of hub.yaml that is single values, each of which a variable overrides.
+
+    `public_url` None means the address the hub listens on.
+    """
+
+    public_url: BaseUrl | None = None
+    billing: Billing = Billing()
+    limits: Limits = Limits()
+    oauth: OAuth = OAuth()
+    retention: Retention = Retention()
+
+    def overridden(self, by: "Scalars") -> Self:
+        """Return self with the values that were set in `by` (its `model_fields_set`)."""
+        changes: dict[str, object] = {}
+        for name in by.model_fields_set:
+            value = getattr(by, name)
+            if isinstance(value, Frozen):
+                given = {part: getattr(value, part) for part in value.model_fields_set}
+                value = getattr(self, name).model_copy(update=given)
+            changes[name] = value
+        return self.model_copy(update=changes)
+
+
+class Settings(Frozen):
+    """How one process runs. URLs that may hold a password are kept out of `repr`.
+
+    `config` None means that no hub.yaml was named or found. `public_url` is what the
+    environment says; the value in force, which may come from the file, is the hub file's.
+    `drain_s` bounds a graceful shutdown.
+    """
+
+    data_dir: Path
+    database_url: DatabaseUrl = Field(repr=False)
+    config: Path | None = None
+    host: Annotated[str, matching(r"[^\s/]+", "must be a host name or an IP address")] = Field(
+        default="127.0.0.1", max_length=HOST_LENGTH_MAX
+    )
+    port: StrictInt = Field(default=8090, ge=0, le=PORT_MAX)
+    workers: StrictInt = Field(default=1, ge=1, le=WORKERS_MAX)
+    public_url: BaseUrl | None = None
+    secret_key: SecretStr | None = Field(
+        None, min_length=SECRET_KEY_LENGTH_MIN, max_length=SECRET_KEY_LENGTH_MAX
+    )
+    redis_url: RedisUrl | None = Field(default=None, repr=False)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    drain_s: StrictInt = Field(default=30, ge=0, le=DRAIN_S_MAX)
+
+
+def _variables() -> dict[str, tuple[str, ...]]:
+    names: dict[str, tuple[str, ...]] = {}
+    for name, default in Scalars():
+        parts = type(default).model_fields if isinstance(default, Frozen) else ()
+        names |= {PREFIX + f"{name}_{part}".upper(): (name, part) for part in parts}
+        if not parts:
+            names[PREFIX + name.upper()] = (name,)
+    return names
+
+
+# Variable -> where its value goes: a path in hub.yaml, or a field of Settings.
+SCALAR_VARIABLES: Final = _variables()
+PROCESS_VARIABLES: Final = {PREFIX + name.upper(): name for name in Settings.model_fields}
+
+
+def scalars_from(environ: Mapping[str, str]) -> tuple[Scalars, list[Problem]]:
+    """Return the scalars that variables set (see `model_fields_set`) and what is wrong.
+
+    An empty variable counts as not set. Any problem leaves every scalar unset.
+    """
+    given: dict[str, Any] = {}
+    for variable, (first, *rest) in SCALAR_VARIABLES.items():
+        value = environ.get(variable)
+        if value and rest:
+            given.setdefault(first, {})[rest[0]] = value
+        elif value:
+            given[first] = value
+    try:
+        return Scalars.model_validate_strings(given), []
+    except ValidationError as error:
+        variables = {path: variable for variable, path in SCALAR_VARIABLES.items()}
+        return Scalars(), [
+            Problem(variables[tuple(str(part) for part in found["loc"])], 0, meaning(found))
+            for found in error.errors(include_url=False)
+        ]
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> list[Problem]:
+    known = sorted({*SCALAR_VARIABLES, *PROCESS_VARIABLES})
+    return [
+        Problem(name, 0, f"unknown variable; the closest is {closest}")
+        for name in sorted(environ)
+        if name.startswith(PREFIX)
+        and name not in known
+        and name not in _CLIENT_VARIABLES
+        and not _SERVICE_LINK.fullmatch(name)
+        for closest in get_close_matches(name, known, n=1, cutoff=0)
+    ]
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:
+        return True  # reading it will say why it cannot be read
+
+
+def _data_dir(environ: Mapping[str, str]) -> str:
+    base = environ.get("XDG_DATA_HOME", "")
+    if not Path(base).is_absolute():  # the XDG specification has relative paths ignored
+        base = str(Path(environ["HOME"], ".local", "share")) if environ.get("HOME") else ""
+    return str(Path(base, "aigne-hub")) if base else ""
+
+
+def load_settings(
+    environ: Mapping[str, str],
+    *,
+    data_dir: Path | None = None,
+    database_url: str | None = None,
+    config: Path | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
+) -> Settings:
+    """Return the settings of this process; the keywords are command-line options and win.
+
+    Without a configuration file named, `hub.yaml` of the data directory is taken, else that
+    of the working directory, else none. Raises ConfigError naming options and variables.
+    """
+    options: dict[str, Path | str | int | None] = {"host": host, "port": port, "workers": workers}
+    options |= {"data_dir": data_dir, "database_url": database_url, "config": config}
+    given = {name: str(value) for name, value in options.items() if value is not None}
+    labels = {name: variable for variable, name in PROCESS_VARIABLES.items()}
+    labels |= {name: "--" + name.replace("_", "-") for name in given}
+    values = {name: environ.get(variable, "") for variable, name in PROCESS_VARIABLES.items()}
+    values = {name: value for name, value in values.items() if value}
+    if _SERVICE_ADDRESS.match(values.get("port", "")):
+        del values["port"]
+    values |= given
+    problems = _unknown_variables(environ)
+    directory = values.get("data_dir") or _data_dir(environ)
+    if not directory:
+        problems.append(Problem(labels["data_dir"], 0, "is required where HOME is not set"))
+    home = Path(directory).absolute()
+    values["data_dir"] = str(home)
+    values.setdefault("database_url", f"sqlite:///{home / 'hub.db'}")
+    found = [file for file in (home / "hub.yaml", Path("hub.yaml").absolute()) if _is_there(file)]
+    if found:
+        values.setdefault("config", str(found[0]))
+    try:
+        settings = Settings.model_validate_strings(values)
+    except ValidationError as error:
+        problems += [
+            Problem(labels[str(wrong["loc"][0])], 0, meaning(wrong))
+            for wrong in error.errors(include_url=False)
+        ]
+        raise ConfigError("environment", problems) from None
+    if problems:
+        raise ConfigError("environment", problems)
+    return settings

@@ -1,0 +1,73 @@
+"""Load a customer account, let domain.ledger change it, and write what changed."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, case, update
+
+from aigne_hub.domain.errors import NotFound
+from aigne_hub.domain.ledger import Account, Category, Lot, Transfer
+from aigne_hub.storage import ledger, schema
+
+
+def load(connection: Connection, account_id: str, *, lock: bool) -> Account:
+    """Return an account with its lots. Raises NotFound.
+
+    With `lock` nobody else changes it before the transaction ends: PostgreSQL locks the row,
+    SQLite's write transactions exclude each other anyway.
+    """
+    query = ledger.SELECT_ACCOUNT.with_for_update() if lock else ledger.SELECT_ACCOUNT
+    row = connection.execute(query, {"account_id": account_id}).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no account {account_id!r}.")
+    lots = [
+        Lot(
+            lot.id,
+            lot.remaining,
+            Category(lot.category),
+            lot.priority,
+            lot.created_us,
+            lot.expires_us,
+        )
+        for lot in connection.execute(ledger.SELECT_LOTS, {"account_id": account_id})
+    ]
+    return Account(row.id, row.balance, row.held, row.overdraft, lots)
+
+
+def save(connection: Connection, account: Account, transfers: Sequence[Transfer]) -> None:
+    """Write a locked account, the lots it touched and the transfers that did so."""
+    connection.execute(
+        ledger.UPDATE_ACCOUNT,
+        {
+            "account_id": account.id,
+            "balance": account.balance,
+            "held": account.held,
+            "expiry_due_us": expiry_due(account),
+        },
+    )
+    touched = [lot for lot in account.lots if lot.id in account.touched]
+    if touched:
+        connection.execute(
+            ledger.UPDATE_LOT,
+            [{"grant_id": lot.id, "remaining": lot.remaining} for lot in touched],
+        )
+    if transfers:
+        connection.execute(ledger.INSERT_TRANSFER, [entry._asdict() for entry in transfers])
+
+
+def expiry_due(account: Account) -> int | None:
+    """Return the earliest instant at which a lot with anything left expires."""
+    instants = [lot.expires_us for lot in account.lots if lot.remaining and lot.expires_us]
+    return min(instants, default=None)
+
+
+def set_overdraft(connection: Connection, overdraft: int) -> int:
+    """Let every account go `overdraft` nano-credits below zero; return how many that changed.
+
+    An account that owes and holds more than this keeps as much as it uses.
+    """
+    table = schema.account
+    used = table.c.held - table.c.balance
+    wanted = case((used > overdraft, used), else_=overdraft)
+    return connection.execute(
+        update(table).where(table.c.overdraft != wanted).values(overdraft=wanted)
+    ).rowcount

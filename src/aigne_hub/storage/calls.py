@@ -1,0 +1,109 @@
+"""Call records as operators see them: the contract's `calls list` and `calls show`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select
+
+from aigne_hub.domain.calls import Status
+from aigne_hub.domain.errors import InvalidRequest, NotFound
+from aigne_hub.domain.instants import format_instant
+from aigne_hub.domain.money import format_credits
+from aigne_hub.storage import schema
+from aigne_hub.storage.users import User
+
+LIMIT_MAX = 1_000_000
+_FETCH = 2_000
+
+_CALL = schema.model_call.c
+_ATTEMPT = schema.call_attempt.c
+
+
+def list_calls(
+    connection: Connection, *, user: User | None, status: str | None, limit: int
+) -> Iterator[dict[str, object]]:
+    """Yield the newest `limit` calls, newest first, without holding them all in memory.
+
+    Amounts are decimal credits, times RFC 3339, `attempts` a count. `held` is what the call
+    held in all, also after it was settled. Raises InvalidRequest at once.
+    """
+    if not 1 <= limit <= LIMIT_MAX:
+        raise InvalidRequest(f"A limit is 1 to {LIMIT_MAX:,}.", param="limit")
+    query = _calls().order_by(_CALL.id.desc()).limit(limit)
+    if user is not None:
+        query = query.where(_CALL.account_id == user.id)
+    if status is not None:
+        query = query.where(_CALL.status == _status(status))
+    rows = connection.execute(query, execution_options={"yield_per": _FETCH})
+    return (_shown(row) for row in rows)
+
+
+def show_call(connection: Connection, call_id: str) -> dict[str, object]:
+    """Return one call, with the list of its attempts at upstreams. Raises NotFound."""
+    row = connection.execute(_calls().where(_CALL.id == call_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no call {call_id[:80]!r}. See: aigne-hub calls list")
+    attempts = connection.execute(
+        select(schema.call_attempt).where(_ATTEMPT.call_id == call_id).order_by(_ATTEMPT.seq)
+    )
+    return {**_shown(row), "attempts": [_attempt(attempt) for attempt in attempts]}
+
+
+def _calls() -> Select[Any]:
+    hold = schema.hold.c
+    return select(schema.model_call, hold.amount.label("held")).outerjoin(
+        schema.hold, hold.call_id == _CALL.id
+    )
+
+
+def _status(text: str) -> Status:
+    try:
+        return Status(text)
+    except ValueError:
+        known = ", ".join(Status)
+        raise InvalidRequest(f"A status is one of {known}.", param="status") from None
+
+
+def _shown(row: Row[Any]) -> dict[str, object]:
+    error = None
+    if row.error_code is not None:
+        error = {"code": row.error_code, "message": row.error_message}
+    return {
+        "id": row.id,
+        "status": row.status,
+        "outcome": row.outcome,
+        "type": row.type,
+        "model": row.model,
+        "provider": row.provider,
+        "credential": row.credential,
+        "user_did": row.user_did,
+        "app_did": row.app_did,
+        "input_tokens": row.input_tokens or 0,
+        "output_tokens": row.output_tokens or 0,
+        "cache_read_tokens": row.cache_read_tokens or 0,
+        "cache_write_tokens": row.cache_write_tokens or 0,
+        "units": row.units or 0,
+        "credits": format_credits(row.charge or 0),
+        "held": format_credits(row.held or 0),
+        "usage_source": row.usage_source,
+        "started_at": format_instant(row.started_us),
+        "duration_ms": _milliseconds(row.duration_us),
+        "ttfb_ms": _milliseconds(row.ttfb_us),
+        "attempts": row.attempts,
+        "error": error,
+    }
+
+
+def _attempt(row: Row[Any]) -> dict[str, object]:
+    return {
+        "provider": row.provider,
+        "credential": row.credential,
+        "status": row.status,
+        "error": row.error,
+        "started_at": format_instant(row.started_us),
+        "duration_ms": _milliseconds(row.duration_us),
+    }
+
+
+def _milliseconds(us: int | None) -> float | None:
+    return None if us is None else us / 1_000

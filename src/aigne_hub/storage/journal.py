@@ -1,0 +1,228 @@
+"""The journal: durability without a round trip per call.
+
+Operations that queue while a commit runs are committed together in the next transaction
+(group commit). There is no artificial delay: with one caller a batch is one operation, under
+load it is dozens. On any error every decision of the batch is discarded; a batch that holds
+a poison operation is split until the bad one stands alone in the dead-letter table.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from aigne_hub.domain.errors import HubError, Overloaded
+from aigne_hub.domain.operations import Admission, Open, Probe, Progress, Settle, Settled
+from aigne_hub.storage.fold import Operation
+
+# Beyond this many waiting operations the hub refuses calls rather than queue them.
+QUEUE_MAX = 20_000
+# One transaction never folds more than this.
+BATCH_MAX = 512
+# A store that cannot commit is retried after this long, so that settlements survive it.
+RETRY_S = 0.25
+# `sent` notes wait at most this long for a batch to travel with.
+SENT_LINGER_S = 0.1
+
+
+class StoreUnavailable(Exception):
+    """The database cannot take writes now: locked, full, read-only or unreachable."""
+
+
+class Store(Protocol):
+    """One database connection that commits batches. Implementations: SQLite, PostgreSQL."""
+
+    async def commit(self, operations: Sequence[Operation], sent: Sequence[str]) -> list[Any]:
+        """Fold and commit a batch; return its answers.
+
+        Raises StoreUnavailable when nothing can be written now; any other exception means
+        that an operation of the batch is bad. Either way nothing was committed.
+        """
+        ...
+
+    async def bury(self, letter_id: str, operation: str, payload: str, error: str) -> None:
+        """Write a dead letter."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class GroupCommitJournal:
+    """ports.Journal over a Store. Runs one writer task; callers wait on futures."""
+
+    def __init__(self, store: Store, *, new_id: Callable[[], str]) -> None:
+        self._store = store
+        self._new_id = new_id
+        self._queue: list[tuple[Operation, asyncio.Future[Any]]] = []
+        self._sent: list[str] = []
+        self._sent_timer: asyncio.TimerHandle | None = None
+        self._sent_due = False
+        self._wake: asyncio.Future[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.unavailable: str | None = None
+        self.batches = 0
+        self.operations = 0
+        self.dead_letters = 0
+
+    def start(self) -> None:
+        """Begin committing; must be called on the loop that will use the journal."""
+        self._loop = asyncio.get_running_loop()
+        self._writer = self._loop.create_task(self._write())
+
+    async def open(self, operation: Open) -> Admission:
+        if len(self._queue) >= QUEUE_MAX or self._closing:
+            raise Overloaded("The hub is at its limit. Retry shortly.")
+        admission: Admission = await self._submit(operation)
+        return admission
+
+    def sent(self, call_id: str) -> None:
+        self._sent.append(call_id)
+        if self._sent_timer is None:
+            assert self._loop is not None
+            self._sent_timer = self._loop.call_later(SENT_LINGER_S, self._flush_sent)
+
+    async def progress(self, operation: Progress) -> int:
+        added: int = await self._submit(operation)
+        return added
+
+    async def settle(self, operation: Settle) -> Settled:
+        settled: Settled = await self._submit(operation)
+        return settled
+
+    async def void(self, operation: Settle) -> Settled:
+        if operation.charge or operation.usage is not None:
+            raise ValueError("a void charges nothing")
+        return await self.settle(operation)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    async def probe(self) -> None:
+        """Write and commit a heartbeat, or raise Overloaded: is the store able to record calls?"""
+        await self._submit(Probe())
+
+    async def close(self) -> None:
+        """Commit what is queued, then stop."""
+        self._closing = True
+        self._notify()
+        if self._writer is not None:
+            await self._writer
+        await self._store.close()
+
+    def _submit(self, operation: Operation) -> asyncio.Future[Any]:
+        assert self._loop is not None
+        future = self._loop.create_future()
+        self._queue.append((operation, future))
+        self._notify()
+        return future
+
+    def _flush_sent(self) -> None:
+        self._sent_due = True
+        self._notify()
+
+    def _notify(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def _write(self) -> None:
+        assert self._loop is not None
+        while True:
+            if not self._queue and not self._sent_due:
+                if self._closing:
+                    return
+                self._wake = self._loop.create_future()
+                await self._wake
+                continue
+            batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+            settled_now = {op.call_id for op, _ in batch if type(op) is Settle}
+            sent = [call_id for call_id in self._sent if call_id not in settled_now]
+            self._sent = []
+            self._sent_due = False
+            if self._sent_timer is not None:
+                self._sent_timer.cancel()
+                self._sent_timer = None
+            if batch or sent:
+                await self._commit(batch, sent)
+
+    async def _commit(
+        self, batch: list[tuple[Operation, asyncio.Future[Any]]], sent: list[str]
+    ) -> None:
+        """Commit a batch, retry it, or take it apart; every future is resolved or requeued."""
+        try:
+            answers = await self._store.commit([op for op, _ in batch], sent)
+        except StoreUnavailable as error:
+            self.unavailable = str(error)
+            await self._postpone(batch, sent)
+            return
+        except Exception as error:  # noqa: BLE001 - whatever the driver raised, a row caused it
+            await self._isolate(batch, sent, error)
+            return
+        self.unavailable = None
+        self.batches += 1
+        self.operations += len(batch)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.cancelled():
+                continue
+            if isinstance(answer, HubError):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+    async def _postpone(
+        self, batch: list[tuple[Operation, asyncio.Future[Any]]], sent: list[str]
+    ) -> None:
+        """Refuse what has not started; keep the rest, which already happened, for later."""
+        kept = []
+        for operation, future in batch:
+            if type(operation) is Open or type(operation) is Probe:
+                if not future.cancelled():
+                    future.set_exception(
+                        Overloaded("The hub cannot record calls right now. Retry shortly.")
+                    )
+            else:
+                kept.append((operation, future))
+        self._queue[:0] = kept
+        self._sent[:0] = sent
+        self._sent_due = bool(self._sent)
+        if not self._closing or kept:
+            await asyncio.sleep(RETRY_S)
+
+    async def _isolate(
+        self,
+        batch: list[tuple[Operation, asyncio.Future[Any]]],
+        sent: list[str],
+        error: Exception,
+    ) -> None:
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._commit(batch[:middle], sent)
+            await self._commit(batch[middle:], [])
+            return
+        if not batch:
+            return
+        ((operation, future),) = batch
+        self.dead_letters += 1
+        payload = json.dumps(asdict(operation), default=str)
+        try:
+            await self._store.bury(
+                self._new_id(),
+                type(operation).__name__,
+                payload,
+                f"{type(error).__name__}: {error}",
+            )
+        except StoreUnavailable as unavailable:
+            self.unavailable = str(unavailable)
+        if not future.cancelled():
+            future.set_exception(
+                Overloaded("The hub could not record this call. It was not sent on.")
+                if type(operation) is Open
+                else JournalRefused(f"{type(operation).__name__} of call {operation.call_id}")
+            )
+
+
+class JournalRefused(Exception):
+    """An operation was bad and lies in the dead-letter table; its call is closed by recovery."""

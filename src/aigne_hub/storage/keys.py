@@ -1,0 +1,236 @@
+"""API keys: shown once, stored as a keyed hash, each an application of its own."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from aigne_hub.crypto import api_key
+from aigne_hub.crypto.custodial import new_identity
+from aigne_hub.crypto.did import RoleType
+from aigne_hub.crypto.envelope import Keyring
+from aigne_hub.domain.access import DEFAULT_SCOPES, Principal, Role, Scope
+from aigne_hub.domain.errors import InvalidRequest, NotFound
+from aigne_hub.domain.money import AMOUNT_MAX
+from aigne_hub.storage import identities, schema
+from aigne_hub.storage.changes import Changes
+from aigne_hub.storage.users import User
+
+NAME_MAX = 100
+MODELS_MAX = 100
+PATTERN_MAX = 256
+PER_MINUTE_MAX = 2_000_000_000
+
+_KEY = schema.api_key.c
+
+
+class Window(StrEnum):
+    """What a key's credit limit is counted over."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one key may use. None means no limit; `credit_limit` (nano-credits) has a window."""
+
+    credit_limit: int | None = None
+    window: Window | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.credit_limit is None) != (self.window is None):
+            raise InvalidRequest("A credit limit needs a window, and a window a credit limit.")
+        if self.credit_limit is not None and not 0 <= self.credit_limit <= AMOUNT_MAX:
+            raise InvalidRequest("A credit limit is not negative.", param="credit_limit")
+        for name, rate in (("rpm", self.rpm), ("tpm", self.tpm)):
+            if rate is not None and not 0 < rate <= PER_MINUTE_MAX:
+                raise InvalidRequest(f"{name} is 1 to {PER_MINUTE_MAX}.", param=name)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What may be shown of a key. `app_did` is the application it speaks for by default."""
+
+    id: str
+    user_id: str
+    name: str
+    prefix: str
+    app_did: str
+    scopes: frozenset[Scope]
+    models: tuple[str, ...]
+    limits: Limits
+    created_us: int
+    expires_us: int | None
+    revoked_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made: the only moment at which its text exists outside the caller."""
+
+    record: ApiKey
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """Who presented a key, and whether it still opens anything."""
+
+    principal: Principal
+    limits: Limits
+    revoked: bool
+    disabled: bool
+
+
+def create(
+    change: Changes,
+    keyring: Keyring,
+    randbytes: Callable[[int], bytes],
+    pepper: bytes,
+    *,
+    user: User,
+    name: str = "",
+    scopes: Collection[Scope] = DEFAULT_SCOPES,
+    models: Sequence[str] = (),
+    limits: Limits = Limits(),
+    expires_us: int | None = None,
+) -> NewKey:
+    """Make a key for a user. `models` are shell-style patterns; none allows every model."""
+    if not scopes:
+        raise InvalidRequest("A key needs at least one scope.", param="scope")
+    if len(name) > NAME_MAX or not name.isprintable():
+        raise InvalidRequest(f"A key's name is at most {NAME_MAX} characters.", param="name")
+    _check_patterns(models)
+    now = change.clock.now_us()
+    if expires_us is not None and expires_us <= now:
+        raise InvalidRequest("The key would already have expired.", param="expires_at")
+    text = api_key.new_key(randbytes)
+    application = new_identity(RoleType.APPLICATION, randbytes)
+    record = ApiKey(
+        id=change.ids(),
+        user_id=user.id,
+        name=name,
+        prefix=api_key.prefix_of(text),
+        app_did=application.did,
+        scopes=frozenset(scopes),
+        models=tuple(models),
+        limits=limits,
+        created_us=now,
+        expires_us=expires_us,
+        revoked_us=None,
+    )
+    identities.keep(change, keyring, application, kind="application", user_id=user.id)
+    change.connection.execute(
+        insert(schema.api_key).values(
+            id=record.id,
+            user_id=user.id,
+            name=name,
+            prefix=record.prefix,
+            digest=api_key.digest(text, pepper),
+            app_did=record.app_did,
+            scopes=" ".join(sorted(scopes)),
+            models="\n".join(models),
+            credit_limit=limits.credit_limit,
+            limit_window=limits.window,
+            rpm=limits.rpm,
+            tpm=limits.tpm,
+            created_us=now,
+            expires_us=expires_us,
+        )
+    )
+    change.audit("key.create", record.id, {"user": user.id, "prefix": record.prefix, "name": name})
+    return NewKey(record, text)
+
+
+def listed(connection: Connection, user: User) -> list[ApiKey]:
+    """Return a user's keys, oldest first, revoked ones included."""
+    rows = connection.execute(
+        select(schema.api_key).where(_KEY.user_id == user.id).order_by(_KEY.id)
+    )
+    return [_record(row) for row in rows]
+
+
+def revoke(change: Changes, key_id: str) -> ApiKey:
+    """Make a key useless for good; revoking it again changes nothing. Raises NotFound."""
+    row = change.connection.execute(select(schema.api_key).where(_KEY.id == key_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no key {key_id[:80]!r}. See: aigne-hub keys list")
+    record = _record(row)
+    if record.revoked_us is not None:
+        return record
+    now = change.clock.now_us()
+    change.connection.execute(
+        update(schema.api_key).where(_KEY.id == key_id).values(revoked_us=now)
+    )
+    change.audit("key.revoke", key_id, {"prefix": record.prefix})
+    return replace(record, revoked_us=now)
+
+
+def find_by_digest(connection: Connection, digest: bytes) -> KeyHolder | None:
+    """Return who holds the key with this digest (`crypto.api_key.digest`), None for nobody.
+
+    Also answers for keys that expired, were revoked or whose user is disabled: it is the
+    caller who refuses them, in words that say which.
+    """
+    row = connection.execute(
+        select(schema.api_key, schema.user.c.did, schema.user.c.role, schema.user.c.disabled_us)
+        .join(schema.user, schema.user.c.id == _KEY.user_id)
+        .where(_KEY.digest == digest)
+    ).one_or_none()
+    if row is None:
+        return None
+    record = _record(row)
+    principal = Principal(
+        user_id=record.user_id,
+        user_did=row.did,
+        key_id=record.id,
+        app_did=record.app_did,
+        role=Role(row.role),
+        scopes=record.scopes,
+        models=record.models,
+        expires_us=record.expires_us,
+    )
+    return KeyHolder(
+        principal,
+        record.limits,
+        revoked=record.revoked_us is not None,
+        disabled=row.disabled_us is not None,
+    )
+
+
+def _check_patterns(models: Sequence[str]) -> None:
+    if len(models) > MODELS_MAX:
+        raise InvalidRequest(f"A key names at most {MODELS_MAX} model patterns.", param="model")
+    for pattern in models:
+        if not pattern.strip() or len(pattern) > PATTERN_MAX or not pattern.isprintable():
+            raise InvalidRequest(
+                f"{pattern[:80]!r} is not a model pattern such as openai/gpt-*.", param="model"
+            )
+
+
+def _record(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        user_id=row.user_id,
+        name=row.name,
+        prefix=row.prefix,
+        app_did=row.app_did,
+        scopes=frozenset(map(Scope, row.scopes.split())),
+        models=tuple(row.models.split("\n")) if row.models else (),
+        limits=Limits(
+            row.credit_limit,
+            None if row.limit_window is None else Window(row.limit_window),
+            row.rpm,
+            row.tpm,
+        ),
+        created_us=row.created_us,
+        expires_us=row.expires_us,
+        revoked_us=row.revoked_us,
+    )

@@ -1,0 +1,93 @@
+"""Finding calls that no living process will close."""
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from sqlalchemy import Engine, insert, select, update
+
+from aigne_hub.domain.pricing import RateCard
+from aigne_hub.storage import liveness, schema
+from aigne_hub.storage.engine import reading, writing
+from aigne_hub.usage.cleanup import StaleCall
+
+# Calls closed in one go; the rest are found by the next round.
+ROUND_MAX = 10_000
+# A call of this very process that nobody works on is closed after this long.
+FORGOTTEN_AFTER_US = 60 * 1_000_000
+
+
+class Orphans:
+    """usage.cleanup.StaleCalls over the database and the lock files of processes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        folder: Path,
+        process_id: str,
+        *,
+        open_here: Callable[[], Collection[str]],
+        now_us: Callable[[], int],
+    ) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._process_id = process_id
+        self._open_here = open_here
+        self._now_us = now_us
+
+    def stale_calls(self) -> Iterator[StaleCall]:
+        """Yield calls of dead processes, and calls of this one that it has lost sight of."""
+        call, hold, rate = schema.model_call.c, schema.hold.c, schema.rate.c
+        processing = call.status == "processing"
+        with reading(self._engine) as connection:
+            owners = set(connection.execute(select(call.process_id).where(processing).distinct()).scalars())
+            gone = set(liveness.dead(self._folder, owners - {self._process_id}))
+            if self._process_id in owners:
+                gone.add(self._process_id)
+            rows = connection.execute(
+                select(
+                    call.id,
+                    call.account_id,
+                    call.model,
+                    call.started_us,
+                    call.input_counted,
+                    call.delivered_tokens,
+                    call.process_id,
+                    hold.amount,
+                    rate.id.label("rate_id"),
+                    rate.amounts,
+                )
+                .join_from(schema.model_call, schema.hold, hold.call_id == call.id, isouter=True)
+                .join(schema.rate, rate.id == call.rate_id, isouter=True)
+                .where(processing, call.process_id.in_(gone))
+                .limit(ROUND_MAX)
+            ).all()
+        here = self._open_here()
+        young = self._now_us() - FORGOTTEN_AFTER_US
+        for row in rows:
+            if row.process_id == self._process_id and (row.id in here or row.started_us > young):
+                continue
+            yield StaleCall(
+                call_id=row.id,
+                account_id=row.account_id,
+                model=row.model,
+                started_us=row.started_us,
+                input_counted=row.input_counted,
+                delivered_tokens=row.delivered_tokens or 0,
+                held=row.amount,
+                rates=None
+                if row.rate_id is None
+                else RateCard.of(row.rate_id, json.loads(row.amounts)),
+            )
+
+
+def register(engine: Engine, process_id: str, *, host: str, pid: int, now_us: int) -> None:
+    with writing(engine) as connection:
+        row = {"id": process_id, "host": host, "pid": pid, "started_us": now_us}
+        connection.execute(insert(schema.process).values(row))
+
+
+def deregister(engine: Engine, process_id: str, now_us: int) -> None:
+    with writing(engine) as connection:
+        ended = update(schema.process).where(schema.process.c.id == process_id)
+        connection.execute(ended.values(ended_us=now_us))

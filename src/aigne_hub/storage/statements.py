@@ -1,0 +1,194 @@
+"""The journal's statements, written once in SQLAlchemy Core and compiled for a driver.
+
+Each is named with the order of its parameters, so rows are plain tuples.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, insert, literal_column, update
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql import ClauseElement
+
+from aigne_hub.storage import ledger, schema
+
+OPEN_CALL = (
+    "id",
+    "status",
+    "outcome",
+    "account_id",
+    "user_did",
+    "app_did",
+    "key_id",
+    "process_id",
+    "request_id",
+    "type",
+    "model",
+    "stream",
+    "rate_id",
+    "input_counted",
+    "started_us",
+    "charge",
+    "duration_us",
+    "error_code",
+    "error_message",
+)
+CLOSE_CALL = (
+    "status",
+    "outcome",
+    "model",
+    "sent",
+    "provider",
+    "credential",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "units",
+    "usage_source",
+    "charge",
+    "duration_us",
+    "ttfb_us",
+    "attempts",
+    "error_code",
+    "error_message",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """SQL text in the driver's parameter style, taking one tuple in `names` order."""
+
+    sql: str
+    names: tuple[str, ...]
+
+
+def prepare(statement: ClauseElement, dialect: Dialect, names: tuple[str, ...]) -> Prepared:
+    """Compile a statement whose bind parameters are exactly `names`, in that order."""
+    compiled: Any = statement.compile(dialect=dialect)
+    order = tuple(compiled.positiontup)
+    if order != names:
+        raise ValueError(f"parameters come as {order}, not {names}")
+    return Prepared(str(compiled), names)
+
+
+def _call_where() -> Any:
+    return (schema.model_call.c.id == bindparam("call_id")) & (
+        schema.model_call.c.status == literal_column("'processing'")
+    )
+
+
+def _hold_where() -> Any:
+    return (schema.hold.c.call_id == bindparam("call_id")) & (
+        schema.hold.c.state == literal_column("'pending'")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Everything a journal executes, compiled for one dialect."""
+
+    open_call: Prepared
+    close_call: Prepared
+    sent: Prepared
+    progress: Prepared
+    open_hold: Prepared
+    extend_hold: Prepared
+    close_hold: Prepared
+    attempt: Prepared
+    meter_event: Prepared
+    transfer: Prepared
+    account: Prepared
+    lot: Prepared
+    select_account: Prepared
+    select_lots: Prepared
+    dead_letter: Prepared
+    heartbeat: Prepared
+
+    @classmethod
+    def compiled(cls, dialect: Dialect) -> "Statements":
+        call, hold = schema.model_call, schema.hold
+
+        def row(table: Any, names: tuple[str, ...]) -> Prepared:
+            values = {name: bindparam(name) for name in names}
+            return prepare(insert(table).values(values), dialect, names)
+
+        def change(table: Any, where: Any, names: tuple[str, ...], **values: Any) -> Prepared:
+            return prepare(update(table).where(where).values(values), dialect, names)
+
+        closing = {name: bindparam(f"b_{name}") for name in CLOSE_CALL}
+        return cls(
+            open_call=row(call, OPEN_CALL),
+            close_call=change(
+                call,
+                _call_where(),
+                (*(f"b_{name}" for name in CLOSE_CALL), "call_id"),
+                **closing,
+            ),
+            sent=change(call, _call_where(), ("call_id",), sent=literal_column("1")),
+            progress=change(
+                call,
+                _call_where(),
+                ("delivered", "call_id"),
+                delivered_tokens=bindparam("delivered"),
+            ),
+            open_hold=row(hold, ("call_id", "account_id", "amount", "state", "created_us")),
+            extend_hold=change(
+                hold, _hold_where(), ("more", "call_id"), amount=hold.c.amount + bindparam("more")
+            ),
+            close_hold=change(
+                hold,
+                _hold_where(),
+                ("b_state", "b_captured", "b_resolved", "call_id"),
+                state=bindparam("b_state"),
+                captured=bindparam("b_captured"),
+                resolved_us=bindparam("b_resolved"),
+            ),
+            attempt=row(
+                schema.call_attempt,
+                (
+                    "call_id",
+                    "seq",
+                    "provider",
+                    "credential",
+                    "status",
+                    "error",
+                    "started_us",
+                    "duration_us",
+                ),
+            ),
+            meter_event=row(
+                schema.meter_event, ("call_id", "meter", "account_id", "value", "created_us")
+            ),
+            transfer=prepare(
+                ledger.INSERT_TRANSFER,
+                dialect,
+                (
+                    "operation_id",
+                    "seq",
+                    "kind",
+                    "debit",
+                    "credit",
+                    "amount",
+                    "account_id",
+                    "grant_id",
+                    "call_id",
+                    "created_us",
+                ),
+            ),
+            account=prepare(
+                ledger.UPDATE_ACCOUNT, dialect, ("balance", "held", "expiry_due_us", "account_id")
+            ),
+            lot=prepare(ledger.UPDATE_LOT, dialect, ("remaining", "grant_id")),
+            select_account=prepare(ledger.SELECT_ACCOUNT, dialect, ("account_id",)),
+            select_lots=prepare(ledger.SELECT_LOTS, dialect, ("account_id",)),
+            dead_letter=row(
+                schema.dead_letter, ("id", "operation", "payload", "error", "created_us")
+            ),
+            heartbeat=change(
+                schema.process,
+                schema.process.c.id == bindparam("process_id"),
+                ("seen", "process_id"),
+                seen_us=bindparam("seen"),
+            ),
+        )

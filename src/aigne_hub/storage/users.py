@@ -1,0 +1,184 @@
+"""Users: people and programs that call, each with a DID, a role and one account."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+
+from aigne_hub.crypto.custodial import new_identity
+from aigne_hub.crypto.did import InvalidDid, RoleType, did_of
+from aigne_hub.crypto.envelope import Keyring
+from aigne_hub.domain.access import Role
+from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
+from aigne_hub.storage import identities, schema
+from aigne_hub.storage.changes import Changes
+
+EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+
+# Whether an address receives mail only mail can tell; this refuses what is no address at all.
+_EMAIL = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[^\s@.,;:]+(\.[^\s@.,;:]+)*")
+_SHOWN_MAX = 80
+
+_COLUMNS = (
+    schema.user.c.id,
+    schema.user.c.did,
+    schema.user.c.email,
+    schema.user.c.role,
+    schema.user.c.disabled_us,
+    schema.user.c.created_us,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """`did` is custodial unless the user brought one."""
+
+    id: str
+    did: str
+    email: str | None
+    role: Role
+    disabled: bool
+    created_us: int
+
+
+def create(
+    change: Changes,
+    keyring: Keyring,
+    randbytes: Callable[[int], bytes],
+    *,
+    email: str,
+    role: Role,
+    did: str | None = None,
+    overdraft: int = 0,
+) -> User:
+    """Create a user and the account that belongs to it.
+
+    Without `did` the hub makes an identity and keeps its secret key. Raises InvalidRequest
+    for a malformed e-mail or DID, Conflict when one of them is taken.
+    """
+    email = normalised_email(email)
+    _require_free(change.connection, schema.user.c.email == email, f"the e-mail {email}")
+    custodial = None if did else new_identity(RoleType.ACCOUNT, randbytes)
+    did = custodial.did if custodial else _normalised_did(did or "")
+    _require_free(change.connection, schema.user.c.did == did, f"the DID {did}")
+    user = User(change.ids(), did, email, role, disabled=False, created_us=change.clock.now_us())
+    change.connection.execute(
+        insert(schema.user).values(
+            id=user.id, did=did, email=email, role=role, created_us=user.created_us
+        )
+    )
+    change.connection.execute(
+        insert(schema.account).values(id=user.id, overdraft=overdraft, created_us=user.created_us)
+    )
+    if custodial:
+        identities.keep(change, keyring, custodial, kind="user", user_id=user.id)
+    change.audit("user.create", user.id, {"did": did, "email": email, "role": role})
+    return user
+
+
+def find(connection: Connection, name: str) -> User:
+    """Return the user with this e-mail, DID or id. Raises NotFound."""
+    if "@" in name:
+        where = schema.user.c.email == name.strip().lower()
+    elif name.startswith("did:"):
+        where = schema.user.c.did == name
+    else:
+        where = schema.user.c.id == name
+    row = connection.execute(select(*_COLUMNS).where(where)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no user {name[:_SHOWN_MAX]!r}. See: aigne-hub users list")
+    return _user(*row)
+
+
+def listed(connection: Connection) -> list[User]:
+    """Return every user, oldest first."""
+    rows = connection.execute(select(*_COLUMNS).order_by(schema.user.c.id))
+    return [_user(*row) for row in rows]
+
+
+def set_role(change: Changes, user: User, role: Role) -> User:
+    """Give a user another role. Raises Conflict for the last owner."""
+    if user.role is role:
+        return user
+    if role is not Role.OWNER:
+        _require_other_owner(change.connection, user, "given another role")
+    _update(change, user, role=role)
+    change.audit("user.set_role", user.id, {"from": user.role, "to": role})
+    return replace(user, role=role)
+
+
+def disable(change: Changes, user: User) -> User:
+    """Refuse everything the user's keys ask for from now on. Raises Conflict for the last owner."""
+    if user.disabled:
+        return user
+    _require_other_owner(change.connection, user, "disabled")
+    _update(change, user, disabled_us=change.clock.now_us())
+    change.audit("user.disable", user.id)
+    return replace(user, disabled=True)
+
+
+def enable(change: Changes, user: User) -> User:
+    """Let a disabled user in again."""
+    if not user.disabled:
+        return user
+    _update(change, user, disabled_us=None)
+    change.audit("user.enable", user.id)
+    return replace(user, disabled=False)
+
+
+def normalised_email(text: str) -> str:
+    """Return an address in the one spelling it is stored in. Raises InvalidRequest."""
+    email = text.strip().lower()
+    if len(email) > EMAIL_MAX or not email.isprintable() or not _EMAIL.fullmatch(email):
+        raise InvalidRequest(
+            f"{text[:_SHOWN_MAX]!r} is not an e-mail address such as ada@example.com.",
+            param="email",
+        )
+    return email
+
+
+def _normalised_did(text: str) -> str:
+    try:
+        return did_of(text)
+    except InvalidDid as error:
+        raise InvalidRequest(
+            f"{text[:_SHOWN_MAX]!r} is not a DID: {error.cause}.", param="did"
+        ) from None
+
+
+def _update(change: Changes, user: User, **values: object) -> None:
+    change.connection.execute(
+        update(schema.user).where(schema.user.c.id == user.id).values(**values)
+    )
+
+
+def _require_free(connection: Connection, where: ColumnElement[bool], what: str) -> None:
+    if connection.execute(select(schema.user.c.id).where(where)).first() is not None:
+        raise Conflict(f"There is already a user with {what}.")
+
+
+def _require_other_owner(connection: Connection, user: User, action: str) -> None:
+    """Keep at least one owner who can log in; changes are serialised, so this stays true."""
+    if user.role is not Role.OWNER or user.disabled:
+        return
+    others = connection.execute(
+        select(func.count())
+        .select_from(schema.user)
+        .where(
+            schema.user.c.role == Role.OWNER,
+            schema.user.c.disabled_us.is_(None),
+            schema.user.c.id != user.id,
+        )
+    ).scalar_one()
+    if not others:
+        raise Conflict(
+            f"The last owner cannot be {action}, or nobody could administer the hub. "
+            f"Make another user an owner first."
+        )
+
+
+def _user(
+    user_id: str, did: str, email: str | None, role: str, disabled_us: int | None, created_us: int
+) -> User:
+    return User(user_id, did, email, Role(role), disabled_us is not None, created_us)

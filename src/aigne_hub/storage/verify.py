@@ -1,0 +1,154 @@
+"""Prove that the books agree: every invariant of the ledger as a query for its violations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, func, select, text
+
+from aigne_hub.storage import schema, triggers
+
+EXAMPLES_MAX = 3
+
+# Each query returns one row a violation; its first column says where. They hold at every
+# commit, so they may run beside live traffic when one transaction reads them all. Calls
+# that retention deleted are nobody's violation: holds and transfers outlive them.
+_CHECKS: Final[Mapping[str, str]] = {
+    "account balance is the sum of its transfers": """
+        SELECT a.id FROM account a LEFT JOIN (
+            SELECT account_id, SUM(CASE WHEN credit = account_id THEN amount
+                                        WHEN debit = account_id THEN -amount ELSE 0 END) AS net
+            FROM transfer GROUP BY account_id) t ON t.account_id = a.id
+        WHERE a.balance <> COALESCE(t.net, 0)""",
+    "account held is the sum of its pending holds": """
+        SELECT a.id FROM account a LEFT JOIN (
+            SELECT account_id, SUM(amount) AS pending FROM hold
+            WHERE state = 'pending' GROUP BY account_id) h ON h.account_id = a.id
+        WHERE a.held <> COALESCE(h.pending, 0)""",
+    "account available is not below zero": """
+        SELECT id FROM account WHERE balance - held + overdraft < 0 OR held < 0 OR overdraft < 0""",
+    "grants left add up to the balance": """
+        SELECT a.id FROM account a LEFT JOIN (
+            SELECT account_id, SUM(remaining) AS remaining
+            FROM credit_grant GROUP BY account_id) g ON g.account_id = a.id
+        WHERE COALESCE(g.remaining, 0) <> CASE WHEN a.balance > 0 THEN a.balance ELSE 0 END""",
+    "grant was posted once, for its amount": """
+        SELECT g.id FROM credit_grant g LEFT JOIN transfer t
+            ON t.operation_id = g.id AND t.kind = 'grant' AND t.grant_id = g.id
+            AND t.credit = g.account_id AND t.account_id = g.account_id AND t.debit = g.source
+        WHERE t.amount IS NULL OR t.amount <> g.amount
+        UNION ALL
+        SELECT t.operation_id FROM transfer t LEFT JOIN credit_grant g ON g.id = t.grant_id
+        WHERE t.kind = 'grant' AND (g.id IS NULL OR t.operation_id <> g.id)""",
+    # What left a grant without a transfer repaid a debt, which was incurred without a grant.
+    "what left a grant was spent, expired or repaid a debt": """
+        SELECT g.id FROM credit_grant g LEFT JOIN (
+            SELECT grant_id, SUM(amount) AS used FROM transfer
+            WHERE kind IN ('capture', 'expiry') AND grant_id IS NOT NULL
+            GROUP BY grant_id) t ON t.grant_id = g.id
+        LEFT JOIN (
+            SELECT account_id, SUM(amount) AS lent FROM transfer
+            WHERE kind = 'capture' AND grant_id IS NULL
+            GROUP BY account_id) d ON d.account_id = g.account_id
+        WHERE g.amount - g.remaining - COALESCE(t.used, 0) NOT BETWEEN 0 AND COALESCE(d.lent, 0)""",
+    "transfer is positive and has the two sides of its kind": """
+        SELECT operation_id FROM transfer WHERE NOT (amount > 0 AND debit <> credit AND (
+            (kind = 'grant' AND credit = account_id
+                AND (debit = 'promotional' OR debit LIKE 'funding:%'))
+            OR (kind = 'capture' AND debit = account_id AND credit = 'revenue')
+            OR (kind = 'expiry' AND debit = account_id AND credit = 'breakage')
+            OR (kind = 'write_off' AND debit = 'write_off' AND credit = 'revenue')))""",
+    "transfer belongs to an account that exists": """
+        SELECT t.operation_id FROM transfer t LEFT JOIN account a ON a.id = t.account_id
+        WHERE a.id IS NULL""",
+    "customers and system accounts sum to zero": """
+        SELECT 'ledger' FROM (
+            SELECT (SELECT COALESCE(SUM(balance), 0) FROM account) AS customers,
+                (SELECT COALESCE(SUM(amount), 0) FROM transfer
+                    WHERE credit NOT IN (SELECT id FROM account)) AS received,
+                (SELECT COALESCE(SUM(amount), 0) FROM transfer
+                    WHERE debit NOT IN (SELECT id FROM account)) AS paid) AS sums
+        WHERE customers + received - paid <> 0""",
+    "operation's transfers are numbered without a gap": """
+        SELECT operation_id FROM transfer GROUP BY operation_id
+        HAVING MIN(seq) <> 0 OR MAX(seq) <> COUNT(*) - 1""",
+    "closed call has an outcome, an open one none": """
+        SELECT id FROM model_call WHERE (status = 'processing') <> (outcome IS NULL)""",
+    "open call owes nothing yet": """
+        SELECT id FROM model_call WHERE status = 'processing' AND charge IS NOT NULL""",
+    "pending hold belongs to an open call": """
+        SELECT h.call_id FROM hold h LEFT JOIN model_call c ON c.id = h.call_id
+        WHERE h.state = 'pending' AND (c.id IS NULL OR c.status <> 'processing')""",
+    "charged call has a captured hold": """
+        SELECT c.id FROM model_call c LEFT JOIN hold h ON h.call_id = c.id
+        WHERE c.charge > 0 AND (h.state IS NULL OR h.state <> 'captured')""",
+    "hold and call name the same account": """
+        SELECT h.call_id FROM hold h JOIN model_call c ON c.id = h.call_id
+        WHERE h.account_id <> c.account_id""",
+    "call's transfers add up to its charge": """
+        SELECT c.id FROM model_call c LEFT JOIN (
+            SELECT call_id, SUM(amount) AS posted FROM transfer
+            WHERE call_id IS NOT NULL GROUP BY call_id) t ON t.call_id = c.id
+        WHERE COALESCE(c.charge, 0) <> COALESCE(t.posted, 0)""",
+    "hold captured what its call paid": """
+        SELECT h.call_id FROM hold h LEFT JOIN (
+            SELECT call_id, SUM(amount) AS paid FROM transfer
+            WHERE kind = 'capture' GROUP BY call_id) t ON t.call_id = h.call_id
+        WHERE COALESCE(h.captured, 0) <> COALESCE(t.paid, 0)""",
+    "capture and write-off belong to a captured hold": """
+        SELECT t.operation_id FROM transfer t LEFT JOIN hold h ON h.call_id = t.call_id
+        WHERE t.kind IN ('capture', 'write_off') AND (h.call_id IS NULL
+            OR t.operation_id <> t.call_id OR h.state <> 'captured'
+            OR h.account_id <> t.account_id)""",
+    "captured hold has one meter event, and no other has": """
+        SELECT h.call_id FROM hold h LEFT JOIN meter_event m ON m.call_id = h.call_id
+        WHERE (h.state = 'captured') <> (m.call_id IS NOT NULL)
+        UNION ALL
+        SELECT m.call_id FROM meter_event m LEFT JOIN hold h ON h.call_id = m.call_id
+        WHERE h.call_id IS NULL""",
+    "meter event is the call's charge": """
+        SELECT m.call_id FROM meter_event m JOIN model_call c ON c.id = m.call_id
+        WHERE m.value <> COALESCE(c.charge, 0) OR m.account_id <> c.account_id""",
+    "call names a price that exists": """
+        SELECT c.id FROM model_call c LEFT JOIN rate r ON r.id = c.rate_id
+        WHERE c.rate_id IS NOT NULL AND r.id IS NULL""",
+    "model's rate versions are numbered without a gap": """
+        SELECT model_id FROM rate GROUP BY model_id
+        HAVING MIN(version) <> 1 OR MAX(version) <> COUNT(*)""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One invariant. `detail` counts and names its violations, or is empty."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def verify(connection: Connection) -> list[Check]:
+    """Check every invariant. Give it one consistent view (`engine.reading`)."""
+    checks = [_check(connection, name, query) for name, query in _CHECKS.items()]
+    missing = triggers.expected() - triggers.installed(connection)
+    names = ", ".join(sorted(name for _, name in missing))
+    checks.append(
+        Check("append-only triggers are in place", not missing, names and f"missing: {names}")
+    )
+    return checks
+
+
+def count_transfers(connection: Connection) -> int:
+    """Return how many transfers the ledger holds."""
+    count: int = connection.execute(select(func.count()).select_from(schema.transfer)).scalar_one()
+    return count
+
+
+def _check(connection: Connection, name: str, query: str) -> Check:
+    violations = connection.execute(
+        text(f"SELECT COUNT(*) FROM ({query}) AS violations")  # noqa: S608 - constants above
+    ).scalar_one()
+    if not violations:
+        return Check(name, ok=True, detail="")
+    found = connection.execute(text(f"{query} LIMIT {EXAMPLES_MAX}")).scalars()
+    return Check(name, ok=False, detail=f"{violations} violated, such as: {', '.join(found)}")

@@ -1,0 +1,164 @@
+"""Counters and log lines: cheap enough for the hot path, written off it."""
+
+import logging
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import structlog
+
+from aigne_hub.domain.operations import Open, Settle, Settled
+
+# Seconds; GenAI calls take from milliseconds to minutes.
+DURATION_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+# Log lines kept for the next flush; beyond this they are dropped and counted.
+LINES_MAX = 10_000
+
+
+class Histogram:
+    """Counts by upper bound, with a sum."""
+
+    __slots__ = ("counts", "sum")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(DURATION_BUCKETS_S) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        index = 0
+        for bound in DURATION_BUCKETS_S:
+            if value <= bound:
+                break
+            index += 1
+        self.counts[index] += 1
+        self.sum += value
+
+
+class Counters:
+    """Plain integers, read when somebody scrapes. Labels come from configuration only."""
+
+    def __init__(self) -> None:
+        self.calls: dict[tuple[str, str, str], int] = defaultdict(int)
+        self.tokens: dict[tuple[str, str, str], int] = defaultdict(int)
+        self.durations: dict[tuple[str, str], Histogram] = defaultdict(Histogram)
+        self.first_bytes: dict[tuple[str, str], Histogram] = defaultdict(Histogram)
+        self.refused: dict[str, int] = defaultdict(int)
+        self.charged_nano = 0
+        self.written_off_nano = 0
+        self.in_flight = 0
+
+
+class CallLog:
+    """One JSON line a call, built from an allow-list of fields and written in batches."""
+
+    def __init__(self, write: Callable[[bytes], Any] | None) -> None:
+        self._write = write
+        self._lines: list[bytes] = []
+        self.dropped = 0
+
+    @property
+    def wanted(self) -> bool:
+        return self._write is not None
+
+    def add(self, fields: dict[str, Any]) -> None:
+        if len(self._lines) >= LINES_MAX:
+            self.dropped += 1
+            return
+        self._lines.append(orjson.dumps(fields))
+
+    def flush(self) -> None:
+        if self._lines and self._write is not None:
+            lines, self._lines = self._lines, []
+            self._write(b"\n".join(lines) + b"\n")
+
+
+class CallObserver:
+    """Told of every call that ended or was refused after its caller was known."""
+
+    def __init__(self, counters: Counters, log: CallLog) -> None:
+        self._counters = counters
+        self._log = log
+
+    def closed(self, opened: Open, settle: Settle, settled: Settled) -> None:
+        counters = self._counters
+        provider = settle.provider or "-"
+        counters.calls[opened.type, provider, settle.outcome.value] += 1
+        counters.durations[opened.type, provider].observe(settle.duration_us / 1e6)
+        if settle.ttfb_us is not None:
+            counters.first_bytes[opened.type, provider].observe(settle.ttfb_us / 1e6)
+        counters.charged_nano += settled.charge - settled.written_off
+        counters.written_off_nano += settled.written_off
+        usage = settle.usage
+        if usage is not None:
+            tokens = counters.tokens
+            tokens[opened.type, provider, "input"] += usage.input_tokens
+            tokens[opened.type, provider, "output"] += usage.output_tokens
+            tokens[opened.type, provider, "cache_read"] += usage.cache_read_tokens
+        if self._log.wanted:
+            self._log.add(
+                {
+                    "event": "call",
+                    "call_id": opened.call_id,
+                    "request_id": opened.request_id,
+                    "outcome": settle.outcome.value,
+                    "model": settle.model,
+                    "provider": settle.provider,
+                    "credential": settle.credential,
+                    "user_did": opened.user_did,
+                    "input_tokens": usage.input_tokens if usage else 0,
+                    "output_tokens": usage.output_tokens if usage else 0,
+                    "duration_ms": settle.duration_us / 1000,
+                    "attempts": len(settle.attempts),
+                    "error": settle.error_code,
+                }
+            )
+
+    def refused(self, opened: Open, code: str) -> None:
+        self._counters.calls[opened.type, "-", "rejected"] += 1
+        if self._log.wanted:
+            self._log.add(
+                {
+                    "event": "call",
+                    "call_id": opened.call_id,
+                    "request_id": opened.request_id,
+                    "outcome": "rejected",
+                    "model": opened.model,
+                    "user_did": opened.user_did,
+                    "error": code,
+                }
+            )
+
+
+def configure_logging(level: str, *, as_json: bool) -> None:
+    """Send structlog and the standard library's records to standard error, one line each."""
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "sqlalchemy"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(max(number, logging.WARNING))

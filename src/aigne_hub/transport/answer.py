@@ -1,0 +1,158 @@
+import asyncio
+from typing import Protocol
+
+from aigne_hub.transport.errors import BodyTooLarge, TransportClosed, TransportError
+
+UNREAD_MAX = 256 * 1024  # bytes held for a slow reader before reading is paused
+
+
+class Line(Protocol):
+    """What an answer needs of the connection that carries it."""
+
+    def fail(self, error: TransportError) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Answer:
+    """A response whose head has arrived and whose body may still be on its way.
+
+    `headers` keep their order, names in lower case; trailers are dropped. `request_sent` is
+    False when the head arrived before the whole request had been written. One task reads.
+    The reader either reaches the end or calls `close`; until then the connection is held.
+    """
+
+    __slots__ = (
+        "_body_max",
+        "_error",
+        "_line",
+        "_loop",
+        "_parts",
+        "_waiter",
+        "complete",
+        "headers",
+        "request_sent",
+        "status",
+        "unread",
+    )
+
+    def __init__(self, line: Line, loop: asyncio.AbstractEventLoop, body_max: int) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.request_sent = False
+        self.complete = False
+        self.unread = 0
+        self._line: Line | None = line
+        self._loop = loop
+        self._body_max = body_max
+        self._parts: list[bytes] = []
+        self._error: TransportError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first value of a header, its name given in lower case."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    async def read(self) -> bytes:
+        """Return the rest of the body, at most the client's `body_max` bytes.
+
+        Raises BodyTooLarge, closing the connection, or what cut the answer short.
+        """
+        if self.complete and self.unread <= self._body_max:
+            return self.chunk_nowait() or b""
+        declared = self.header(b"content-length")
+        room = self._body_max
+        parts: list[bytes] = []
+        if declared is None or int(declared) <= room:
+            while (data := await self.chunk()) is not None:
+                room -= len(data)
+                if room < 0:
+                    break
+                parts.append(data)
+            else:
+                return b"".join(parts)
+        self.close()
+        raise BodyTooLarge(f"the answer is longer than {self._body_max} bytes", sent=True)
+
+    async def chunk(self) -> bytes | None:
+        """Return all body bytes received since the last call, waiting for some; None at the end.
+
+        Bytes that arrived before a failure are returned before it is raised. Cancelling the
+        caller closes the connection at once.
+        """
+        while True:
+            data = self.chunk_nowait()
+            if data is not None:
+                return data
+            if self.complete:
+                return None
+            try:
+                await self.news()
+            except BaseException:
+                self.close()
+                raise
+
+    def chunk_nowait(self) -> bytes | None:
+        """Return the body bytes already received, or None when there are none.
+
+        Raises the failure that cut the answer short once its bytes are used up.
+        """
+        parts = self._parts
+        if not parts:
+            if self._error is not None:
+                raise self._error
+            return None
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        held_back = self.unread > UNREAD_MAX
+        self.unread = 0
+        if held_back and self._line is not None:
+            self._line.resume()
+        return data
+
+    def close(self) -> None:
+        """Give the answer up: unless it is complete, close its connection at once."""
+        line = self._line
+        if line is not None:
+            self._parts.clear()
+            self.unread = 0
+            line.fail(TransportClosed("the answer was closed by its reader", sent=True))
+
+    # What follows is called by the connection and by the client, not by readers.
+
+    def news(self) -> asyncio.Future[None]:
+        """Return a future that resolves when anything about the answer has changed."""
+        assert self._waiter is None or self._waiter.done(), "an answer has one reader"
+        self._waiter = self._loop.create_future()
+        return self._waiter
+
+    @property
+    def error(self) -> TransportError | None:
+        return self._error
+
+    def begin(self, status: int, headers: list[tuple[bytes, bytes]], *, request_sent: bool) -> None:
+        self.status = status
+        self.headers = headers
+        self.request_sent = request_sent
+
+    def receive(self, data: bytes) -> None:
+        self._parts.append(data)
+        self.unread += len(data)
+
+    def finish(self) -> None:
+        self.complete = True
+        self._line = None
+        self.wake()
+
+    def fail(self, error: TransportError) -> None:
+        self._error = error
+        self._line = None
+        self.wake()
+
+    def wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

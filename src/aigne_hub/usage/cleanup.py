@@ -1,0 +1,74 @@
+"""Closing the calls of dead processes from their journal."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aigne_hub.domain.calls import Outcome, UsageSource
+from aigne_hub.domain.operations import Settle
+from aigne_hub.domain.pricing import RateCard
+from aigne_hub.domain.usage import Usage
+from aigne_hub.ports import Clock, Journal
+
+
+@dataclass(frozen=True, slots=True)
+class StaleCall:
+    """A call still `processing` whose process is gone, as its journal left it.
+
+    `held` is None when the call was not billed; `rates` is the card it was admitted with.
+    """
+
+    call_id: str
+    account_id: str
+    model: str
+    started_us: int
+    input_counted: int
+    delivered_tokens: int
+    held: int | None
+    rates: RateCard | None
+
+
+class StaleCalls(Protocol):
+    def stale_calls(self) -> Iterable[StaleCall]: ...
+
+
+async def cleanup_stale_processing_calls(
+    store: StaleCalls, journal: Journal, clock: Clock
+) -> int:
+    """Close every orphaned call: delivered content is charged, the rest is released.
+
+    Returns how many calls were closed. A call is closed once, whoever runs this: a second
+    closer finds it resolved.
+    """
+    closed = 0
+    for call in store.stale_calls():
+        delivered = call.delivered_tokens > 0
+        usage = None
+        charge = 0
+        if delivered:
+            usage = Usage(input_tokens=call.input_counted, output_tokens=call.delivered_tokens)
+            if call.rates is not None and call.held is not None:
+                charge = call.rates.cost(usage)
+        now_us = clock.now_us()
+        await journal.settle(
+            Settle(
+                call_id=call.call_id,
+                account_id=call.account_id,
+                outcome=Outcome.INTERRUPTED,
+                held=call.held or 0,
+                charge=charge,
+                usage=usage,
+                usage_source=UsageSource.COUNTED if delivered else None,
+                provider=None,
+                credential=None,
+                ended_us=now_us,
+                duration_us=max(now_us - call.started_us, 0),
+                ttfb_us=None,
+                billed=call.held is not None,
+                model=call.model,
+                error_code="interrupted",
+                error_message="The hub stopped while this call was running.",
+            )
+        )
+        closed += 1
+    return closed

@@ -1,0 +1,219 @@
+"""Tracking a call from its first commit to its last: what was delivered, and what is durable.
+
+The rule that makes a crash harmless: the first content is journaled before it leaves, and
+from then on the journal holds at least half of what was delivered and everything that is
+older than a quarter of a second.
+"""
+
+import asyncio
+from typing import Protocol
+
+from aigne_hub.domain.calls import NOTHING, Chargeable, Outcome, chargeable
+from aigne_hub.domain.errors import HubError
+from aigne_hub.domain.operations import Attempt, Open, Progress, Settle, Settled
+from aigne_hub.domain.pricing import BLOCK, RateCard
+from aigne_hub.domain.quotes import STREAM_STEP_TOKENS
+from aigne_hub.domain.usage import Usage
+from aigne_hub.ports import Clock, Journal
+
+# How often delivered content that no batch has carried yet is journaled.
+SWEEP_S = 0.1
+
+
+class Observer(Protocol):
+    """Told what became of calls: telemetry."""
+
+    def closed(self, opened: Open, settle: Settle, settled: Settled) -> None: ...
+
+    def refused(self, opened: Open, code: str) -> None: ...
+
+
+class Unobserved:
+    """An observer that looks away."""
+
+    def closed(self, opened: Open, settle: Settle, settled: Settled) -> None:
+        pass
+
+    def refused(self, opened: Open, code: str) -> None:
+        pass
+
+
+class CallTracker:
+    """One open call of a known account.
+
+    `rates` is None when billing is off. `tokens_held` is how many counted output tokens the
+    hold pays for.
+    """
+
+    __slots__ = (
+        "_journal",
+        "_started_us",
+        "_tracker",
+        "attempts",
+        "delivered",
+        "durable",
+        "held",
+        "n",
+        "opened",
+        "rates",
+        "tokens_held",
+        "ttfb_us",
+    )
+
+    def __init__(self, tracker: "Tracker", opened: Open, rates: RateCard | None, n: int) -> None:
+        self._tracker = tracker
+        self._journal = tracker.journal
+        self._started_us = tracker.clock.monotonic_us()
+        self.opened = opened
+        self.rates = rates
+        self.n = n
+        self.held = 0
+        self.tokens_held = 0
+        self.delivered = 0
+        self.durable = 0
+        self.attempts: list[Attempt] = []
+        self.ttfb_us: int | None = None
+
+    def sent(self) -> None:
+        self._journal.sent(self.opened.call_id)
+
+    def elapsed_us(self) -> int:
+        return self._tracker.clock.monotonic_us() - self._started_us
+
+    async def deliver(self, tokens: int) -> bool:
+        """Make sure that content up to `tokens` in all may leave now.
+
+        Returns False when the account's credits have run out: nothing more may leave.
+        """
+        self.delivered = tokens
+        if tokens == 0:
+            return True
+        short = self.rates is not None and tokens > self.tokens_held
+        if short:
+            return await self._extend(tokens)
+        if self.durable == 0 or tokens > 2 * self.durable:
+            await self._record(tokens, 0)
+        elif tokens > self.durable:
+            self._tracker.behind.add(self)
+        return True
+
+    async def _extend(self, tokens: int) -> bool:
+        """Hold another step, or what is left, before `tokens` leave."""
+        rates = self.rates
+        assert rates is not None
+        price = rates.output
+        more = -(-(max(tokens - self.tokens_held, 0) + STREAM_STEP_TOKENS) * price // BLOCK)
+        added = await self._record(tokens, more)
+        if added == more:
+            self.tokens_held = tokens + STREAM_STEP_TOKENS
+        elif price:
+            self.tokens_held += added * BLOCK // price
+        return tokens <= self.tokens_held
+
+    async def _record(self, tokens: int, extend_by: int) -> int:
+        opened = self.opened
+        added = await self._journal.progress(
+            Progress(opened.call_id, opened.account_id, tokens, extend_by)
+        )
+        self.held += added
+        self.durable = max(self.durable, tokens)
+        return added
+
+    async def close(
+        self,
+        outcome: Outcome,
+        *,
+        model: str,
+        reported: Usage | None = None,
+        counted: Usage | None = None,
+        error: HubError | None = None,
+    ) -> Settled:
+        """Log usage and deduct credits: steps 8 and 9, in one commit."""
+        opened = self.opened
+        self._tracker.forget(self)
+        due = NOTHING
+        if counted is not None:
+            due = chargeable(
+                outcome, reported=reported, counted=counted, delivered=self.delivered > 0
+            )
+        last = self.attempts[-1] if self.attempts else None
+        operation = Settle(
+            call_id=opened.call_id,
+            account_id=opened.account_id,
+            outcome=outcome,
+            held=self.held,
+            charge=self._charge(outcome, due),
+            usage=due.usage,
+            usage_source=due.source,
+            provider=last.provider if last else None,
+            credential=last.credential if last else None,
+            ended_us=self._tracker.clock.now_us(),
+            duration_us=self.elapsed_us(),
+            ttfb_us=self.ttfb_us,
+            billed=self.rates is not None,
+            model=model,
+            error_code=error.code if error else None,
+            error_message=error.message if error else None,
+            attempts=self.attempts,
+        )
+        end = self._journal.void if due.usage is None else self._journal.settle
+        settled = await end(operation)
+        self._tracker.observer.closed(opened, operation, settled)
+        return settled
+
+    def _charge(self, outcome: Outcome, due: Chargeable) -> int:
+        if self.rates is None or due.usage is None:
+            return 0
+        if outcome is Outcome.CUT_OFF:
+            return self.held
+        return self.rates.cost(due.usage)
+
+
+class Tracker:
+    """All open calls of this process; sweeps up what their streams delivered."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.observer: Observer = Unobserved()
+        self.open: dict[str, CallTracker] = {}
+        self.behind: set[CallTracker] = set()
+        self._sweeping: set[asyncio.Task[int]] = set()
+
+    async def start(self, opened: Open, rates: RateCard | None, n: int = 1) -> CallTracker:
+        """Start call tracking: steps 3, 4 and 5 in one commit.
+
+        Raises the refusal that `opened` carries, InsufficientCredits or Overloaded.
+        """
+        call = CallTracker(self, opened, rates, n)
+        try:
+            admission = await self.journal.open(opened)
+            if opened.refusal is not None:
+                raise opened.refusal
+        except HubError as refusal:
+            self.observer.refused(opened, refusal.code)
+            raise
+        call.held = admission.held
+        call.tokens_held = admission.tokens * n
+        self.open[opened.call_id] = call
+        return call
+
+    def forget(self, call: CallTracker) -> None:
+        self.open.pop(call.opened.call_id, None)
+        self.behind.discard(call)
+
+    def sweep(self) -> None:
+        """Journal what was delivered since; called every SWEEP_S from the loop."""
+        if not self.behind:
+            return
+        loop = asyncio.get_running_loop()
+        behind, self.behind = self.behind, set()
+        for call in behind:
+            task = loop.create_task(call._record(call.delivered, 0))  # noqa: SLF001 - its own half
+            self._sweeping.add(task)
+            task.add_done_callback(self._swept)
+
+    def _swept(self, task: asyncio.Task[int]) -> None:
+        self._sweeping.discard(task)
+        if not task.cancelled():
+            task.exception()

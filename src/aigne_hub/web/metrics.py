@@ -1,0 +1,123 @@
+"""Prometheus' text format over the plain counters.
+
+Names follow the OpenTelemetry conventions for generative AI (gen_ai.*) where they have one,
+else begin with aigne_hub_. Every label's values come from configuration or a closed set, so
+no request can add a series.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from aigne_hub.domain.money import NANO_PER_CREDIT
+from aigne_hub.telemetry import DURATION_BUCKETS_S, Counters, Histogram
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+_BOUNDS = [*(floatToGoString(bound) for bound in DURATION_BUCKETS_S), "+Inf"]
+_OPERATION = ["gen_ai_operation_name", "gen_ai_provider_name"]
+
+
+def exposition(counters: Counters, gauges: Mapping[str, float]) -> bytes:
+    """Return all metrics as they are now."""
+    registry = CollectorRegistry()
+    registry.register(HubCollector(counters, gauges))
+    return generate_latest(registry)
+
+
+class HubCollector(Collector):
+    """Reads `counters` when scraped.
+
+    Keys are (operation, provider) for histograms, (operation, provider, token type) for
+    tokens and (type, provider, outcome) for calls.
+    """
+
+    def __init__(self, counters: Counters, gauges: Mapping[str, float]) -> None:
+        self._counters = counters
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._inference()
+        yield from self._hub()
+        for name, value in self._gauges.items():
+            family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            yield family(f"aigne_hub_{name}", _sentence(name), value)
+
+    def _inference(self) -> Iterator[Metric]:
+        counters = self._counters
+        yield _histogram(
+            "gen_ai_server_request_duration_seconds",
+            "Time from a call's start to its settlement.",
+            counters.durations,
+        )
+        yield _histogram(
+            "gen_ai_server_time_to_first_token_seconds",
+            "Time from a call's start to the first byte of its answer.",
+            counters.first_bytes,
+        )
+        yield _counter(
+            "gen_ai_client_token_usage",
+            "Tokens of settled calls; the types are disjoint.",
+            [*_OPERATION, "gen_ai_token_type"],
+            counters.tokens,
+        )
+
+    def _hub(self) -> Iterator[Metric]:
+        counters = self._counters
+        yield _counter(
+            "aigne_hub_calls",
+            "Settled calls by how they ended.",
+            ["type", "provider", "outcome"],
+            counters.calls,
+        )
+        yield _counter(
+            "aigne_hub_refused",
+            "Requests that were answered with an error, by its stable code.",
+            ["code"],
+            {(code,): count for code, count in counters.refused.items()},
+        )
+        yield CounterMetricFamily(
+            "aigne_hub_charged_credits",
+            "Credits charged for settled calls.",
+            counters.charged_nano / NANO_PER_CREDIT,
+        )
+        yield CounterMetricFamily(
+            "aigne_hub_written_off_credits",
+            "Credits that settled calls cost beyond what could be charged.",
+            counters.written_off_nano / NANO_PER_CREDIT,
+        )
+        yield GaugeMetricFamily(
+            "aigne_hub_calls_in_flight", "Calls being served now.", counters.in_flight
+        )
+
+
+def _counter(
+    name: str, documentation: str, labels: list[str], values: Mapping[tuple[str, ...], int]
+) -> Metric:
+    family = CounterMetricFamily(name, documentation, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _histogram(
+    name: str, documentation: str, values: Mapping[tuple[str, str], Histogram]
+) -> Metric:
+    family = HistogramMetricFamily(name, documentation, labels=_OPERATION)
+    for key, histogram in values.items():
+        buckets = list(zip(_BOUNDS, accumulate(histogram.counts), strict=True))
+        family.add_metric(key, buckets, histogram.sum)
+    return family
+
+
+def _sentence(name: str) -> str:
+    return f"{name.removesuffix('_total').replace('_', ' ').capitalize()}."
