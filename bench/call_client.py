@@ -139,7 +139,7 @@ class Caller(asyncio.Protocol):
 
 
 def _content_chunks(body: bytearray) -> int:
-    return body.count(b'"content":" token')
+    return body.count(b'" token')
 
 
 async def run(order: Order, port: int, connections: int) -> Tally:

@@ -7,10 +7,12 @@ from typing import Any
 
 from bench.load import Result
 from bench.rounds import Life, Measured, Sample, Step
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 WIDTH = 132
+TITLE = "medians of the rounds; per call: reads by the client, chunks sent by the upstream"
 FLOOR = "nginx"
 BASE = "direct"
 
@@ -93,9 +95,8 @@ def as_json(measured: Measured, machine: dict[str, Any]) -> dict[str, Any]:
 
 
 def console() -> Console:
-    """Return a console whose lines do not wrap when they are piped."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=WIDTH)
+    """Return a console as wide as the table, so that no figure is ever cut short."""
+    return Console(highlight=False, width=max(Console().width, WIDTH))
 
 
 def _rank(key: tuple[Step, str], keys: list[tuple[Step, str]]) -> tuple[int, int]:
@@ -164,9 +165,7 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def _calls_table(found: list[Row]) -> Table:
-    table = Table(
-        title="medians of the rounds; reads: by the client, sent: chunks by the upstream, per call"
-    )
+    table = Table(title=TITLE, box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("load", "conns", "target"):
         table.add_column(name, justify="right" if name == "conns" else "left", no_wrap=True)
     for name in (
@@ -198,7 +197,7 @@ def _calls_table(found: list[Row]) -> Table:
 
 
 def _footprint_table(found: list[Footprint]) -> Table:
-    table = Table()
+    table = Table(box=box.SIMPLE, pad_edge=False)
     table.add_column("target")
     for name in ("start ms", "RSS at rest MiB", "RSS after MiB"):
         table.add_column(name, justify="right")

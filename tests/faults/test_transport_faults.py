@@ -5,7 +5,7 @@ import socket
 import time
 
 import pytest
-from tests.faults.fault_server import FaultServer, call, calling, head_for, says
+from tests.faults.fault_server import SHORT, FaultServer, call, calling, head_for, says
 
 from aigne_hub.transport import (
     ConnectFailed,
@@ -82,7 +82,7 @@ HEAD_FAULTS = {
 @pytest.mark.parametrize("fault", HEAD_FAULTS)
 async def test_a_bad_head_is_one_typed_error_and_closes_the_connection(fault):
     scenario, error = HEAD_FAULTS[fault]
-    async with FaultServer(scenario) as server, calling() as client:
+    async with FaultServer(scenario) as server, calling(timeouts=SHORT) as client:
         started = time.monotonic()
         with pytest.raises(error) as raised:
             await call(client, server)
@@ -124,7 +124,7 @@ async def drain(answer, body):
 @pytest.mark.parametrize("fault", BODY_FAULTS)
 async def test_a_bad_body_yields_what_arrived_and_then_one_typed_error(fault):
     scenario, arrived, error = BODY_FAULTS[fault]
-    async with FaultServer(scenario) as server, calling() as client:
+    async with FaultServer(scenario) as server, calling(timeouts=SHORT) as client:
         answer = await call(client, server)
         assert answer.status == 200
         body = bytearray()
@@ -160,11 +160,11 @@ async def test_a_peer_that_never_accepts_is_a_connect_timeout():
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         origin = Origin.parse(f"http://127.0.0.1:{listener.getsockname()[1]}", trusted=True)
-        async with calling() as client:
+        async with calling(timeouts=SHORT) as client:
             started = time.monotonic()
             with pytest.raises(ConnectTimeout) as raised:
                 await client.send(origin, head_for(origin))
-            assert 0.25 < time.monotonic() - started < 0.5
+            assert 0.15 < time.monotonic() - started < 0.5
             assert raised.value.sent is False
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from tests.faults.fault_server import FaultServer, call, calling, head_for, keeps_alive, says
+from tests.faults.fault_server import SHORT, FaultServer, call, calling, head_for, keeps_alive, says
 
 from aigne_hub.transport import BodyTooLarge, TransportClosed
 from aigne_hub.transport.answer import UNREAD_MAX
@@ -53,7 +53,7 @@ async def test_a_response_split_at_every_byte_is_the_same_response(framing):
 @pytest.mark.parametrize("framing", FRAMINGS)
 async def test_a_response_in_single_bytes_is_the_same_response(framing):
     single = [bytes([byte]) for byte in FRAMINGS[framing]]
-    async with FaultServer(says(*single)) as server, calling(timeouts={"first_byte": 2}) as client:
+    async with FaultServer(says(*single)) as server, calling() as client:
         answer = await call(client, server)
         assert await answer.read() == b"hello, world"
 
@@ -228,7 +228,7 @@ async def test_a_slow_reader_stops_the_sender():
         for _ in range(size >> 16):
             await peer.send(b"x" * 65536)
 
-    async with FaultServer(flood) as server, calling(body_max=size) as client:
+    async with FaultServer(flood) as server, calling(body_max=size, timeouts=SHORT) as client:
         answer = await call(client, server)
         await asyncio.sleep(0.2)
         stopped_at = peers[0].bytes_sent
@@ -251,7 +251,7 @@ async def test_closing_an_answer_ends_the_connection_at_once_and_wakes_its_reade
         await peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n")
         closed_at.append(await peer.eof())
 
-    async with FaultServer(stream) as server, calling(timeouts={"idle": 5}) as client:
+    async with FaultServer(stream) as server, calling() as client:
         answer = await call(client, server)
         assert await answer.chunk() == b"a"
         reading = asyncio.ensure_future(answer.chunk())

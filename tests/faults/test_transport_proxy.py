@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 import trustme
-from tests.faults.fault_server import FaultServer, call, calling, keeps_alive, until
+from tests.faults.fault_server import SHORT, FaultServer, call, calling, keeps_alive, until
 
 from aigne_hub.transport import ConnectFailed, ConnectTimeout
 from aigne_hub.transport.proxy import REPLY_MAX, Proxy
@@ -102,7 +102,7 @@ async def test_a_silent_proxy_is_a_connect_timeout_and_is_left():
     async with (
         FaultServer(keeps_alive) as origin,
         FaultServer(silent) as proxy,
-        calling(proxy=f"http://127.0.0.1:{proxy.port}") as client,
+        calling(proxy=f"http://127.0.0.1:{proxy.port}", timeouts=SHORT) as client,
     ):
         with pytest.raises(ConnectTimeout):
             await call(client, origin)
@@ -118,7 +118,7 @@ async def test_a_caller_that_leaves_while_the_proxy_thinks_closes_the_connection
     async with (
         FaultServer(keeps_alive) as origin,
         FaultServer(silent) as proxy,
-        calling(proxy=f"http://127.0.0.1:{proxy.port}", timeouts={"connect": 5}) as client,
+        calling(proxy=f"http://127.0.0.1:{proxy.port}") as client,
     ):
         task = asyncio.ensure_future(call(client, origin))
         await until(lambda: proxy.connections == 1)

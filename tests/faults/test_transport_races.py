@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.faults.fault_server import FaultServer, call, calling, keeps_alive, until
+from tests.faults.fault_server import SHORT, FaultServer, call, calling, keeps_alive, until
 
 from aigne_hub.transport import ConnectFailed, ConnectTimeout, Timeouts, TransportClosed
 from aigne_hub.transport.connection import Connection
@@ -111,7 +111,8 @@ async def test_a_connection_that_is_over_before_its_first_request_was_never_made
 
         def connection_made(self, transport):
             super().connection_made(transport)
-            self.abort()
+            # uvloop adopts the socket after this callback: not before that can it close it.
+            loop.call_soon(self.abort)
             made.append(self)
 
     async with FaultServer(keeps_alive) as server:
@@ -148,7 +149,10 @@ async def test_a_client_closed_while_it_connects_keeps_nothing():
 
 async def test_the_queue_of_one_origin_is_bounded(monkeypatch):
     monkeypatch.setattr("aigne_hub.transport.pool.WAITERS_MAX", 2)
-    async with FaultServer(keeps_alive) as server, calling(connections_max=1) as client:
+    async with (
+        FaultServer(keeps_alive) as server,
+        calling(connections_max=1, timeouts=SHORT) as client,
+    ):
         _, connection = await taken(client, server)
         queued = [asyncio.ensure_future(call(client, server)) for _ in range(2)]
         await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 import trustme
-from tests.faults.fault_server import FaultServer, call, calling, keeps_alive, until
+from tests.faults.fault_server import SHORT, FaultServer, call, calling, keeps_alive, until
 
 from aigne_hub.transport import ConnectFailed, ConnectionCut, ConnectTimeout
 
@@ -146,7 +146,7 @@ async def test_a_handshake_that_stalls_is_a_connect_timeout_and_closes(trusting)
 
     async with (
         FaultServer(silent) as server,
-        calling(ssl_context=trusting, connections_max=1) as client,
+        calling(ssl_context=trusting, connections_max=1, timeouts=SHORT) as client,
     ):
         for _ in range(2):  # at a limit of one, the second would wait if the first leaked
             with pytest.raises(ConnectTimeout):
@@ -162,7 +162,7 @@ async def test_a_caller_that_leaves_during_the_handshake_closes_and_frees_its_pl
 
     async with (
         FaultServer(silent) as server,
-        calling(ssl_context=trusting, connections_max=1, timeouts={"connect": 5}) as client,
+        calling(ssl_context=trusting, connections_max=1) as client,
     ):
         for count in (1, 2, 3):
             task = asyncio.ensure_future(secure(client, server))

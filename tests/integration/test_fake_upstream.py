@@ -3,7 +3,6 @@
 import base64
 import json
 import socket
-import struct
 import time
 from collections.abc import Iterator
 
@@ -273,7 +272,6 @@ def test_chunked_and_pipelined_requests_over_one_connection(upstream):
     framed = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     last = b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
     with socket.create_connection(("127.0.0.1", upstream.port), 5) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
         client.sendall(head + framed + head + last)
         received = b""
         while part := client.recv(65536):

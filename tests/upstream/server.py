@@ -32,7 +32,7 @@ OBJECTS = {"/v1/embeddings": answers.embeddings, "/v1/images/generations": answe
 Json = dict[str, Any]
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer of the upstream, not a fault of ours
+class Refusal(Exception):
     """An answer with OpenAI's error object."""
 
     def __init__(self, status: int, message: str | None = None, param: str | None = None) -> None:

@@ -1,5 +1,7 @@
-"""The stable error codes with what they mean: one table for `/docs`, the OpenAPI document
-and docs/http.md. Codes and statuses are those of `domain.errors`.
+"""The stable error codes with what they mean.
+
+One table for `/docs`, the OpenAPI document and docs/http.md. Codes and statuses are those of
+`domain.errors`.
 """
 
 from dataclasses import dataclass

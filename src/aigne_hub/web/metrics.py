@@ -5,7 +5,8 @@ else begin with aigne_hub_. Every label's values come from configuration or a cl
 no request can add a series.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -16,18 +17,48 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from aigne_hub.domain.money import NANO_PER_CREDIT
 from aigne_hub.telemetry import DURATION_BUCKETS_S, Counters, Histogram
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
-_BOUNDS = [*(floatToGoString(bound) for bound in DURATION_BUCKETS_S), "+Inf"]
+_BOUNDS = [*(str(bound) for bound in DURATION_BUCKETS_S), "+Inf"]
 _OPERATION = ["gen_ai_operation_name", "gen_ai_provider_name"]
 
 
-def exposition(counters: Counters, gauges: Mapping[str, float]) -> bytes:
+class Gauge(StrEnum):
+    """Measurements read at scrape time. A name ending in `_total` only ever grows."""
+
+    JOURNAL_QUEUE = "journal_queue_operations"
+    JOURNAL_BATCHES = "journal_batches_total"
+    JOURNAL_OPERATIONS = "journal_operations_total"
+    JOURNAL_DEAD_LETTERS = "journal_dead_letters"
+    UPSTREAM_OPEN = "upstream_connections_open"
+    UPSTREAM_IDLE = "upstream_connections_idle"
+    UPSTREAM_OPENED = "upstream_connections_opened_total"
+    UPSTREAM_REUSED = "upstream_connections_reused_total"
+    CLIENT_OPEN = "client_connections_open"
+    REQUESTS_MALFORMED = "requests_malformed_total"
+    LOG_LINES_DROPPED = "log_lines_dropped_total"
+
+
+_MEANINGS = {
+    Gauge.JOURNAL_QUEUE: "Operations waiting for the journal's next batch.",
+    Gauge.JOURNAL_BATCHES: "Batches the journal committed.",
+    Gauge.JOURNAL_OPERATIONS: "Operations the journal committed.",
+    Gauge.JOURNAL_DEAD_LETTERS: "Operations that could not be committed and wait for a person.",
+    Gauge.UPSTREAM_OPEN: "Open connections to providers.",
+    Gauge.UPSTREAM_IDLE: "Open connections to providers that wait for a call.",
+    Gauge.UPSTREAM_OPENED: "Connections to providers that were opened.",
+    Gauge.UPSTREAM_REUSED: "Calls that found an open connection to their provider.",
+    Gauge.CLIENT_OPEN: "Open connections of clients.",
+    Gauge.REQUESTS_MALFORMED: "Requests that were not valid HTTP, or too slow or too large.",
+    Gauge.LOG_LINES_DROPPED: "Log lines that could not be kept for the next flush.",
+}
+
+
+def exposition(counters: Counters, gauges: Mapping[Gauge, float]) -> bytes:
     """Return all metrics as they are now."""
     registry = CollectorRegistry()
     registry.register(HubCollector(counters, gauges))
@@ -41,16 +72,16 @@ class HubCollector(Collector):
     tokens and (type, provider, outcome) for calls.
     """
 
-    def __init__(self, counters: Counters, gauges: Mapping[str, float]) -> None:
+    def __init__(self, counters: Counters, gauges: Mapping[Gauge, float]) -> None:
         self._counters = counters
         self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
         yield from self._inference()
         yield from self._hub()
-        for name, value in self._gauges.items():
-            family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-            yield family(f"aigne_hub_{name}", _sentence(name), value)
+        for gauge, value in self._gauges.items():
+            family = CounterMetricFamily if gauge.endswith("_total") else GaugeMetricFamily
+            yield family(f"aigne_hub_{gauge}", _MEANINGS[gauge], value)
 
     def _inference(self) -> Iterator[Metric]:
         counters = self._counters
@@ -68,7 +99,7 @@ class HubCollector(Collector):
             "gen_ai_client_token_usage",
             "Tokens of settled calls; the types are disjoint.",
             [*_OPERATION, "gen_ai_token_type"],
-            counters.tokens,
+            counters.tokens.items(),
         )
 
     def _hub(self) -> Iterator[Metric]:
@@ -77,13 +108,13 @@ class HubCollector(Collector):
             "aigne_hub_calls",
             "Settled calls by how they ended.",
             ["type", "provider", "outcome"],
-            counters.calls,
+            counters.calls.items(),
         )
         yield _counter(
             "aigne_hub_refused",
             "Requests that were answered with an error, by its stable code.",
             ["code"],
-            {(code,): count for code, count in counters.refused.items()},
+            (((code,), count) for code, count in counters.refused.items()),
         )
         yield CounterMetricFamily(
             "aigne_hub_charged_credits",
@@ -101,10 +132,10 @@ class HubCollector(Collector):
 
 
 def _counter(
-    name: str, documentation: str, labels: list[str], values: Mapping[tuple[str, ...], int]
+    name: str, documentation: str, labels: list[str], values: Iterable[tuple[Sequence[str], int]]
 ) -> Metric:
     family = CounterMetricFamily(name, documentation, labels=labels)
-    for key, value in values.items():
+    for key, value in values:
         family.add_metric(key, value)
     return family
 
@@ -117,7 +148,3 @@ def _histogram(
         buckets = list(zip(_BOUNDS, accumulate(histogram.counts), strict=True))
         family.add_metric(key, buckets, histogram.sum)
     return family
-
-
-def _sentence(name: str) -> str:
-    return f"{name.removesuffix('_total').replace('_', ' ').capitalize()}."

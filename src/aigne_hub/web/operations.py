@@ -6,7 +6,6 @@ The rest of the web layer knows the running hub only through `Operations`.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Literal, Protocol
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -14,26 +13,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from aigne_hub.telemetry import Counters
-from aigne_hub.web.metrics import CONTENT_TYPE, exposition
+from aigne_hub.web.metrics import CONTENT_TYPE, Gauge, exposition
 
 # Health checks of load balancers give up after a few seconds; an answer must come before.
 READY_S = 3.0
-
-
-class Gauge(StrEnum):
-    """Measurements read at scrape time. A name ending in `_total` only ever grows."""
-
-    JOURNAL_QUEUE = "journal_queue_operations"
-    JOURNAL_BATCHES = "journal_batches_total"
-    JOURNAL_OPERATIONS = "journal_operations_total"
-    JOURNAL_DEAD_LETTERS = "journal_dead_letters"
-    UPSTREAM_OPEN = "upstream_connections_open"
-    UPSTREAM_IDLE = "upstream_connections_idle"
-    UPSTREAM_OPENED = "upstream_connections_opened_total"
-    UPSTREAM_REUSED = "upstream_connections_reused_total"
-    CLIENT_OPEN = "client_connections_open"
-    REQUESTS_MALFORMED = "requests_malformed_total"
-    LOG_LINES_DROPPED = "log_lines_dropped_total"
 
 
 @dataclass(frozen=True, slots=True)

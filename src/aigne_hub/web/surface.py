@@ -20,27 +20,69 @@ class Api:
     served: bool
 
 
-OPENAI = Api("OpenAI", "OpenAI SDKs, LangChain, Open WebUI, Continue, curl", OPENAI_BASE, served=True)
+OPENAI = Api("OpenAI", "OpenAI SDKs, LangChain, Open WebUI, curl", OPENAI_BASE, served=True)
 ANTHROPIC = Api("Anthropic Messages", "Anthropic SDKs, Claude Code", "", served=False)
 GEMINI = Api("Gemini", "Google Gen AI SDKs", "", served=False)
 AIGNE = Api("AIGNE", "AIGNE Framework and SDKs", "/ai-kit", served=False)
 APIS = (OPENAI, ANTHROPIC, GEMINI, AIGNE)
 
-# Path ends of the OpenAI API that this hub serves, longest first, with their method.
-_SERVED = (
-    ("chat/completions", "POST"),
-    ("completions", "POST"),
-    ("embeddings", "POST"),
-    ("images/generations", "POST"),
-    ("models", "GET"),
+# What the data plane serves below OPENAI_BASE, with its method; a path ends with one of these.
+OPENAI_OPERATIONS = {
+    "chat/completions": "POST",
+    "completions": "POST",
+    "embeddings": "POST",
+    "images/generations": "POST",
+    "models": "GET",
+}
+
+_SERVED = re.compile(
+    r"(?:.*?/)??(?:(chat/completions|completions|embeddings|images/generations)|(models)(?:/.*)?)"
 )
-_NOT_SERVED = re.compile(
-    r"/(responses|images/(?:edits|variations)|audio/\w+|moderations|rerank|videos|files|batches"
-    r"|assistants|threads|fine_tuning/\w+|realtime)(?:/.*)?"
+_LATER = re.compile(
+    r"(?:.*?/)??((?:responses|images/edits|audio/[a-z]+|moderations|rerank|videos)(?=/|$))(?:/.*)?"
 )
-_OTHERS = (
-    (ANTHROPIC, re.compile(r".*/(?:messages|messages/count_tokens|messages/batches|complete)")),
-    (GEMINI, re.compile(r".*:[a-z]+[A-Za-z]*(?:Content|Contents|Tokens|Predict)|(?:/.*)?/v1beta/.*")),
-    (AIGNE, re.compile(r"/(?:api/)?v[12]/(?:chat|image|video|embeddings|audio|status)(?:/.*)?")),
+_OTHER_APIS = (
+    (ANTHROPIC, re.compile(r"(?:.*/)?messages(?:/count_tokens|/batches)?")),
+    (GEMINI, re.compile(r"v1beta(?:/.*)?|.*/models/.*:[a-z][A-Za-z]*")),
+    (AIGNE, re.compile(r"(?:api/)?v2(?:/.*)?|api/v1(?:/.*)?")),
 )
-_OLLAMA = re.compile(r"/api/(?:chat|generate|embed|embeddings|tags|show|ps|version)")
+_PATH_SHOWN_MAX = 200
+
+
+def allowed_methods(path: str) -> str | None:
+    """Return the `Allow` value of a data-plane path, None when the path is not one."""
+    base, _, operation = path.partition(f"{OPENAI_BASE}/")
+    if base:
+        return None
+    if operation.startswith("models/"):
+        operation = "models"
+    method = OPENAI_OPERATIONS.get(operation)
+    return "GET, HEAD" if method == "GET" else method
+
+
+def explanation(method: str, path: str, public_url: str) -> str:
+    """Say that nothing is served at a path, what was probably meant, and the right base URL."""
+    shown = path if len(path) <= _PATH_SHOWN_MAX else f"{path[:_PATH_SHOWN_MAX]}…"
+    sentences = [f"Nothing is served at {method} {shown}."]
+    guess = _guess(path.strip("/"), f"{public_url}{OPENAI_BASE}")
+    if guess:
+        sentences.append(guess)
+    sentences.append(
+        f"The OpenAI base URL of this hub is {public_url}{OPENAI_BASE}; "
+        f"{public_url}/docs lists every path."
+    )
+    return " ".join(sentences)
+
+
+def _guess(path: str, base: str) -> str | None:
+    for api, pattern in _OTHER_APIS:
+        if pattern.fullmatch(path):
+            return f"It looks like the {api.name} API, which this hub does not serve yet."
+    later = _LATER.fullmatch(path)
+    if later:
+        return f"This hub does not serve OpenAI's {later[1]} yet."
+    served = _SERVED.fullmatch(path)
+    if served:
+        operation = served[1] or served[2]
+        return f"Did you mean {OPENAI_OPERATIONS[operation]} {base}/{operation}?"
+    return None

@@ -51,7 +51,7 @@ class _CompletionPeek(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     usage: UsageObject | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
@@ -149,7 +149,7 @@ def decoded_answer(decode: Any, body: bytes) -> Any:
         answer = decode(body)
     except msgspec.DecodeError:
         raise UpstreamError("The upstream's answer is not valid JSON of this kind.") from None
-    if answer.error is not None and bytes(answer.error) != b"null":
+    if bytes(answer.error) not in {b"", b"null"}:
         raise UpstreamError("The upstream answered 200 with an error object.")
     return answer
 

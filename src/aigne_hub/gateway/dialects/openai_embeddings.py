@@ -21,7 +21,7 @@ class _Peek(msgspec.Struct):
 class _Answer(msgspec.Struct):
     data: list[msgspec.Raw] | None = None
     usage: UsageObject | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 _decode = msgspec.json.Decoder(_Peek).decode

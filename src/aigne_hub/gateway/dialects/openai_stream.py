@@ -33,7 +33,7 @@ class _Choice(msgspec.Struct):
 class _Frame(msgspec.Struct):
     usage: UsageObject | None = None
     choices: list[_Choice] | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 _decode = msgspec.json.Decoder(_Frame).decode
@@ -138,7 +138,7 @@ class OpenAIStreamMeter:
         except msgspec.DecodeError:
             self.failure = UpstreamError("The upstream sent an event that is not JSON.")
             return False
-        if parsed.error is not None and bytes(parsed.error) != b"null":
+        if bytes(parsed.error) not in {b"", b"null"}:
             self.failure = UpstreamError(
                 f"The upstream reported an error: {_message(bytes(parsed.error))}"
             )

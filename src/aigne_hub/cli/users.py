@@ -1,0 +1,94 @@
+import os
+from typing import Annotated
+
+import typer
+
+from aigne_hub.bootstrap import Hub
+from aigne_hub.cli.arguments import UserName
+from aigne_hub.cli.context import Invocation, command, group
+from aigne_hub.domain.access import Role
+from aigne_hub.domain.ledger import Category
+from aigne_hub.storage import grants, users
+from aigne_hub.storage.changes import Changes
+
+COLUMNS = ("email", "role", "disabled", "did", "id")
+
+app = group("People and programs that call.")
+
+
+def document(user: users.User) -> dict[str, object]:
+    return {
+        "id": user.id,
+        "did": user.did,
+        "email": user.email,
+        "role": user.role.value,
+        "disabled": user.disabled,
+    }
+
+
+@command(app)
+def create(
+    cli: Invocation,
+    email: Annotated[str, typer.Option(metavar="E", help="The user's e-mail.")],
+    did: Annotated[
+        str | None, typer.Option(metavar="D", help="A DID the user brings; else one is made.")
+    ] = None,
+    role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.MEMBER,
+) -> None:
+    """Create a user, with the credit that new users are given."""
+    with cli.changing() as (hub, change):
+        user = users.create(
+            change,
+            hub.keyring,
+            os.urandom,
+            email=email,
+            role=role,
+            did=did,
+            overdraft=hub.hub_file.billing.overdraft,
+        )
+        _welcome(hub, change, user)
+    cli.output.document(document(user))
+
+
+@command(app, "list")
+def list_users(cli: Invocation) -> None:
+    """List every user, oldest first."""
+    with cli.reading() as (_, connection):
+        cli.output.rows(map(document, users.listed(connection)), COLUMNS)
+
+
+@command(app)
+def set_role(
+    cli: Invocation,
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="owner, admin, member or guest.")],
+    user: UserName,
+) -> None:
+    """Give a user another role."""
+    with cli.changing() as (_, change):
+        changed = users.set_role(change, users.find(change.connection, user), role)
+    cli.output.document(document(changed))
+
+
+@command(app)
+def disable(cli: Invocation, user: UserName) -> None:
+    """Refuse everything the user's keys ask for from now on."""
+    with cli.changing() as (_, change):
+        changed = users.disable(change, users.find(change.connection, user))
+    cli.output.document(document(changed))
+
+
+def _welcome(hub: Hub, change: Changes, user: users.User) -> None:
+    """Grant what `billing.new_user_credits` promises."""
+    amount = hub.hub_file.billing.new_user_credits
+    if not amount:
+        return
+    granted = grants.grant(
+        change.connection,
+        change.clock,
+        change.ids,
+        user.id,
+        amount,
+        category=Category.PROMOTIONAL,
+    )
+    detail = {"grant": granted.id, "amount": amount, "reason": "billing.new_user_credits"}
+    change.audit("credits.grant", user.id, detail)

@@ -1,0 +1,53 @@
+"""The control plane's ASGI application: everything the gateway's edge does not take."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.staticfiles import StaticFiles
+
+from aigne_hub import __version__
+from aigne_hub.web.errors import FailureBoundary, method_not_allowed, not_found
+from aigne_hub.web.openapi import openapi_document
+from aigne_hub.web.operations import Operations, operations_router
+from aigne_hub.web.pages import pages_router
+from aigne_hub.web.rendering import Renderer
+from aigne_hub.web.security import HeadAsGet, SecurityHeaders
+
+_STATIC = Path(__file__).parent / "static"
+
+
+class ControlPlane(FastAPI):
+    """FastAPI with the hub's own document, built once for each public address."""
+
+    def openapi(self) -> dict[str, Any]:
+        operations: Operations = self.state.operations
+        public_url = operations.public_url()
+        document = self.openapi_schema
+        if document is None or document["servers"][0]["url"] != public_url:
+            document = self.openapi_schema = openapi_document(public_url, __version__)
+        return document
+
+
+def create_app(operations: Operations) -> FastAPI:
+    """Build the application. Paths arrive without the mount point: the edge strips it."""
+    app = ControlPlane(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        # A redirect would be made from the Host header and would lose the mount point.
+        redirect_slashes=False,
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(FailureBoundary),
+            Middleware(HeadAsGet),
+        ],
+        exception_handlers={404: not_found, 405: method_not_allowed},
+    )
+    app.state.operations = operations
+    app.state.renderer = Renderer()
+    app.include_router(operations_router())
+    app.include_router(pages_router())
+    app.mount("/static", StaticFiles(directory=_STATIC))
+    return app

@@ -1,0 +1,57 @@
+"""The pages of the hub and the document behind its API reference."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from aigne_hub.web.codes import ERROR_CODES
+from aigne_hub.web.operations import Process
+from aigne_hub.web.reference import Reference
+from aigne_hub.web.rendering import renderer_of
+from aigne_hub.web.surface import APIS, OPENAI
+
+
+async def home(request: Request, operations: Process) -> HTMLResponse:
+    return renderer_of(request).page(
+        request,
+        "home.html",
+        openai=OPENAI,
+        apis=APIS,
+        model="demo/echo" if operations.demo else "provider/model",
+        demo=operations.demo,
+        billing=operations.billing,
+    )
+
+
+def docs(request: Request) -> HTMLResponse:
+    """Render the reference in a thread: it takes milliseconds that streams would wait."""
+    reference = Reference(request.app.openapi())
+    return renderer_of(request).page(
+        request, "docs.html", reference=reference, error_codes=ERROR_CODES
+    )
+
+
+async def pay(request: Request, operations: Process) -> HTMLResponse:
+    """Say how to get credits while there is no checkout. The order's id is not looked at."""
+    return renderer_of(request).page(request, "pay.html", billing=operations.billing)
+
+
+async def openapi(request: Request) -> dict[str, Any]:
+    """Answer this document: the data plane and the control plane in one."""
+    document: dict[str, Any] = request.app.openapi()
+    return document
+
+
+def pages_router() -> APIRouter:
+    router = APIRouter()
+    for path, page in (("/", home), ("/docs", docs), ("/payment/checkout/pay/{order}", pay)):
+        router.get(path, include_in_schema=False)(page)
+    router.get(
+        "/openapi.json",
+        tags=["Operations"],
+        operation_id="openapi",
+        summary="OpenAPI 3.1 document",
+        response_class=JSONResponse,
+    )(openapi)
+    return router

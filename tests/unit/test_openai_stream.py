@@ -1,0 +1,157 @@
+"""The stream meter: any chunking of the same bytes gives the same bytes and the same count."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aigne_hub.domain.errors import UpstreamError
+from aigne_hub.domain.usage import Usage
+from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter, text_bytes
+
+
+def frame(**value) -> bytes:
+    return b"data: " + json.dumps({"object": "chat.completion.chunk", **value}).encode() + b"\n\n"
+
+
+def content(text: str, finish: str | None = None, **more) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return frame(choices=[choice], **more)
+
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+DONE = b"data: [DONE]\n\n"
+PLAIN = [content("Hello"), content(", wörld\n"), content("", "stop")]
+WHOLE = b"".join([*PLAIN, frame(choices=[], usage=USAGE), DONE])
+
+
+def run(pieces: list[bytes], *, shows_usage: bool = False) -> tuple[bytes, OpenAIStreamMeter]:
+    meter = OpenAIStreamMeter(shows_usage=shows_usage)
+    out = b"".join(meter.feed(piece) for piece in pieces)
+    meter.end()
+    return out, meter
+
+
+@given(st.lists(st.integers(1, len(WHOLE) - 1), max_size=12), st.booleans())
+def test_chunking_changes_nothing(cuts: list[int], shows_usage: bool):
+    points = [0, *sorted(set(cuts)), len(WHOLE)]
+    pieces = [WHOLE[a:b] for a, b in zip(points, points[1:], strict=False)]
+    out, meter = run(pieces, shows_usage=shows_usage)
+    assert out == b"".join(PLAIN)
+    assert meter.complete
+    assert meter.failure is None
+    assert meter.usage == Usage(input_tokens=7, output_tokens=3)
+    assert meter.delivered_bytes == len("Hello, wörld\n".encode())
+
+
+def test_the_usage_chunk_is_dropped_for_a_caller_who_did_not_ask():
+    out, meter = run([WHOLE])
+    assert meter.last("0.5", Usage()) == DONE
+    assert b"usage" not in out
+
+
+def test_the_usage_chunk_carries_credits_for_a_caller_who_asked():
+    _, meter = run([WHOLE], shows_usage=True)
+    event, done = meter.last("0.5", Usage()).split(b"\n\n")[:2]
+    assert json.loads(event[6:])["usage"] == {**USAGE, "credits": "0.5"}
+    assert done == b"data: [DONE]"
+
+
+def test_counted_usage_is_shown_when_the_upstream_sent_none():
+    _, meter = run([*PLAIN, DONE], shows_usage=True)
+    event = meter.last("1", Usage(input_tokens=4, output_tokens=2)).split(b"\n\n")[0]
+    assert json.loads(event[6:])["usage"] == {
+        "prompt_tokens": 4,
+        "completion_tokens": 2,
+        "total_tokens": 6,
+        "credits": "1",
+    }
+
+
+def test_usage_on_the_last_content_chunk_is_held_back_with_it():
+    last = content("!", "stop", usage=USAGE)
+    out, meter = run([content("Hi"), last, DONE])
+    assert out == content("Hi")
+    assert meter.usage == Usage(input_tokens=7, output_tokens=3)
+    assert meter.last("0", Usage()) == last + DONE
+
+
+def test_null_usage_in_every_chunk_is_mere_content():
+    out, meter = run([content("a", usage=None), content("b", "stop", usage=None), DONE])
+    assert out == content("a", usage=None) + content("b", "stop", usage=None)
+    assert meter.usage is None
+    assert meter.complete
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_line_ending_is_understood(end: str):
+    mixed = WHOLE.replace(b"\n", end.encode())
+    _, meter = run([mixed])
+    assert meter.complete
+    assert meter.usage == Usage(input_tokens=7, output_tokens=3)
+
+
+def test_comments_pass_and_count_nothing():
+    out, meter = run([b": keep-alive\n\n", content("x", "stop"), DONE])
+    assert out == b": keep-alive\n\n" + content("x", "stop")
+    assert meter.delivered_bytes == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'data: {"error":{"message":"overloaded"}}\n\n',
+        b'event: error\ndata: {"error":{"message":"overloaded"}}\n\n',
+    ],
+)
+def test_an_error_event_is_a_failure_and_does_not_pass(event: bytes):
+    out, meter = run([content("a"), event])
+    assert out == content("a")
+    assert isinstance(meter.failure, UpstreamError)
+    assert "overloaded" in meter.failure.message
+    assert not meter.complete
+
+
+def test_text_that_looks_like_markers_is_only_text():
+    tricky = content('say [DONE] and "usage": {"error": 1}')
+    out, meter = run([tricky, content("", "stop"), DONE])
+    assert out == tricky + content("", "stop")
+    assert meter.failure is None
+
+
+@pytest.mark.parametrize(
+    "tail", [[], [content("more")], [b"data: {\n\n"], [b"data: not json [DONE]\n\n"]]
+)
+def test_a_stream_that_breaks_off_is_not_complete(tail: list[bytes]):
+    _, meter = run([content("a"), *tail])
+    assert not meter.complete
+
+
+def test_a_finish_reason_and_a_clean_end_are_complete_without_done():
+    _, meter = run([content("a"), content("", "stop")])
+    assert meter.complete
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": -5, "completion_tokens": 1},
+                                   {"prompt_tokens": 5, "completion_tokens": 10**12},
+                                   {"prompt_tokens": 5, "completion_tokens": 1,
+                                    "prompt_tokens_details": {"cached_tokens": 9}}])
+def test_figures_that_cannot_be_true_are_not_believed(usage: dict):
+    _, meter = run([*PLAIN, frame(choices=[], usage=usage), DONE])
+    assert meter.usage is None
+    assert meter.complete
+
+
+@given(st.text(min_size=1, max_size=200))
+def test_text_is_measured_as_utf8_however_it_is_escaped(text: str):
+    size = len(text.encode(errors="surrogatepass"))
+    for ascii_only in (True, False):
+        data = json.dumps({"content": text}, ensure_ascii=ascii_only, separators=(",", ":"))
+        try:
+            encoded = data.encode()
+        except UnicodeEncodeError:
+            continue
+        if "\ud800" <= max(text) <= "\udfff":
+            continue
+        assert text_bytes(encoded) == size
