@@ -13,6 +13,9 @@ from typing import Any, Self
 
 import yaml
 
+from aigne_hub.storage.calls import list_calls
+from aigne_hub.storage.engine import create_engine, reading
+
 START_S = 30.0
 STOP_S = 20.0
 
@@ -125,8 +128,13 @@ class HubProcess:
         return balance
 
     def calls(self, limit: int = 1000) -> list[dict[str, Any]]:
-        calls: list[dict[str, Any]] = self.cli("calls", "list", "--limit", str(limit))
-        return calls
+        """Return what `calls list` prints, without the start of a process each time."""
+        database = create_engine(f"sqlite:///{self.folder / 'hub.db'}")
+        try:
+            with reading(database) as connection:
+                return list(list_calls(connection, user=None, status=None, limit=limit))
+        finally:
+            database.dispose()
 
     def calls_when_closed(self, count: int, within_s: float = 10.0) -> list[dict[str, Any]]:
         """Return all calls once there are `count` and none is `processing`."""

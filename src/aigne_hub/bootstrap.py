@@ -116,6 +116,12 @@ def open_keyring(settings: Settings) -> Keyring:
     return Keyring(kek, key_id=None, randbytes=os.urandom)
 
 
+def is_new(hub: Hub) -> bool:
+    """Tell whether nobody has initialised this hub yet."""
+    with engine.reading(hub.engine) as connection:
+        return not users.listed(connection)
+
+
 def initialise(hub: Hub, email: str | None = None) -> Initialised:
     """Create the owner and the first API key; raises Conflict when an owner exists."""
     with changes.changes(hub.engine, hub.clock, hub.ids, actor="init") as change:

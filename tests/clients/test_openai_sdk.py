@@ -225,7 +225,7 @@ def test_a_wrong_key_is_an_authentication_error(hub: HubProcess):
 
 
 def test_a_key_for_some_models_is_refused_the_others(hub: HubProcess):
-    made = hub.cli("keys", "create", "--user", hub.user, "--model", "openai/gpt-4*")
+    made = hub.cli("keys", "create", "--user", hub.user, "--model", "openai/gpt-4o*")
     with OpenAI(base_url=hub.base_url, api_key=made["key"], max_retries=0) as limited:
         assert ask(limited, "openai/gpt-4o-mini").choices
         with pytest.raises(openai.PermissionDeniedError) as raised:

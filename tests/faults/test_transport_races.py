@@ -163,3 +163,17 @@ async def test_the_queue_of_one_origin_is_bounded(monkeypatch):
                 await task
         connection.abort()
         assert await (await call(client, server)).read() == b"ok"
+
+
+async def test_what_expired_or_closed_between_two_ticks_is_not_taken():
+    async with FaultServer(keeps_alive) as server, calling() as client:
+        pool, connection = await taken(client, server)
+        pool.release(connection)
+        assert pool.take(connection.deadline) is None
+        assert connection.closed
+        pool, connection = await taken(client, server)
+        pool.release(connection)
+        connection.abort()
+        assert pool.take(0.0) is None
+        await connection.gone
+        assert client.open_now == client.idle_now == 0

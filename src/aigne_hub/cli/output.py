@@ -25,11 +25,11 @@ class Output:
     """Prints what one command has to say, once."""
 
     def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
+        self.as_json = as_json
 
     def document(self, document: object, text: str | None = None) -> None:
         """Print one object: as JSON, as `text`, or as its fields."""
-        if self._as_json:
+        if self.as_json:
             write_json(document)
         elif text is not None:
             sys.stdout.write(f"{text}\n")
@@ -38,7 +38,7 @@ class Output:
 
     def rows(self, rows: Iterable[Document], columns: Sequence[str]) -> None:
         """Print a list: whole as JSON, else the columns named. Takes one row at a time."""
-        if self._as_json:
+        if self.as_json:
             _write_json_list(rows)
             return
         remaining = iter(rows)
@@ -52,7 +52,7 @@ class Output:
 
     def checks(self, document: Document) -> None:
         """Print checks, `{"name", "ok", "detail"}` and perhaps `fix` each, failures in full."""
-        if self._as_json:
+        if self.as_json:
             write_json(document)
             return
         checks = document["checks"]
@@ -67,13 +67,13 @@ class Output:
 
     def note(self, text: str) -> None:
         """Say something that is no result, unless a program is listening."""
-        if not self._as_json:
+        if not self.as_json:
             sys.stderr.write(f"{text}\n")
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """Show a spinner on a terminal while something takes its time."""
-        lively = sys.stderr.isatty() and not self._as_json
+        lively = sys.stderr.isatty() and not self.as_json
         with Console(stderr=True).status(what) if lively else nullcontext():
             yield
 
@@ -85,7 +85,7 @@ class Output:
             TaskProgressColumn(),
             console=Console(stderr=True),
             transient=True,
-            disable=self._as_json or not sys.stderr.isatty(),
+            disable=self.as_json or not sys.stderr.isatty(),
         )
 
     def _fields(self, document: Document) -> None:

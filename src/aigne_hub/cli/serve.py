@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from aigne_hub.cli.context import DatabaseUrl, DataDir, single
+from aigne_hub.bootstrap import OWNER_EMAIL
+from aigne_hub.server import Started
 from aigne_hub.server import serve as run_server
 from aigne_hub.settings import load_settings
 
@@ -22,6 +24,7 @@ def serve(
     ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Serving processes.")] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="hub.yaml.")] = None,
+    welcome: Annotated[bool, typer.Option(help="Also print how to make the first call.")] = False,
 ) -> None:
     """Run the hub until it is stopped; a new data directory is initialised first."""
     settings = load_settings(
@@ -33,10 +36,30 @@ def serve(
         port=port,
         workers=workers,
     )
-    raise typer.Exit(run_server(settings, os.environ, announce=_announce))
+
+    def announce(started: Started) -> None:
+        """Print at once: whoever started the hub waits for the line."""
+        lines = [f"ready {started.address}", *(welcomes(started) if welcome else ())]
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+    raise typer.Exit(run_server(settings, os.environ, announce=announce))
 
 
-def _announce(line: str) -> None:
-    """Print at once: whoever started the hub waits for the line."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+def welcomes(started: Started) -> list[str]:
+    """Return what a person needs next; a key is shown only when it was just made."""
+    address = started.address
+    if started.first is None:
+        return [
+            f"Address:   {address}",
+            f"A key:     aigne-hub keys create --user {OWNER_EMAIL}",
+            f"curl {address}/health/ready",
+        ]
+    body = '{"model": "demo/echo", "messages": [{"role": "user", "content": "hello"}]}'
+    return [
+        f"Address:   {address}",
+        f"API key:   {started.first.api_key}",
+        f"Base URL:  {address}/v1",
+        f"curl {address}/v1/chat/completions -H 'Authorization: Bearer {started.first.api_key}' "
+        f"-H 'Content-Type: application/json' -d '{body}'",
+    ]

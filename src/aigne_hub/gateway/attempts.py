@@ -35,6 +35,8 @@ from aigne_hub.usage.tracker import CallTracker
 # An upstream may ask for at most this much patience.
 RETRY_AFTER_MAX_S = 3_600
 MESSAGE_MAX = 2_000
+# A stream that sent this much without recognisable content has begun all the same.
+UNDECIDED_BYTES_MAX = 64 * 1024
 
 _CALLERS_FAULT = frozenset({400, 404, 413, 422})
 _TIMEOUTS = (FirstByteTimeout, IdleTimeout, TotalTimeout, ConnectTimeout)
@@ -146,7 +148,8 @@ async def _whole(candidate: Candidate, answer: Answer, dialect: Dialect, ask: As
 
 
 async def _streaming(candidate: Candidate, answer: Answer, meter: StreamMeter) -> Streaming:
-    """Read up to the first event that may leave; an error before it is no answer at all."""
+    """Read up to the first content; an error before it is no answer at all."""
+    first = b""
     try:
         while True:
             data = await answer.chunk()
@@ -154,11 +157,11 @@ async def _streaming(candidate: Candidate, answer: Answer, meter: StreamMeter) -
                 meter.end()
                 if not meter.complete:
                     raise UpstreamError("The upstream closed the stream before it began.")
-                return Streaming(candidate, answer, meter, b"")
-            first = meter.feed(data)
+                return Streaming(candidate, answer, meter, first)
+            first += meter.feed(data)
             if meter.failure is not None:
                 raise meter.failure
-            if first or meter.complete:
+            if meter.begun or meter.complete or len(first) > UNDECIDED_BYTES_MAX:
                 return Streaming(candidate, answer, meter, first)
     except BaseException:
         answer.close()

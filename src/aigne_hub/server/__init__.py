@@ -1,5 +1,5 @@
 """Running the hub: one process, or a supervisor over several."""
 
-from aigne_hub.server.supervisor import serve
+from aigne_hub.server.supervisor import CannotListen, Started, serve
 
-__all__ = ["serve"]
+__all__ = ["CannotListen", "Started", "serve"]

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from aigne_hub.bootstrap import apply_declarations, open_hub
+from aigne_hub.bootstrap import Initialised, apply_declarations, initialise, is_new, open_hub
 from aigne_hub.server.worker import BACKLOG, SETTLE_S, run_worker
 from aigne_hub.settings import Settings
 
@@ -17,14 +18,26 @@ RESTART_S = 0.5
 _READY = b"ready\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A hub that accepts requests; `first` holds the key of a first start."""
+
+    address: str
+    first: Initialised | None
+
+
 class CannotListen(Exception):
     """The address cannot be bound. The message says which and what to do."""
 
 
 def serve(
-    settings: Settings, environ: Mapping[str, str], *, announce: Callable[[str], None]
+    settings: Settings, environ: Mapping[str, str], *, announce: Callable[[Started], None]
 ) -> int:
-    """Serve until stopped; `announce` gets the address once requests are accepted."""
+    """Serve until stopped; `announce` is called once requests are accepted.
+
+    A data directory that nobody has initialised is initialised first. Returns the exit code;
+    raises CannotListen, StorageError, ConfigError or KeyFileRefused.
+    """
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     settings = settings.model_copy(update={"port": port})
@@ -32,11 +45,13 @@ def serve(
     address = f"http://{shown}:{port}"
     hub = open_hub(settings, environ)
     apply_declarations(hub)
+    first = initialise(hub) if is_new(hub) else None
     hub.engine.dispose()
+    started = Started(address, first)
     if settings.workers == 1:
-        run_worker(settings, environ, listener, lambda: announce(address))
+        run_worker(settings, environ, listener, lambda: announce(started))
         return 0
-    return Supervisor(settings, environ, listener).run(lambda: announce(address))
+    return Supervisor(settings, environ, listener).run(lambda: announce(started))
 
 
 def listen(host: str, port: int) -> socket.socket:

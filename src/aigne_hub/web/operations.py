@@ -118,12 +118,18 @@ _FRESH = {"cache-control": "no-store"}
 def operations_router() -> APIRouter:
     """Build the routes that tell operators and their tools how the hub is."""
     router = APIRouter(tags=["Operations"])
-    router.get("/health/live", operation_id="live", summary="Is the process alive?")(live)
+    router.get(
+        "/health/live",
+        operation_id="live",
+        summary="Is the process alive?",
+        response_description="It is",
+    )(live)
     router.get(
         "/health/ready",
         operation_id="ready",
         summary="Can calls be served?",
         response_model=ReadyAnswer,
+        response_description="They can",
         responses={503: {"model": ReadyAnswer, "description": "Not now; a check says why"}},
     )(ready)
     router.get(
@@ -131,6 +137,7 @@ def operations_router() -> APIRouter:
         operation_id="metrics",
         summary="Prometheus metrics",
         response_class=Response,
+        response_description="All metrics",
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )(metrics)
     return router

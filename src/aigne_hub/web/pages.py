@@ -52,6 +52,7 @@ def pages_router() -> APIRouter:
         tags=["Operations"],
         operation_id="openapi",
         summary="OpenAPI 3.1 document",
+        response_description="The document",
         response_class=JSONResponse,
     )(openapi)
     return router

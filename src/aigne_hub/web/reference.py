@@ -88,7 +88,7 @@ class Reference:
         )
         self.schemes = tuple(components["securitySchemes"].items())
         self.headers = tuple(
-            Field(name, "header", _shape(header["schema"]), header["description"])
+            Field(name, "", _shape(header["schema"]), header["description"])
             for name, header in components["headers"].items()
         )
 

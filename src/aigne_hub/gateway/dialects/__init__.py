@@ -33,12 +33,17 @@ class Ask:
 class StreamMeter(Protocol):
     """Reads an answer as it passes: what may leave now, what was delivered, what it cost.
 
-    `delivered_bytes` counts text handed out; `complete` says the answer's success
+    `delivered_bytes` counts text handed out; `begun` says that content or an end was seen;
+    `complete` says the answer's success
     terminator was seen; `usage` is the provider's own figure; `failure` an error that came
     in-band. Terminal frames are kept back for `last`.
     """
 
     delivered_bytes: int
+
+    @property
+    def begun(self) -> bool: ...
+
     complete: bool
     usage: Usage | None
     failure: HubError | None

@@ -71,6 +71,10 @@ class OpenAIStreamMeter:
         self._finished = False
         self._done = False
 
+    @property
+    def begun(self) -> bool:
+        return self._finished or self.delivered_bytes > 0
+
     def feed(self, data: bytes) -> bytes:
         if not self._partial and self._is_plain(data):
             self._note(data)

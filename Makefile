@@ -1,0 +1,71 @@
+# The README's commands. Each installs by itself what it needs, from locked versions.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PORT ?= 8090
+DATA_DIR ?= .data
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+SYSTEM := nginx:nginx wrk:wrk strace:strace chromium:chromium
+
+.PHONY: help run test test-full bench bench-quick lint format system
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+run: $(VENV)/installed-base ## Start the hub on 127.0.0.1:8090 (PORT=, DATA_DIR=)
+	@exec $(BIN)/aigne-hub serve --host 127.0.0.1 --port $(PORT) --data-dir $(DATA_DIR) --welcome
+
+test: $(VENV)/installed-dev system ## Run the test suite
+	@$(BIN)/python -m pytest -m "not full" $(ARGS)
+
+test-full: $(VENV)/installed-dev system ## Run the test suite and the long runs
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/installed-dev system ## Measure the hub beside nginx and installed peers
+	@$(BIN)/python -m bench
+
+bench-quick: $(VENV)/installed-dev system ## The same in a minute
+	@$(BIN)/python -m bench --quick
+
+lint: $(VENV)/installed-dev ## Formatter, linter, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-timings
+
+format: $(VENV)/installed-dev ## Rewrite the code as the formatter wants it
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix --show-fixes .
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "AIGNE Hub needs Python 3.11 or newer; set PYTHON=python3.x"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-base: $(VENV)/pyvenv.cfg requirements/build.txt requirements/base.txt pyproject.toml
+	@echo "installing locked dependencies into $(VENV) ..." >&2
+	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/base.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed-base requirements/dev.txt
+	@echo "installing locked test dependencies ..." >&2
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# name:command pairs of Debian packages that tests and benchmarks use.
+system:
+	@missing=""; for pair in $(SYSTEM); do \
+		command -v $${pair#*:} >/dev/null || PATH=$$PATH:/usr/sbin command -v $${pair#*:} >/dev/null \
+			|| missing="$$missing $${pair%:*}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		command -v apt-get >/dev/null || { echo "install$$missing, which the tests need"; exit 1; }; \
+		echo "installing$$missing ..." >&2; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi

@@ -1,0 +1,133 @@
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from aigne_hub.catalog.snapshot import Credential, Provider, Snapshot
+from aigne_hub.cli.context import Invocation, command, group
+from aigne_hub.cli.failures import FAILED
+from aigne_hub.cli.probe import Probe, Target, probe, targets_of
+from aigne_hub.domain.errors import NotFound
+from aigne_hub.hub_file import DEMO, HubFile
+from aigne_hub.providers.profiles import profile_of
+from aigne_hub.storage.catalogue import load_snapshot
+
+COLUMNS = ("name", "kind", "base_url", "credentials", "models")
+TEST_COLUMNS = ("provider", "credential", "ok", "status", "latency_ms", "detail", "fix")
+
+app = group("Where calls go.")
+
+
+def declared(hub_file: HubFile) -> dict[str, Provider]:
+    """Return the providers of hub.yaml by name, whether or not a server has read it yet."""
+    return {
+        provider.name: Provider(
+            id="",
+            name=provider.name,
+            kind=provider.kind,
+            base_url=provider.base_url,
+            trusted=True,
+            credentials=tuple(
+                Credential("", found.name, found.weight, found.api_key.get_secret_value())
+                for found in provider.credentials
+            ),
+        )
+        for provider in hub_file.providers
+    }
+
+
+def known(hub_file: HubFile, stored: Mapping[str, Provider]) -> dict[str, Provider]:
+    """Return what is stored and what hub.yaml declares; without either, the built-in provider."""
+    found = {**stored, **declared(hub_file)}
+    return found or {DEMO: Provider("", DEMO, DEMO, None, trusted=True, credentials=())}
+
+
+@command(app, "list")
+def list_providers(cli: Invocation) -> None:
+    """List providers, their addresses and the names of their credentials."""
+    with cli.reading() as (hub, connection):
+        snapshot = load_snapshot(connection, hub.keyring)
+    found = known(hub.hub_file, snapshot.providers).values()
+    models = _models(hub.hub_file, snapshot)
+    cli.output.rows([_document(provider, models) for provider in found], COLUMNS)
+
+
+@command(app)
+def test(
+    cli: Invocation,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The provider.")],
+    credential: Annotated[
+        str | None, typer.Option(metavar="C", help="Only this credential (default: each).")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="M", help="A model that the provider must offer.")
+    ] = None,
+) -> None:
+    """Ask a provider for its models with each key; exits 1 when one does not work."""
+    with cli.reading() as (hub, connection):
+        stored = load_snapshot(connection, hub.keyring).providers
+    targets = _targets(known(hub.hub_file, stored), name, credential)
+    wanted = None if model is None else model.removeprefix(f"{name}/")
+    with cli.output.waiting(f"Asking {name}"):
+        results = probe(targets, cli.environ, model=wanted)
+    ok = all(result.ok for result in results)
+    if cli.output.as_json:
+        document = {"ok": ok, "provider": name, "results": [_result(result) for result in results]}
+        cli.output.document(document)
+    else:
+        cli.output.rows([_result(result) for result in results], TEST_COLUMNS)
+    if not ok:
+        raise typer.Exit(FAILED)
+
+
+def _targets(
+    providers: Mapping[str, Provider], name: str, credential: str | None
+) -> list[Target]:
+    provider = providers.get(name)
+    if provider is None:
+        raise NotFound(f"There is no provider {name[:80]!r}. Known are: {', '.join(providers)}.")
+    targets = targets_of(provider)
+    if credential is None:
+        return targets
+    chosen = [each for each in targets if each.credential and each.credential.name == credential]
+    if not chosen:
+        names = ", ".join(each.name for each in provider.credentials) or "none"
+        raise NotFound(f"{name} has no credential {credential[:80]!r}. It has: {names}.")
+    return chosen
+
+
+def _models(hub_file: HubFile, snapshot: Snapshot) -> list[str]:
+    """Return the provider's name once for every model."""
+    references = {*snapshot.models, *(model.model for model in hub_file.models)}
+    return [reference.partition("/")[0] for reference in references]
+
+
+def _document(provider: Provider, models: list[str]) -> dict[str, object]:
+    return {
+        "name": provider.name,
+        "kind": provider.kind,
+        "base_url": provider.base_url or _vendor_url(provider),
+        "credentials": [credential.name for credential in provider.credentials],
+        "models": models.count(provider.name),
+    }
+
+
+def _vendor_url(provider: Provider) -> str | None:
+    if provider.kind == DEMO:
+        return None
+    try:
+        return profile_of(provider.kind, None).base_url
+    except ValueError:  # the kind has no address of its own
+        return None
+
+
+def _result(result: Probe) -> dict[str, object]:
+    return {
+        "provider": result.provider,
+        "credential": result.credential,
+        "ok": result.ok,
+        "status": result.status,
+        "latency_ms": result.latency_ms,
+        "detail": result.detail,
+        "fix": result.fix,
+    }

@@ -1,0 +1,116 @@
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+import typer
+
+from aigne_hub.cli.address import public_url
+from aigne_hub.cli.context import Invocation, command, single
+from aigne_hub.domain.errors import InvalidRequest
+
+KEY = "YOUR-KEY"
+MODEL_DEFAULT = "demo/echo"
+
+# What to paste for each client whose calls the hub answers. @URL@, @KEY@ and @MODEL@ are filled in.
+SNIPPETS: Final[Mapping[str, str]] = {
+    "curl": """\
+curl @URL@/v1/chat/completions \\
+  -H "authorization: Bearer @KEY@" -H "content-type: application/json" \\
+  -d '{"model": "@MODEL@", "messages": [{"role": "user", "content": "Hello"}]}'
+""",
+    "openai": """\
+# pip install openai
+from openai import OpenAI
+
+client = OpenAI(base_url="@URL@/v1", api_key="@KEY@")
+answer = client.chat.completions.create(
+    model="@MODEL@", messages=[{"role": "user", "content": "Hello"}]
+)
+print(answer.choices[0].message.content)
+""",
+    "openai-node": """\
+// npm install openai
+import OpenAI from "openai";
+
+const client = new OpenAI({ baseURL: "@URL@/v1", apiKey: "@KEY@" });
+const answer = await client.chat.completions.create({
+  model: "@MODEL@",
+  messages: [{ role: "user", content: "Hello" }],
+});
+console.log(answer.choices[0].message.content);
+""",
+    "langchain": """\
+# pip install langchain-openai
+from langchain_openai import ChatOpenAI
+
+model = ChatOpenAI(base_url="@URL@/v1", api_key="@KEY@", model="@MODEL@")
+print(model.invoke("Hello").content)
+""",
+    "llm": """\
+# 1. llm keys set aigne-hub   (and paste @KEY@)
+# 2. add this to extra-openai-models.yaml, in the directory that `dirname "$(llm logs path)"` prints
+- model_id: hub
+  model_name: @MODEL@
+  api_base: @URL@/v1
+  api_key_name: aigne-hub
+# 3. llm -m hub "Hello"
+""",
+    "aider": """\
+export OPENAI_API_BASE=@URL@/v1
+export OPENAI_API_KEY=@KEY@
+aider --model openai/@MODEL@
+""",
+    "opencode": """\
+{
+  "$schema": "https://opencode.ai/config.json",
+  "provider": {
+    "aigne-hub": {
+      "npm": "@ai-sdk/openai-compatible",
+      "name": "AIGNE Hub",
+      "options": { "baseURL": "@URL@/v1", "apiKey": "@KEY@" },
+      "models": { "@MODEL@": {} }
+    }
+  },
+  "model": "aigne-hub/@MODEL@"
+}
+""",
+    "open-webui": """\
+export OPENAI_API_BASE_URLS=@URL@/v1
+export OPENAI_API_KEYS=@KEY@
+open-webui serve
+""",
+    "continue": """\
+name: AIGNE Hub
+version: 0.0.1
+schema: v1
+models:
+  - name: @MODEL@
+    provider: openai
+    model: @MODEL@
+    apiBase: @URL@/v1
+    apiKey: @KEY@
+""",
+}
+
+app = single()
+
+
+@command(app)
+def snippet(
+    cli: Invocation,
+    client: Annotated[
+        str, typer.Argument(metavar="CLIENT", help=f"One of: {', '.join(SNIPPETS)}.")
+    ],
+    model: Annotated[
+        str, typer.Option(metavar="M", help="The model to call, or an alias.")
+    ] = MODEL_DEFAULT,
+) -> None:
+    """Print the set-up of a client, ready to paste once it has a key."""
+    text = SNIPPETS.get(client)
+    if text is None:
+        known = ", ".join(SNIPPETS)
+        raise InvalidRequest(f"There is no set-up for {client[:40]!r}. Known are: {known}.")
+    url = public_url(cli.settings(), cli.environ)
+    for name, value in (("@URL@", url), ("@KEY@", KEY), ("@MODEL@", model)):
+        text = text.replace(name, value)
+    cli.output.document({"client": client, "text": text}, text.rstrip("\n"))
+    cli.output.note(f"Put a key in place of {KEY}: aigne-hub keys create --user …")
