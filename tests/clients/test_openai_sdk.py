@@ -197,7 +197,6 @@ def test_models_are_listed_by_full_reference(client: OpenAI):
         ("openai/gpt-500", openai.InternalServerError, "upstream_error"),
         ("openai/gpt-401", openai.InternalServerError, "upstream_error"),
         ("openai/gpt-error200", openai.InternalServerError, "upstream_error"),
-        ("openai/gpt-badjson", openai.InternalServerError, "upstream_error"),
         ("openai/gpt-html502", openai.InternalServerError, "upstream_error"),
         ("openai/text-embedding-3-small", openai.BadRequestError, "invalid_request"),
     ],
@@ -213,6 +212,19 @@ def test_errors_are_the_sdks_own_classes_and_cost_nothing(
     assert call["credits"] == "0"
     assert call["status"] == "failed"
     assert call["error"]["code"] == code
+
+
+def test_an_answer_that_is_not_json_is_an_upstream_error(client: OpenAI, hub: HubProcess):
+    with pytest.raises(openai.InternalServerError) as raised:
+        ask(client, "openai/gpt-badjson")
+    assert raised.value.code == "upstream_error"
+    assert last_call(hub)["credits"] == "0"
+
+
+def test_a_broken_event_is_passed_on_and_never_a_clean_end(client: OpenAI, hub: HubProcess):
+    with pytest.raises(ValueError, match="Unterminated"):
+        list(ask(client, "openai/gpt-badjson", stream=True))
+    assert last_call(hub)["outcome"] == "upstream_failed"
 
 
 def test_a_wrong_key_is_an_authentication_error(hub: HubProcess):

@@ -1,6 +1,8 @@
-import pytest
+import asyncio
+
+import uvloop
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
-def anyio_backend(request):
-    return "asyncio", {"use_uvloop": request.param == "uvloop"}
+def pytest_asyncio_loop_factories(config, item):
+    """Every test of this folder runs on both event loops the transport supports."""
+    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}

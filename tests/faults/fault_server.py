@@ -168,11 +168,15 @@ async def calling(**options):
     trust_nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     options = {"body_max": 1 << 24, "ssl_context": trust_nobody} | options
     client = Client(timeouts=Timeouts(**bounds), **options)
+    surprises = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: surprises.append(context))
     try:
         yield client
     finally:
         await client.close()
         assert client.open_now == client.idle_now == 0
+    assert surprises == []
 
 
 def head_for(origin: Origin, method: str = "POST") -> bytes:

@@ -11,8 +11,6 @@ from tests.faults.fault_server import FaultServer, call, calling, keeps_alive
 from aigne_hub.transport import ConnectFailed
 from aigne_hub.transport.dial import connect_one
 
-pytestmark = pytest.mark.anyio
-
 SPELLINGS = [
     "localhost",
     "LOCALHOST",

@@ -18,8 +18,6 @@ from aigne_hub.transport import (
     TotalTimeout,
 )
 
-pytestmark = pytest.mark.anyio
-
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
 LENGTH_10 = OK + b"content-length: 10\r\n\r\n"

@@ -9,8 +9,6 @@ from tests.faults.fault_server import SHORT, FaultServer, call, calling, head_fo
 from aigne_hub.transport import BodyTooLarge, TransportClosed
 from aigne_hub.transport.answer import UNREAD_MAX
 
-pytestmark = pytest.mark.anyio
-
 READ_MAX = 256 * 1024  # the most one read of either event loop delivers
 
 FRAMINGS = {

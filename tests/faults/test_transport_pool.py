@@ -22,8 +22,6 @@ from aigne_hub.transport import (
 )
 from aigne_hub.transport.client import Client
 
-pytestmark = pytest.mark.anyio
-
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n"
 
 

@@ -11,8 +11,6 @@ from tests.faults.fault_server import SHORT, FaultServer, call, calling, keeps_a
 from aigne_hub.transport import ConnectFailed, ConnectTimeout
 from aigne_hub.transport.proxy import REPLY_MAX, Proxy
 
-pytestmark = pytest.mark.anyio
-
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 

@@ -11,8 +11,6 @@ from aigne_hub.transport.dial import Dialer, system_resolver
 from aigne_hub.transport.pool import Pool
 from aigne_hub.transport.tls import verified_context
 
-pytestmark = pytest.mark.anyio
-
 
 async def taken(client, server):
     """Return the pool and its only connection, taken as if an exchange used it."""
@@ -177,3 +175,8 @@ async def test_what_expired_or_closed_between_two_ticks_is_not_taken():
         assert pool.take(0.0) is None
         await connection.gone
         assert client.open_now == client.idle_now == 0
+
+
+async def test_each_event_loop_is_really_the_one_the_test_is_named_after(request):
+    kind = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    assert f"[{kind}" in request.node.name

@@ -10,8 +10,6 @@ from tests.faults.fault_server import SHORT, FaultServer, call, calling, keeps_a
 
 from aigne_hub.transport import ConnectFailed, ConnectionCut, ConnectTimeout
 
-pytestmark = pytest.mark.anyio
-
 NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
 

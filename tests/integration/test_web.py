@@ -305,6 +305,7 @@ def test_programs_get_json_about_a_wrong_path(accept):
         ("GET", "/v1/chat/completions", "POST"),
         ("POST", "/v1/models", "GET, HEAD"),
         ("DELETE", "/v1/models/openai/gpt-4o", "GET, HEAD"),
+        ("POST", "/v1/models/vendor/model:free", "GET, HEAD"),
         ("POST", "/health/live", "GET, HEAD"),
         ("POST", "/", "GET, HEAD"),
         ("PUT", "/static/hub.css", "GET, HEAD"),

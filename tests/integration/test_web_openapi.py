@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.integration.test_web import ADDRESS, Process, ask
 
 from aigne_hub import __version__
 from aigne_hub.domain import errors
@@ -15,7 +16,6 @@ from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.reference import Reference
 from aigne_hub.web.security import SECURITY_HEADERS
 from aigne_hub.web.surface import OPENAI_OPERATIONS
-from tests.integration.test_web import ADDRESS, Process, ask
 
 MANUAL = Path(__file__).parents[2] / "docs" / "http.md"
 METHODS = {"get", "post", "put", "patch", "delete"}

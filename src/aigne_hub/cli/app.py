@@ -49,7 +49,9 @@ class LazyGroup(TyperGroup):
 
 
 app = typer.Typer(
-    cls=LazyGroup, help="One exact, fast gateway in front of every AI provider.", no_args_is_help=True
+    cls=LazyGroup,
+    help="One exact, fast gateway in front of every AI provider.",
+    no_args_is_help=True,
 )
 
 
@@ -61,7 +63,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: ARG001 - its callback does the work
+    version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
     ] = False,
 ) -> None:

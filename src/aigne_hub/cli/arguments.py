@@ -13,12 +13,8 @@ from aigne_hub.storage.calls import LIMIT_MAX
 LIMIT_DEFAULT: Final = 50
 EXPIRES_IN_DAYS_MAX: Final = 36_500
 
-UserName = Annotated[
-    str, typer.Option("--user", metavar="U", help="A user's e-mail, DID or id.")
-]
-Limit = Annotated[
-    int, typer.Option(min=1, max=LIMIT_MAX, help="How many to print, newest first.")
-]
+UserName = Annotated[str, typer.Option("--user", metavar="U", help="A user's e-mail, DID or id.")]
+Limit = Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="How many to print, newest first.")]
 
 _DURATION = re.compile(r"([0-9]{1,10})([smhdw])", re.ASCII)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -41,7 +37,7 @@ def instant(text: str, option: str) -> int:
 
 
 def duration(text: str, option: str) -> int:
-    """Return the microseconds of a span such as 30d (units s, m, h, d, w). Raises InvalidRequest."""
+    """Return the microseconds of a span such as 30d (s, m, h, d, w). Raises InvalidRequest."""
     match = _DURATION.fullmatch(text)
     seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
     if not 0 < seconds <= EXPIRES_IN_DAYS_MAX * _SECONDS["d"]:

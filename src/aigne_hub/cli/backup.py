@@ -10,13 +10,23 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkstemp
 from urllib.parse import quote
+
+from sqlalchemy import Engine
 
 from aigne_hub.domain.errors import Conflict, HubError, InvalidRequest, NotFound
 from aigne_hub.storage import liveness, migrate
-from aigne_hub.storage.engine import create_engine, driver_connection, reading, sqlite_module
+from aigne_hub.storage.engine import (
+    create_engine,
+    driver_connection,
+    reading,
+    sqlite_module,
+    sqlite_path,
+)
 
 PAGES_PER_STEP = 1_024  # 4 MiB between two reports of progress
+LOCK_S = 1.0  # how long to wait for whoever has the database open
 REPLACED_MAX = 10_000
 _SIDECARS = ("-wal", "-shm")
 
@@ -39,36 +49,39 @@ class Copied:
     revision: str
 
 
-def back_up(database_url: str, source: Path, target: Path, progress: Progress) -> Copied:
-    """Copy the database to a new file. Raises Conflict when the file exists, else NotFound,
-    Corrupt, or InvalidRequest when there is no hub in the database.
+def back_up(database_url: str, target: Path, progress: Progress) -> Copied:
+    """Copy a hub's SQLite database to a new file, readable by its owner only.
+
+    Raises NotFound when there is no database, Conflict when the file exists, Corrupt, or
+    InvalidRequest when the database is not a hub's.
     """
+    source = sqlite_path(database_url)
     if not source.exists():
         raise NotFound(f"There is no database {source}. aigne-hub init makes one.")
     _require_absent(target)
     engine = create_engine(database_url)
     try:
+        revision = _revision(engine, source)
         with _draft(target) as draft:
             with reading(engine) as connection:
-                # The backup takes over this read transaction: writers never restart it.
+                # The backup goes on in this read transaction, so that no writer restarts it.
                 connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
                 _copy(driver_connection(connection), draft, progress)
-            copied = _checked(draft, target)
-            try:
-                target.hardlink_to(draft)
-            except FileExistsError:
-                _require_absent(target)
-        _sync_directory(target.parent)
+            _require_sound(draft, source)
+            _claim(target)
+            draft.replace(target)
     finally:
         engine.dispose()
-    return copied
+    _sync_directory(target.parent)
+    return Copied(target, target.stat().st_size, revision)
 
 
 def restore(source: Path, target: Path, processes: Path, progress: Progress) -> Path | None:
-    """Put a backup in the place of the database; return where the replaced one is kept.
+    """Put a backup, upgraded to this version, in the place of the database.
 
-    Raises NotFound, InvalidRequest or Corrupt for a file that is not a sound hub database,
-    and Conflict while a server or another program has the database open.
+    Returns where the replaced one is kept, None when there was none. Raises NotFound,
+    InvalidRequest, SchemaMismatch or Corrupt for a file that is not the sound database of a
+    hub this version knows, and Conflict while anyone has the database open.
     """
     if not source.is_file():
         raise NotFound(f"There is no file {source}.")
@@ -78,10 +91,19 @@ def restore(source: Path, target: Path, processes: Path, progress: Progress) -> 
         try:
             with closing(_open_read_only(source)) as connection:
                 _copy(connection, draft, progress)
-            _checked(draft, source)
+            _require_sound(draft, source)
         except sqlite_module().DatabaseError as error:
-            raise InvalidRequest(f"{source} is not a SQLite database. ({error})") from None
+            raise InvalidRequest(f"{source} is not a sound SQLite database: {error}.") from None
+        engine = create_engine(f"sqlite:///{draft}")
+        try:
+            _revision(engine, source)
+            migrate.upgrade(engine)
+        finally:
+            engine.dispose()
+        _sync(draft)
         replaced = _set_aside(target) if target.exists() else None
+        for suffix in _SIDECARS:  # SQLite would replay another database's log into this one
+            target.with_name(f"{target.name}{suffix}").unlink(missing_ok=True)
         draft.replace(target)
         _sync_directory(target.parent)
     return replaced
@@ -98,39 +120,34 @@ def _copy(source: sqlite3.Connection, draft: Path, progress: Progress) -> None:
         copy.execute("PRAGMA journal_mode=DELETE").close()
 
 
-def _checked(draft: Path, named: Path) -> Copied:
+def _require_sound(draft: Path, named: Path) -> None:
     """Check a finished copy and bring it to disk; `named` is what messages call it."""
     with closing(sqlite_module().connect(str(draft))) as copy:
         (verdict,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
-        if verdict != "ok":
-            raise Corrupt(f"{named} is damaged: {verdict}. Use an earlier backup.")
-    engine = create_engine(f"sqlite:///{draft}")
-    try:
-        revision = migrate.current(engine)
-    finally:
-        engine.dispose()
+    if verdict != "ok":
+        raise Corrupt(f"{named} is damaged: {verdict}. Use an earlier backup.")
+    _sync(draft)
+
+
+def _revision(engine: Engine, named: Path) -> str:
+    revision = migrate.current(engine)
     if revision is None:
-        raise InvalidRequest(f"{named} is not the database of a hub. Its schema is missing.")
-    if not migrate.is_known(revision):
-        raise InvalidRequest(
-            f"{named} has schema {revision}, which this version does not know. "
-            f"Install the version of AIGNE Hub that wrote it."
-        )
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    return Copied(named, draft.stat().st_size, revision)
+        raise InvalidRequest(f"{named} is not the database of a hub: its schema is missing.")
+    return revision
 
 
 @contextmanager
 def _draft(target: Path) -> Iterator[Path]:
     """Give a private file beside the target to copy into; nothing of it is left behind."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    fd, name = mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(fd)
+    draft = Path(name)
     try:
         yield draft
     finally:
-        for name in (draft.name, *(f"{draft.name}{suffix}" for suffix in _SIDECARS)):
-            draft.with_name(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
+        for suffix in _SIDECARS:
+            draft.with_name(f"{draft.name}{suffix}").unlink(missing_ok=True)
 
 
 def _open_read_only(path: Path) -> sqlite3.Connection:
@@ -140,8 +157,22 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
 
 
 def _require_absent(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise InvalidRequest(f"There is no directory {target.parent}. Make it first.")
     if target.exists():
-        raise Conflict(f"{target} exists. Choose another name, or move it away first.")
+        raise _exists(target)
+
+
+def _claim(target: Path) -> None:
+    """Make the file unless it exists; a hard link would do the same, but not on every disk."""
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        raise _exists(target) from None
+
+
+def _exists(target: Path) -> Conflict:
+    return Conflict(f"{target} exists. Choose another name, or move it away first.")
 
 
 def _require_stopped(processes: Path) -> None:
@@ -169,13 +200,20 @@ def _set_aside(target: Path) -> Path:
 def _fold_log(target: Path) -> None:
     """Fold the write-ahead log into the file, which also proves that nobody has it open."""
     module = sqlite_module()
-    with closing(module.connect(str(target), isolation_level=None)) as connection:
+    with closing(module.connect(str(target), isolation_level=None, timeout=LOCK_S)) as connection:
         try:
             connection.execute("PRAGMA journal_mode=DELETE").fetchone()
-        except module.OperationalError:
-            raise Conflict(f"Another program has {target} open. Stop it first.") from None
+        except module.OperationalError as error:
+            raise Conflict(
+                f"{target} cannot be replaced: {error}. Stop every program that has it open."
+            ) from None
         except module.DatabaseError:  # too damaged to be opened: perhaps why one restores
             return
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def _sync_directory(directory: Path) -> None:

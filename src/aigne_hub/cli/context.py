@@ -42,9 +42,7 @@ class Invocation:
 
     def settings(self) -> Settings:
         """Return the settings in force. Raises ConfigError."""
-        return load_settings(
-            self.environ, data_dir=self.data_dir, database_url=self.database_url
-        )
+        return load_settings(self.environ, data_dir=self.data_dir, database_url=self.database_url)
 
     @contextmanager
     def hub(self) -> Iterator[Hub]:
@@ -127,9 +125,7 @@ def _named(parameter: inspect.Parameter) -> inspect.Parameter:
 
 
 _SHARED = tuple(
-    inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
     for name, default, annotation in (
         ("data_dir", None, DataDir),
         ("database_url", None, DatabaseUrl),

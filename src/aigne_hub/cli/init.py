@@ -21,9 +21,7 @@ def init(
     with cli.hub() as hub:
         made = initialise(hub, owner_email)
         apply_declarations(hub)
-        owner = {
-            name: value for name, value in document(made.owner).items() if name != "disabled"
-        }
+        owner = {name: value for name, value in document(made.owner).items() if name != "disabled"}
         result = {
             "owner": owner,
             "api_key": made.api_key,

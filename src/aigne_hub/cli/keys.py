@@ -19,6 +19,7 @@ app = group("API keys.")
 @command(app)
 def create(
     cli: Invocation,
+    *,
     user: UserName,
     name: Annotated[str, typer.Option(metavar="N", help="What the key is for.")] = "",
     scope: Annotated[

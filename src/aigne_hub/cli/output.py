@@ -106,7 +106,7 @@ def write_json(document: object) -> None:
 
 def shown(value: object) -> str:
     """Return a value as one line of text: `-` for nothing, lists with commas."""
-    if value is None or value == [] or value == "":
+    if value is None or value in ([], {}, ""):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -52,8 +52,8 @@ def list_providers(cli: Invocation) -> None:
     cli.output.rows([_document(provider, models) for provider in found], COLUMNS)
 
 
-@command(app)
-def test(
+@command(app, "test")
+def try_provider(
     cli: Invocation,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The provider.")],
     credential: Annotated[
@@ -80,9 +80,7 @@ def test(
         raise typer.Exit(FAILED)
 
 
-def _targets(
-    providers: Mapping[str, Provider], name: str, credential: str | None
-) -> list[Target]:
+def _targets(providers: Mapping[str, Provider], name: str, credential: str | None) -> list[Target]:
     provider = providers.get(name)
     if provider is None:
         raise NotFound(f"There is no provider {name[:80]!r}. Known are: {', '.join(providers)}.")

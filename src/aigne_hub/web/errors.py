@@ -39,8 +39,10 @@ async def not_found(request: Request, _: Exception) -> Response:
 async def method_not_allowed(request: Request, error: Exception) -> Response:
     """Answer a path of the control plane that was asked with another method."""
     headers = error.headers if isinstance(error, HTTPException) else None
-    allowed = (headers or {}).get("Allow", "GET")
-    return _refused_method(request, allowed.replace("GET", "GET, HEAD"))
+    methods = set((headers or {}).get("Allow", "GET").split(", "))
+    if "GET" in methods:
+        methods.add("HEAD")
+    return _refused_method(request, ", ".join(sorted(methods)))
 
 
 def _refused_method(request: Request, allowed: str) -> Response:

@@ -41,9 +41,12 @@ _SERVED = re.compile(
 _LATER = re.compile(
     r"(?:.*?/)??((?:responses|images/edits|audio/[a-z]+|moderations|rerank|videos)(?=/|$))(?:/.*)?"
 )
+_GEMINI_CALL = re.compile(
+    r".*/models/.*:(?:generateContent|streamGenerateContent|countTokens|(?:e|batchE)mbedContents?)"
+)
 _OTHER_APIS = (
     (ANTHROPIC, re.compile(r"(?:.*/)?messages(?:/count_tokens|/batches)?")),
-    (GEMINI, re.compile(r"v1beta(?:/.*)?|.*/models/.*:[a-z][A-Za-z]*")),
+    (GEMINI, re.compile(rf"v1beta(?:/.*)?|{_GEMINI_CALL.pattern}")),
     (AIGNE, re.compile(r"(?:api/)?v2(?:/.*)?|api/v1(?:/.*)?")),
 )
 _PATH_SHOWN_MAX = 200
@@ -52,7 +55,7 @@ _PATH_SHOWN_MAX = 200
 def allowed_methods(path: str) -> str | None:
     """Return the `Allow` value of a data-plane path, None when the path is not one."""
     base, _, operation = path.partition(f"{OPENAI_BASE}/")
-    if base:
+    if base or _GEMINI_CALL.fullmatch(path):
         return None
     if operation.startswith("models/"):
         operation = "models"

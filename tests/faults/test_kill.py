@@ -1,0 +1,150 @@
+"""SIGKILL at any moment: after restart the books are as the charging table says."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.hub import HubProcess
+from tests.upstream.client import FakeUpstream
+
+SLOW = "gpt-slow:40+long:400"
+WORD_BYTES_MAX = 12
+
+
+def stream(hub: HubProcess, model: str, got: list[str], began: threading.Event) -> None:
+    """Read a stream and keep the content that arrived, until it ends or breaks."""
+    body = {
+        "model": f"openai/{model}",
+        "stream": True,
+        "messages": [{"role": "user", "content": "count for a long time"}],
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=30)
+    headers = {"Authorization": f"Bearer {hub.key}", "Content-Type": "application/json"}
+    try:
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+        answer = connection.getresponse()
+        while line := answer.readline():
+            if line.startswith(b"data: {"):
+                choices = json.loads(line[6:])["choices"]
+                got.append((choices[0]["delta"].get("content") or "") if choices else "")
+                if got[-1]:
+                    began.set()
+    except (OSError, http.client.HTTPException):
+        pass
+    finally:
+        connection.close()
+
+
+def killed_after(hub: HubProcess, model: str, chunks: int) -> str:
+    """Kill the hub once the client has `chunks` pieces of content; return what it has."""
+    got: list[str] = []
+    began = threading.Event()
+    reader = threading.Thread(target=stream, args=(hub, model, got, began))
+    reader.start()
+    assert began.wait(10)
+    while sum(map(bool, got)) < chunks:
+        time.sleep(0.002)
+    hub.kill()
+    reader.join(10)
+    return "".join(got)
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3, 5, 9, 14])
+def test_killed_in_mid_stream(new_hub: Callable[..., HubProcess], chunks: int):
+    hub = new_hub(models=[SLOW], billing={"enabled": True})
+    hub.grant("1000")
+    text = killed_after(hub, SLOW, chunks)
+    hub.start()
+    (call,) = hub.calls_when_closed(1, within_s=2)
+    assert (call["status"], call["outcome"]) == ("failed", "interrupted")
+    assert call["usage_source"] == "counted"
+    delivered = -(-len(text.encode()) // 4)
+    # At least half of what was delivered is durable, and never more than left the hub.
+    assert delivered / 2 <= call["output_tokens"] <= delivered + WORD_BYTES_MAX
+    assert float(call["credits"]) == pytest.approx(
+        call["input_tokens"] * 0.001 + call["output_tokens"] * 0.002
+    )
+    assert hub.balance()["held"] == "0"
+    hub.verified()
+
+
+def test_what_is_older_than_a_quarter_second_is_charged(new_hub: Callable[..., HubProcess]):
+    model = "gpt-slow:1+long:60+stall:40"
+    hub = new_hub(models=[model], billing={"enabled": True})
+    hub.grant("1000")
+    got: list[str] = []
+    began = threading.Event()
+    reader = threading.Thread(target=stream, args=(hub, model, got, began))
+    reader.start()
+    assert began.wait(10)
+    time.sleep(1.0)
+    hub.kill()
+    reader.join(10)
+    hub.start()
+    (call,) = hub.calls_when_closed(1, within_s=2)
+    assert call["output_tokens"] == -(-len("".join(got).encode()) // 4)
+
+
+def test_killed_before_any_content_costs_nothing(new_hub: Callable[..., HubProcess]):
+    hub = new_hub(models=["gpt-silent"], billing={"enabled": True})
+    hub.grant("1000")
+    reader = threading.Thread(target=stream, args=(hub, "gpt-silent", [], threading.Event()))
+    reader.start()
+    deadline = time.monotonic() + 10
+    while not hub.calls():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    hub.kill()
+    reader.join(10)
+    hub.start()
+    (call,) = hub.calls_when_closed(1, within_s=2)
+    assert (call["outcome"], call["credits"]) == ("interrupted", "0")
+    balance = hub.balance()
+    assert (balance["held"], balance["balance"]) == ("0", "1000")
+    hub.verified()
+
+
+def test_killed_under_load_loses_nothing_that_was_answered(
+    new_hub: Callable[..., HubProcess], upstream: FakeUpstream
+):
+    hub = new_hub(models=["gpt-4o-mini"], billing={"enabled": True})
+    hub.grant("100000")
+    answered: list[str] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+        body = json.dumps(
+            {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
+        )
+        headers = {"Authorization": f"Bearer {hub.key}"}
+        try:
+            while not stop.is_set():
+                connection.request("POST", "/v1/chat/completions", body, headers)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    answered.append(answer.headers["x-aigne-hub-call-id"])
+        except (OSError, http.client.HTTPException):
+            pass
+
+    readers = [threading.Thread(target=ask) for _ in range(8)]
+    for reader in readers:
+        reader.start()
+    time.sleep(1.5)
+    hub.kill()
+    stop.set()
+    for reader in readers:
+        reader.join(10)
+    assert len(answered) > 50
+    hub.start()
+    calls: dict[str, Any] = {call["id"]: call for call in hub.calls(limit=1_000_000)}
+    assert all(call["status"] != "processing" for call in calls.values())
+    assert all(calls[call_id]["outcome"] == "completed" for call_id in answered)
+    assert hub.balance()["held"] == "0"
+    hub.verified()
