@@ -153,9 +153,7 @@ def open_journal(hub: Hub, process_id: str) -> GroupCommitJournal:
     """Return the journal for the hub's database; the caller starts it on its loop."""
     connection = engine.connect(engine.sqlite_path(hub.settings.database_url))
     jitter = secrets.SystemRandom().random
-    store = SqliteStore(
-        connection, process_id=process_id, now_us=hub.clock.now_us, jitter=jitter
-    )
+    store = SqliteStore(connection, process_id=process_id, now_us=hub.clock.now_us, jitter=jitter)
     return GroupCommitJournal(store, new_id=hub.ids)
 
 

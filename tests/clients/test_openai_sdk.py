@@ -107,7 +107,9 @@ def test_a_stream_with_include_usage_ends_with_usage_and_credits(client: OpenAI,
 
 
 def test_usage_is_counted_when_the_upstream_sends_none(client: OpenAI, hub: HubProcess):
-    chunks = list(ask(client, "openai/gpt-nousage", stream=True, stream_options={"include_usage": True}))
+    chunks = list(
+        ask(client, "openai/gpt-nousage", stream=True, stream_options={"include_usage": True})
+    )
     text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
     call = last_call(hub)
     assert call["usage_source"] == "counted"

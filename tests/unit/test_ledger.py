@@ -90,11 +90,15 @@ class Books(RuleBasedStateMachine):
         self.time = 0
         self.count = 0
 
-    @rule(amount=st.integers(1, 100), priority=st.integers(0, 3), life=st.integers(0, 5) | st.none())
+    @rule(
+        amount=st.integers(1, 100), priority=st.integers(0, 3), life=st.integers(0, 5) | st.none()
+    )
     def grant(self, amount: int, priority: int, life: int | None):
         self.count += 1
         expires = None if life is None else self.time + life + 1
-        new = lot(f"g{self.count}", amount, priority=priority, created_us=self.time, expires_us=expires)
+        new = lot(
+            f"g{self.count}", amount, priority=priority, created_us=self.time, expires_us=expires
+        )
         self.posted += self.books.grant(new, source="funding:manual", at_us=self.time).amount
 
     @rule(amount=st.integers(0, 120))

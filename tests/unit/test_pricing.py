@@ -36,13 +36,16 @@ USAGES = st.builds(
 
 @given(CARDS, USAGES)
 def test_cost_is_the_exact_rational_price_rounded_once(card: RateCard, usage: Usage):
-    exact = Fraction(
-        usage.input_tokens * card.input
-        + usage.output_tokens * card.output
-        + usage.cache_read_tokens * card.cache_read
-        + usage.cache_write_tokens * card.cache_write,
-        BLOCK,
-    ) + card.request
+    exact = (
+        Fraction(
+            usage.input_tokens * card.input
+            + usage.output_tokens * card.output
+            + usage.cache_read_tokens * card.cache_read
+            + usage.cache_write_tokens * card.cache_write,
+            BLOCK,
+        )
+        + card.request
+    )
     assert abs(card.cost(usage) - exact) <= Fraction(1, 2)
 
 
@@ -117,7 +120,10 @@ def test_text_never_has_more_tokens_than_the_bound(text: str):
 
 def test_an_inlined_picture_is_not_counted_as_text():
     picture = b"A" * 4_000_000
-    body = b'{"content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,%b"}}]}' % picture
+    body = (
+        b'{"content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,%b"}}]}'
+        % picture
+    )
     assert input_bound(body, 10**9) < 3 * MEDIA_TOKENS
     assert count_text(text_size(body)) < 100
 
@@ -127,5 +133,7 @@ def test_the_bound_is_never_above_the_context():
 
 
 def test_counting_sees_text_and_not_structure():
-    body = b'{"model":"openai/gpt-4o-mini","messages":[{"role":"user","content":"%b"}]}' % (b"abcd" * 100)
+    body = b'{"model":"openai/gpt-4o-mini","messages":[{"role":"user","content":"%b"}]}' % (
+        b"abcd" * 100
+    )
     assert count_text(text_size(body)) == 100

@@ -31,9 +31,7 @@ class KeyDirectory(Protocol):
 class Verifier:
     """Turns request headers into a Principal. `forget` drops everything remembered."""
 
-    def __init__(
-        self, directory: KeyDirectory, pepper: bytes, now_us: Callable[[], int]
-    ) -> None:
+    def __init__(self, directory: KeyDirectory, pepper: bytes, now_us: Callable[[], int]) -> None:
         self._directory = directory
         self._pepper = pepper
         self._now_us = now_us

@@ -257,4 +257,3 @@ class EdgeProtocol(HttpToolsProtocol):
             b"connection: close\r\n\r\n%b" % (status, phrase, len(body), body)
         )
         self.transport.close()
-

@@ -84,9 +84,7 @@ async def relay_stream(
     return settled
 
 
-async def _pump(
-    reply: Reply, model: str, call: CallTracker, stream: Streaming
-) -> HubError | None:
+async def _pump(reply: Reply, model: str, call: CallTracker, stream: Streaming) -> HubError | None:
     """Move content until the stream ends; return what ended it early, None for a clean end."""
     exchange, meter, answer = reply.exchange, stream.meter, stream.answer
     out = stream.first

@@ -18,7 +18,17 @@ _EVENT_STREAM = (
 class Reply:
     """One exchange's answer in the making, with its clock."""
 
-    __slots__ = ("_began", "_clock", "_dialect", "_last", "_marks", "call_id", "exchange", "ids", "request_id")
+    __slots__ = (
+        "_began",
+        "_clock",
+        "_dialect",
+        "_last",
+        "_marks",
+        "call_id",
+        "exchange",
+        "ids",
+        "request_id",
+    )
 
     def __init__(self, exchange: Exchange, dialect: Dialect, clock: Clock, call_id: str) -> None:
         self.exchange = exchange

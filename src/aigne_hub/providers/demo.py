@@ -78,7 +78,9 @@ def _png(prompt: str) -> bytes:
         rows.append(0)
         for x in range(IMAGE_SIDE):
             share = (x + y) / (2 * IMAGE_SIDE - 2)
-            rows += bytes(int(a + (b - a) * share) for a, b in zip(seed[:3], seed[3:6], strict=True))
+            rows += bytes(
+                int(a + (b - a) * share) for a, b in zip(seed[:3], seed[3:6], strict=True)
+            )
     header = struct.pack(">IIBBBBB", IMAGE_SIDE, IMAGE_SIDE, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(rows), 9)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(

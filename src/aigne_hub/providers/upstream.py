@@ -3,7 +3,6 @@
 from typing import Protocol
 
 
-
 class Answer(Protocol):
     """A response under way; transport.Answer is the real one."""
 
@@ -27,5 +26,3 @@ class Upstream(Protocol):
     async def send(self, operation: str, body: bytes) -> Answer:
         """Send a request; returns when the response head arrived. Raises TransportError."""
         ...
-
-

@@ -176,9 +176,7 @@ def run_worker(
 
 def _limits(hub: Hub) -> EdgeLimits:
     limits = hub.hub_file.limits
-    return EdgeLimits(
-        head_s=limits.header_timeout_s, body_bytes=limits.request_body_mib * _MIB
-    )
+    return EdgeLimits(head_s=limits.header_timeout_s, body_bytes=limits.request_body_mib * _MIB)
 
 
 def _stderr(lines: bytes) -> None:

@@ -40,7 +40,9 @@ class Orphans:
         call, hold, rate = schema.model_call.c, schema.hold.c, schema.rate.c
         processing = call.status == "processing"
         with reading(self._engine) as connection:
-            owners = set(connection.execute(select(call.process_id).where(processing).distinct()).scalars())
+            owners = set(
+                connection.execute(select(call.process_id).where(processing).distinct()).scalars()
+            )
             gone = set(liveness.dead(self._folder, owners - {self._process_id}))
             if self._process_id in owners:
                 gone.add(self._process_id)

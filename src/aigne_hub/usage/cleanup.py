@@ -32,9 +32,7 @@ class StaleCalls(Protocol):
     def stale_calls(self) -> Iterable[StaleCall]: ...
 
 
-async def cleanup_stale_processing_calls(
-    store: StaleCalls, journal: Journal, clock: Clock
-) -> int:
+async def cleanup_stale_processing_calls(store: StaleCalls, journal: Journal, clock: Clock) -> int:
     """Close every orphaned call: delivered content is charged, the rest is released.
 
     Returns how many calls were closed. A call is closed once, whoever runs this: a second

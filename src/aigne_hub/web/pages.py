@@ -37,7 +37,7 @@ async def pay(request: Request, operations: Process) -> HTMLResponse:
     return renderer_of(request).page(request, "pay.html", billing=operations.billing)
 
 
-async def openapi(request: Request) -> dict[str, Any]:
+def openapi(request: Request) -> dict[str, Any]:
     """Answer this document: the data plane and the control plane in one."""
     document: dict[str, Any] = request.app.openapi()
     return document

@@ -46,7 +46,9 @@ class OpenAIImages:
         if not 0 < images <= IMAGES_MAX:
             raise InvalidRequest(f"`n` is between 1 and {IMAGES_MAX}.", param="n")
         if peek.stream:
-            raise InvalidRequest("Partial images are not served; leave out `stream`.", param="stream")
+            raise InvalidRequest(
+                "Partial images are not served; leave out `stream`.", param="stream"
+            )
         relied_on = () if peek.n is None else (b'"n"',)
         return Ask(body=body, model=peek.model, images=images, relied_on=relied_on)
 

@@ -165,7 +165,9 @@ def _folded_calls(events: list[InferenceEvent]) -> list[dict[str, Any]]:
     calls: dict[int, dict[str, Any]] = {}
     for event in events:
         if isinstance(event, ToolCallDelta):
-            call = calls.setdefault(event.index, {"type": "function", "function": {"arguments": ""}})
+            call = calls.setdefault(
+                event.index, {"type": "function", "function": {"arguments": ""}}
+            )
             if event.id is not None:
                 call["id"] = event.id
                 call["function"]["name"] = event.name
