@@ -17,6 +17,7 @@ from rich.text import Text
 
 # A table needs all its rows before it can draw the first; more than these are lines.
 TABLE_ROWS_MAX = 1_000
+LINE_MAX = 10_000
 
 Document = Mapping[str, object]
 
@@ -133,8 +134,12 @@ def _write_json_list(rows: Iterable[Document]) -> None:
 def _table(columns: Sequence[str], rows: Iterable[Document]) -> None:
     table = Table(*columns, box=None, padding=(0, 2, 0, 0), header_style="bold")
     for row in rows:
-        table.add_row(*(Text(shown(row[column]), overflow="fold") for column in columns))
-    Console().print(table)
+        table.add_row(*(Text(shown(row[column])) for column in columns))
+    console = Console()
+    # A line too long is left to the terminal to wrap: ids stay in one piece for copying.
+    unbounded = console.options.update(max_width=LINE_MAX)
+    console.width = max(console.width, console.measure(table, options=unbounded).maximum)
+    console.print(table)
 
 
 def _line(fields: Iterable[str]) -> None:

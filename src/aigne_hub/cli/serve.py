@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from aigne_hub.cli.context import DatabaseUrl, DataDir, single
 from aigne_hub.bootstrap import OWNER_EMAIL
-from aigne_hub.server import Started
+from aigne_hub.cli.context import DatabaseUrl, DataDir, single
+from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.server import CannotListen, Started
 from aigne_hub.server import serve as run_server
 from aigne_hub.settings import load_settings
 
@@ -43,7 +44,11 @@ def serve(
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
 
-    raise typer.Exit(run_server(settings, os.environ, announce=announce))
+    try:
+        code = run_server(settings, os.environ, announce=announce)
+    except CannotListen as error:
+        raise InvalidRequest(str(error)) from None
+    raise typer.Exit(code)
 
 
 def welcomes(started: Started) -> list[str]:
@@ -60,6 +65,9 @@ def welcomes(started: Started) -> list[str]:
         f"Address:   {address}",
         f"API key:   {started.first.api_key}",
         f"Base URL:  {address}/v1",
-        f"curl {address}/v1/chat/completions -H 'Authorization: Bearer {started.first.api_key}' "
-        f"-H 'Content-Type: application/json' -d '{body}'",
+        (
+            f"curl {address}/v1/chat/completions "
+            f"-H 'Authorization: Bearer {started.first.api_key}' "
+            f"-H 'Content-Type: application/json' -d '{body}'"
+        ),
     ]

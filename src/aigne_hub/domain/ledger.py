@@ -29,17 +29,17 @@ TransferKind = Literal["grant", "capture", "write_off", "expiry"]
 class Transfer(NamedTuple):
     """One immutable movement from `debit` to `credit`.
 
-    (`operation_id`, `seq`) is its identity and idempotency key: a call, a grant or an expiry
+    (`account_id`, `operation_id`, `seq`) is its identity and idempotency key: a call, a grant or an expiry
     posts once.
     """
 
+    account_id: str
     operation_id: str
     seq: int
     kind: TransferKind
     debit: str
     credit: str
     amount: int
-    account_id: str
     grant_id: str | None
     call_id: str | None
     created_us: int
@@ -103,7 +103,7 @@ class Account:
         lot.remaining = max(amount - debt, 0)
         self.lots.append(lot)
         self.touched.add(lot.id)
-        return Transfer(lot.id, 0, "grant", source, self.id, amount, self.id, lot.id, None, at_us)
+        return Transfer(self.id, lot.id, 0, "grant", source, self.id, amount, lot.id, None, at_us)
 
     def capture(self, call_id: str, *, held: int, charge: int, at_us: int) -> list[Transfer]:
         """Resolve a hold: take `charge`, release the rest, write off what cannot be paid.
@@ -115,13 +115,13 @@ class Account:
         paid = min(charge, max(self.available, 0))
         transfers = [
             Transfer(
+                self.id,
                 call_id,
                 seq,
                 "capture",
                 self.id,
                 REVENUE,
                 amount,
-                self.id,
                 lot_id,
                 call_id,
                 at_us,
@@ -131,13 +131,13 @@ class Account:
         if charge > paid:
             transfers.append(
                 Transfer(
+                    self.id,
                     call_id,
                     len(transfers),
                     "write_off",
                     WRITE_OFF,
                     REVENUE,
                     charge - paid,
-                    self.id,
                     None,
                     call_id,
                     at_us,
@@ -165,13 +165,13 @@ class Account:
             # A lot can expire in parts; what was left before each part numbers them.
             transfers.append(
                 Transfer(
+                    self.id,
                     f"{lot.id}/{before}",
                     0,
                     "expiry",
                     self.id,
                     BREAKAGE,
                     amount,
-                    self.id,
                     lot.id,
                     None,
                     at_us,

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aigne_hub.domain.money import AMOUNT_MAX
 from aigne_hub.domain.pricing import BLOCK, RateCard
@@ -12,10 +13,11 @@ STREAM_STEP_TOKENS = 1_024
 MEDIA_TOKENS = 4_096
 # Counting (never quoting) takes text at about this many bytes a token.
 BYTES_PER_TOKEN = 4
-# Up to this size a request's text is told from its structure.
-EXACT_BYTES_MAX = 8_192
+# Up to this size text is told from structure, and linked media is looked for.
+EXACT_BYTES_MAX = 16_384
 
-_INLINE_MEDIA = re.compile(rb'[;"]base64,[A-Za-z0-9+/=_-]*|"data":"[A-Za-z0-9+/=_-]{256,}"')
+_BASE64 = re.compile(rb"base64")
+_INLINE_MEDIA = re.compile(rb'base64,[A-Za-z0-9+/=_-]*|"data"\s*:\s*"[A-Za-z0-9+/=_-]{256,}"')
 # String values that are prompt text; names such as roles and types are not. A text member
 # may also hold a list of strings (prompts, embedding inputs).
 _TEXT = re.compile(
@@ -25,37 +27,38 @@ _TEXT = re.compile(
 _LINKED_MEDIA = re.compile(rb'"(?:image_url|input_image|file_id|file_url|input_audio)"')
 
 
-def input_bound(body: bytes, context_tokens: int) -> int:
-    """Return an upper bound of the prompt tokens in a JSON request body.
+class Size(NamedTuple):
+    """What a JSON request body holds: an upper bound of its prompt tokens, and its text.
+
+    `text_bytes` is about how many bytes of it are text; small bodies are read value by
+    value, in large ones the structure hardly counts.
+    """
+
+    tokens_bound: int
+    text_bytes: int
+
+
+def size_of(body: bytes) -> Size:
+    """Measure a request body in at most one pass when it is large.
 
     Every tokeniser in use maps at least one byte to a token, so text is bounded by its
     bytes. Inlined media is not text: each piece counts as MEDIA_TOKENS instead of its
-    base64 length. No prompt is longer than the model's context.
+    base64 length. Linked media is looked for in small bodies only: in a large one the slack
+    between bytes and tokens covers it.
     """
-    size, pieces = _without_media(body)
-    return min(size + pieces * MEDIA_TOKENS, context_tokens)
+    length = len(body)
+    inlined = _inlined(body) if _BASE64.search(body) else []
+    plain = length - sum(inlined)
+    if length > EXACT_BYTES_MAX:
+        return Size(plain + len(inlined) * MEDIA_TOKENS, plain)
+    linked = len(_LINKED_MEDIA.findall(body)) if b"_url" in body or b"input_" in body else 0
+    text = sum(len(value) for value in _TEXT.findall(body))
+    return Size(plain + max(len(inlined), linked) * MEDIA_TOKENS, text)
 
 
-def text_size(body: bytes) -> int:
-    """Return about how many bytes of a JSON request body are text.
-
-    Small bodies are read value by value; in large ones the structure hardly counts.
-    """
-    if len(body) <= EXACT_BYTES_MAX:
-        return sum(len(value) for value in _TEXT.findall(body))
-    return _without_media(body)[0]
-
-
-def _without_media(body: bytes) -> tuple[int, int]:
-    size = len(body)
-    pieces = 0
-    if b"base64" in body or b'"data":"' in body:
-        for match in _INLINE_MEDIA.finditer(body):
-            size -= match.end() - match.start()
-            pieces += 1
-    if b"_url" in body or b"_image" in body or b"_audio" in body or b"file_" in body:
-        pieces = max(pieces, len(_LINKED_MEDIA.findall(body)))
-    return size, pieces
+def _inlined(body: bytes) -> list[int]:
+    """Return the lengths of the base64 pieces in a body."""
+    return [match.end() - match.start() for match in _INLINE_MEDIA.finditer(body)]
 
 
 def count_text(size: int) -> int:

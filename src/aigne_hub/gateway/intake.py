@@ -8,7 +8,7 @@ from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import Forbidden, HubError, UnpricedModel
 from aigne_hub.domain.operations import Open
 from aigne_hub.domain.pricing import RateCard
-from aigne_hub.domain.quotes import Quote, count_text, input_bound, text_size
+from aigne_hub.domain.quotes import Quote, Size, count_text, size_of
 from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.plane import Plane
@@ -21,6 +21,7 @@ class Request:
     """A request that was read: what it asks, who may serve it, what it can cost."""
 
     ask: Ask
+    size: Size
     models: tuple[Model, ...]
     quote: Quote | None
 
@@ -46,8 +47,9 @@ def _priced(plane: Plane, dialect: Dialect, principal: Principal, ask: Ask) -> R
         if not allowed:
             raise Forbidden(f"This key may not use the model {models[0].ref!r}.", param="model")
         models = allowed
+    size = size_of(ask.body)
     if not plane.settings.billing:
-        return Request(ask, models, None)
+        return Request(ask, size, models, None)
     priced = tuple(model for model in models if model.rates is not None)
     if not priced:
         raise UnpricedModel(
@@ -55,16 +57,16 @@ def _priced(plane: Plane, dialect: Dialect, principal: Principal, ask: Ask) -> R
             "Give it rates in hub.yaml.",
             param="model",
         )
-    quotes = [_quote(dialect, ask, model) for model in priced]
-    return Request(ask, priced, quotes[0] if len(quotes) == 1 else _worst(quotes))
+    quotes = [_quote(dialect, ask, size, model) for model in priced]
+    return Request(ask, size, priced, quotes[0] if len(quotes) == 1 else _worst(quotes))
 
 
-def _quote(dialect: Dialect, ask: Ask, model: Model) -> Quote:
+def _quote(dialect: Dialect, ask: Ask, size: Size, model: Model) -> Quote:
     assert model.rates is not None
     return dialect.quote(
         ask,
         model.rates,
-        input_tokens=input_bound(ask.body, model.context_tokens),
+        input_tokens=min(size.tokens_bound, model.context_tokens),
         output_max=model.max_output_tokens,
     )
 
@@ -105,7 +107,7 @@ async def begin(
         model=known.models[0].ref if known else named[:200],
         rate_id=rates.id if rates else None,
         stream=bool(ask and ask.stream),
-        input_counted=count_text(text_size(ask.body)) if ask else 0,
+        input_counted=count_text(known.size.text_bytes) if known else 0,
         request_id=reply.request_id,
         started_us=plane.clock.now_us(),
         quote=known.quote if known else None,

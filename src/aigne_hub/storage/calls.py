@@ -1,6 +1,7 @@
 """Call records as operators see them: the contract's `calls list` and `calls show`."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
@@ -46,7 +47,10 @@ def show_call(connection: Connection, call_id: str) -> dict[str, object]:
     attempts = connection.execute(
         select(schema.call_attempt).where(_ATTEMPT.call_id == call_id).order_by(_ATTEMPT.seq)
     )
-    return {**_shown(row), "attempts": [_attempt(attempt) for attempt in attempts]}
+    shown = [_attempt(attempt) for attempt in attempts]
+    if row.attempts and not shown:
+        shown = [_only_attempt(row)]
+    return {**_shown(row), "attempts": shown}
 
 
 def _calls() -> Select[Any]:
@@ -102,6 +106,18 @@ def _attempt(row: Row[Any]) -> dict[str, object]:
         "error": row.error,
         "started_at": format_instant(row.started_us),
         "duration_ms": _milliseconds(row.duration_us),
+    }
+
+
+def _only_attempt(call: Row[Any]) -> dict[str, object]:
+    """Return the attempt of a call that its first upstream answered."""
+    return {
+        "provider": call.provider,
+        "credential": call.credential,
+        "status": HTTPStatus.OK.value,
+        "error": None,
+        "started_at": format_instant(call.started_us),
+        "duration_ms": _milliseconds(call.duration_us),
     }
 
 

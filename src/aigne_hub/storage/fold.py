@@ -164,7 +164,9 @@ class Fold:
                 op.call_id,
             )
         )
-        for seq, attempt in enumerate(op.attempts):
+        # A call answered at its first try is its own attempt; its row says all about it.
+        kept = op.attempts if len(op.attempts) > 1 or op.error_code else ()
+        for seq, attempt in enumerate(kept):
             self.attempt.append(
                 (
                     op.call_id,

@@ -334,13 +334,14 @@ Index(
 transfer = Table(
     "transfer",
     metadata,
+    # The account leads the key: its statement is one range, and no second index is written.
+    Column("account_id", Text, primary_key=True),
     Column("operation_id", Text, primary_key=True),
     Column("seq", Integer, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("debit", Text, nullable=False),
     Column("credit", Text, nullable=False),
     _amount("amount"),
-    Column("account_id", Text, nullable=False),
     Column("grant_id", Text),
     Column("call_id", Text),
     _us("created_us"),
@@ -349,7 +350,6 @@ transfer = Table(
     _one_of("kind", "grant", "capture", "write_off", "expiry", name="kind"),
     sqlite_with_rowid=False,
 )
-Index("ix_transfer_account_id", transfer.c.account_id, transfer.c.created_us)
 
 hold = Table(
     "hold",
@@ -366,12 +366,6 @@ hold = Table(
     CheckConstraint("(state = 'pending') = (resolved_us IS NULL)", name="resolved"),
     CheckConstraint("captured >= 0", name="captured"),
     sqlite_with_rowid=False,
-)
-Index(
-    "ix_hold_pending",
-    hold.c.account_id,
-    sqlite_where=text("state = 'pending'"),
-    postgresql_where=text("state = 'pending'"),
 )
 
 # The outbox of the meter: one immutable fact a settled call, delivered at least once.

@@ -17,7 +17,8 @@ class Ask:
     """What the hub needs to know of a request; the rest of `body` is not looked at.
 
     `output_limit` is the caller's own limit, None without one; `n` the number of answers;
-    `shows_usage` whether the caller asked for usage in the stream.
+    `shows_usage` whether the caller asked for usage in the stream, `options_given` whether
+    it sent stream options at all; `relied_on` names the members a quote is made from.
     """
 
     body: bytes
@@ -26,7 +27,8 @@ class Ask:
     output_limit: int | None = None
     n: int = 1
     shows_usage: bool = False
-    relied_on: tuple[bytes, ...] = ()
+    options_given: bool = False
+    relied_on: tuple[str, ...] = ()
     images: int = 0
 
 

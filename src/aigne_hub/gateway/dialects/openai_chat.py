@@ -7,7 +7,6 @@ description of August 2026.
 from typing import Any
 
 import msgspec
-import orjson
 
 from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
 from aigne_hub.domain.pricing import RateCard
@@ -22,6 +21,8 @@ from aigne_hub.gateway.dialects.splice import with_members
 # More parallel answers than any vendor allows.
 N_MAX = 128
 OUTPUT_TOKENS_MAX = 10_000_000
+# A name no body has: relying on it makes the body be parsed and written again.
+_WRITE_AGAIN = "\x00"
 
 
 class _StreamOptions(msgspec.Struct):
@@ -35,7 +36,7 @@ class _ChatPeek(msgspec.Struct):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     n: int | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: _StreamOptions | None | msgspec.UnsetType = msgspec.UNSET
 
 
 class _CompletionPeek(msgspec.Struct):
@@ -46,7 +47,7 @@ class _CompletionPeek(msgspec.Struct):
     max_completion_tokens: int | None = None
     n: int | None = None
     best_of: int | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: _StreamOptions | None | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Answer(msgspec.Struct):
@@ -75,13 +76,15 @@ class OpenAIChat:
         if not 0 < n <= N_MAX:
             raise InvalidRequest(f"`n` is between 1 and {N_MAX}.", param="n")
         options = peek.stream_options
+        given = options is not msgspec.UNSET
         return Ask(
             body=body,
             model=peek.model,
             stream=bool(peek.stream),
             output_limit=limit,
             n=n,
-            shows_usage=bool(options and options.include_usage),
+            shows_usage=bool(given and options and options.include_usage),
+            options_given=given,
             relied_on=_relied_on(peek),
         )
 
@@ -98,11 +101,14 @@ class OpenAIChat:
 
     def outgoing(self, ask: Ask, model: str, limit_field: str, output_limit: int | None) -> bytes:
         members: dict[str, Any] = {}
+        relied_on = ask.relied_on
         if ask.stream and not ask.shows_usage:
             members["stream_options"] = {"include_usage": True}
+            if ask.options_given:
+                relied_on = (*relied_on, _WRITE_AGAIN)
         if output_limit is not None:
             members[limit_field] = output_limit
-        return with_members(ask.body, ask.model, model, members, ask.relied_on)
+        return with_members(ask.body, ask.model, model, members, relied_on)
 
     def usage(self, ask: Ask, body: bytes) -> Usage | None:
         answer = decoded_answer(_decode_answer, body)
@@ -154,18 +160,6 @@ def decoded_answer(decode: Any, body: bytes) -> Any:
     return answer
 
 
-def _relied_on(peek: Any) -> tuple[bytes, ...]:
-    names = []
-    if peek.max_tokens is not None:
-        names.append(b'"max_tokens"')
-    if peek.max_completion_tokens is not None:
-        names.append(b'"max_completion_tokens"')
-    if peek.n is not None:
-        names.append(b'"n"')
-    return tuple(names)
-
-
-def decoded(body: bytes) -> dict[str, Any]:
-    """Return a request body as a whole object."""
-    value: dict[str, Any] = orjson.loads(body)
-    return value
+def _relied_on(peek: Any) -> tuple[str, ...]:
+    names = ("max_tokens", "max_completion_tokens", "n", "best_of")
+    return tuple(name for name in names if getattr(peek, name, None) is not None)

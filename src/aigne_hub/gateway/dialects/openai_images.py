@@ -49,7 +49,7 @@ class OpenAIImages:
             raise InvalidRequest(
                 "Partial images are not served; leave out `stream`.", param="stream"
             )
-        relied_on = () if peek.n is None else (b'"n"',)
+        relied_on = () if peek.n is None else ("n",)
         return Ask(body=body, model=peek.model, images=images, relied_on=relied_on)
 
     def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, output_max: int) -> Quote:

@@ -337,11 +337,10 @@ def _credit() -> None:
 def _ledger() -> None:
     op.create_table(
         "transfer",
-        *_required(sa.Text, "operation_id"),
+        *_required(sa.Text, "account_id", "operation_id"),
         *_required(sa.Integer, "seq"),
         *_required(sa.Text, "kind", "debit", "credit"),
         *_required(sa.BigInteger, "amount"),
-        *_required(sa.Text, "account_id"),
         *_nullable(sa.Text, "grant_id", "call_id"),
         *_required(sa.BigInteger, "created_us"),
         sa.CheckConstraint(
@@ -350,10 +349,9 @@ def _ledger() -> None:
         ),
         sa.CheckConstraint("amount > 0", name=op.f("ck_transfer_amount")),
         sa.CheckConstraint("debit <> credit", name=op.f("ck_transfer_sides")),
-        sa.PrimaryKeyConstraint("operation_id", "seq", name="pk_transfer"),
+        sa.PrimaryKeyConstraint("account_id", "operation_id", "seq", name="pk_transfer"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_transfer_account_id", "transfer", ["account_id", "created_us"])
     op.create_table(
         "hold",
         *_required(sa.Text, "call_id", "account_id"),
@@ -373,13 +371,6 @@ def _ledger() -> None:
         sa.CheckConstraint("captured >= 0", name=op.f("ck_hold_captured")),
         sa.PrimaryKeyConstraint("call_id", name="pk_hold"),
         sqlite_with_rowid=False,
-    )
-    op.create_index(
-        "ix_hold_pending",
-        "hold",
-        ["account_id"],
-        sqlite_where=sa.text("state = 'pending'"),
-        postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_table(
         "meter_event",
