@@ -8,7 +8,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -26,10 +26,11 @@ from aigne_hub.gateway.translate import DemoUpstream
 from aigne_hub.hub_file import DEMO, HubFile, load_hub_file
 from aigne_hub.ports import Clock
 from aigne_hub.providers.openai import OpenAIUpstream
+from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
-from aigne_hub.settings import Settings
-from aigne_hub.storage import changes, engine, keys, migrate, users
+from aigne_hub.settings import ConfigError, Problem, Settings
+from aigne_hub.storage import changes, engine, keys, migrate, setup, users
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.pepper import load_or_create_pepper
@@ -75,10 +76,11 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """What `init` made: the owner, and an API key whose text exists only here."""
+    """What `init` made: the owner, and secrets whose text exists only here."""
 
     owner: users.User
-    api_key: str
+    api_key: str = field(repr=False)
+    setup_token: str = field(repr=False)
 
 
 def open_hub(settings: Settings, environ: Mapping[str, str]) -> Hub:
@@ -123,25 +125,60 @@ def is_new(hub: Hub) -> bool:
 
 
 def initialise(hub: Hub, email: str | None = None) -> Initialised:
-    """Create the owner and the first API key; raises Conflict when an owner exists."""
+    """Create the owner, the first API key and the one-time set-up token.
+
+    Declarations are applied first, so that the owner gets what new users are promised.
+    Raises Conflict when the hub has an owner already.
+    """
+    if not is_new(hub):
+        raise Conflict("This hub has an owner already. `aigne-hub users list` shows who.")
+    apply_declarations(hub)
     with changes.changes(hub.engine, hub.clock, hub.ids, actor="init") as change:
-        if any(user.role is Role.OWNER for user in users.listed(change.connection)):
-            raise Conflict("This hub has an owner already. `aigne-hub users list` shows who.")
         owner = users.create(
-            change,
-            hub.keyring,
-            os.urandom,
-            email=email or OWNER_EMAIL,
-            role=Role.OWNER,
-            overdraft=hub.hub_file.billing.overdraft,
+            change, hub.keyring, os.urandom, email=email or OWNER_EMAIL, role=Role.OWNER
         )
         key = keys.create(change, hub.keyring, os.urandom, hub.pepper, user=owner, name="first key")
-    return Initialised(owner, key.text)
+        token = setup.begin(change, os.urandom)
+    return Initialised(owner, key.text, token)
+
+
+def claim(hub: Hub, token: str, email: str) -> str | None:
+    """Make the hub its starter's: name the owner and return a new key; None for a used link.
+
+    Raises InvalidRequest or Conflict for the e-mail, and the link stays open.
+    """
+    with changes.changes(hub.engine, hub.clock, hub.ids, actor="setup") as change:
+        if not setup.is_open(change.connection, token):
+            return None
+        owner = next(u for u in users.listed(change.connection) if u.role is Role.OWNER)
+        owner = users.set_email(change, owner, email)
+        made = keys.create(change, hub.keyring, os.urandom, hub.pepper, user=owner, name="set-up")
+        setup.finish(change)
+    return made.text
+
+
+def may_claim(hub: Hub, token: str) -> bool:
+    with engine.reading(hub.engine) as connection:
+        return setup.is_open(connection, token)
 
 
 def apply_declarations(hub: Hub) -> Reconciled:
-    """Bring the database in line with hub.yaml."""
+    """Bring the database in line with hub.yaml; raises ConfigError for an unusable provider."""
+    problems = []
+    for index, declared in enumerate(hub.hub_file.providers):
+        try:
+            check_provider(declared.kind, declared.base_url)
+        except ValueError as error:
+            problems.append(Problem(f"providers[{index}].base_url", 0, str(error)))
+    if problems:
+        raise ConfigError(str(hub.settings.config), problems)
     return reconcile(hub.engine, hub.hub_file, hub.keyring, hub.clock, hub.ids)
+
+
+def check_provider(kind: str, base_url: str | None) -> None:
+    """Raise ValueError, saying why, for a provider that no adapter can call."""
+    if kind != DEMO:
+        profile_of(kind, base_url)
 
 
 def read_snapshot(hub: Hub) -> Snapshot:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.hub_file import DEMO, DeclaredModel, DeclaredProvider, HubFile
 from aigne_hub.ports import Clock
+from aigne_hub.settings import Billing
 from aigne_hub.storage import accounts, declarations
 from aigne_hub.storage.changes import Changes, changes
 from aigne_hub.storage.declarations import Effect, Kind, Origin
@@ -47,7 +48,7 @@ def reconcile(
         run.models(_declared_models(hub_file, with_demo=with_demo))
         run.aliases(hub_file)
         run.remove_undeclared()
-        run.overdraft(hub_file.billing.overdraft)
+        run.terms(hub_file.billing)
     return run.done
 
 
@@ -103,9 +104,15 @@ class _Run:
                 declarations.remove(self._change, found)
                 self.done.removed.append(f"{found.kind} {found.name}")
 
-    def overdraft(self, overdraft: int) -> None:
-        if accounts.set_overdraft(self._change.connection, overdraft):
-            self._change.audit("account.overdraft", "*", {"overdraft": overdraft})
+    def terms(self, billing: Billing) -> None:
+        connection = self._change.connection
+        wanted = accounts.Terms(billing.overdraft, billing.new_user_credits)
+        if accounts.terms(connection) != wanted:
+            accounts.set_terms(connection, wanted)
+            self._change.audit("billing.terms", "*", wanted._asdict())
+            self.done.updated.append("billing")
+        if accounts.set_overdraft(connection, billing.overdraft):
+            self._change.audit("account.overdraft", "*", {"overdraft": billing.overdraft})
             self.done.updated.append("overdraft")
 
     def _provider(self, name: str, kind: str, base_url: str | None) -> None:

@@ -1,14 +1,17 @@
 """Commands in this process: what they print, their exit codes, what they change."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 import typer.main
 
+from aigne_hub.bootstrap import apply_declarations, open_hub
 from aigne_hub.cli import main
 from aigne_hub.cli.app import COMMANDS
+from aigne_hub.settings import load_settings
 from aigne_hub.storage import engine, grants
 
 EMAIL = "ada@example.com"
@@ -64,8 +67,12 @@ def test_users_are_created_found_by_any_name_changed_and_disabled(run, user):
     assert listed[1] == disabled
 
 
-def test_a_new_user_is_given_what_the_configuration_promises(run, monkeypatch):
+def test_a_new_user_is_given_what_the_configuration_promises(run, monkeypatch, data_dir):
     monkeypatch.setenv("AIGNE_HUB_BILLING_NEW_USER_CREDITS", "2.5")
+    hub = open_hub(load_settings(os.environ, data_dir=data_dir), os.environ)
+    apply_declarations(hub)  # as a server does when it starts
+    hub.engine.dispose()
+    monkeypatch.delenv("AIGNE_HUB_BILLING_NEW_USER_CREDITS")
     run("users", "create", "--email", EMAIL)
     _, balance, _ = run("credits", "balance", "--user", EMAIL)
     assert balance["granted"] == "2.5"

@@ -75,7 +75,8 @@ def test_what_the_file_declares_is_offered(hub, run):
             "model local/llama:8b",
             "rates local/llama:8b",
             "alias fast",
-        ]
+        ],
+        updated=["billing"],
     )
     snapshot = _snapshot(hub)
     assert set(snapshot.providers) == {"openai", "local"}
@@ -224,7 +225,7 @@ def test_every_account_gets_the_overdraft_but_none_falls_below_what_it_uses(hub,
             text("UPDATE account SET balance = :debt, held = 1 WHERE id = :id"),
             {"debt": -5 * NANO_PER_CREDIT, "id": debtor.id},
         )
-    assert run(FULL).updated == ["overdraft"]
+    assert run(FULL).updated == ["billing", "overdraft"]
     with reading(hub.engine) as connection:
         overdrafts = dict(
             connection.execute(select(schema.account.c.id, schema.account.c.overdraft)).all()
@@ -238,5 +239,5 @@ def test_every_step_is_audited_in_the_files_name(hub, run):
     with reading(hub.engine) as connection:
         rows = connection.execute(select(schema.audit_log)).all()
     assert {row.actor for row in rows} == {"hub.yaml"}
-    assert len(rows) == len(done.created)
+    assert len(rows) == len(done.created) + len(done.updated)
     assert not any("sk-" in row.detail for row in rows)

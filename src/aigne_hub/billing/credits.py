@@ -31,7 +31,8 @@ def check_user_credit_balance(account: Account | None, quote: Quote) -> Admissio
     tokens = quote.affordable(available)
     if tokens is None or tokens < quote.tokens_min:
         needed = format_credits(quote.amount(quote.tokens_min))
-        message = f"Not enough credits: this call needs up to {needed}, {format_credits(max(available, 0))} is available."
+        left = format_credits(max(available, 0))
+        message = f"Not enough credits: this call needs up to {needed}, {left} is available."
         if tokens and quote.tokens_min > 1:
             message += f" An output limit of at most {tokens} tokens can be paid."
         raise InsufficientCredits(message, affordable_tokens=tokens or None)

@@ -2,7 +2,7 @@ from typing import Annotated
 
 import typer
 
-from aigne_hub.bootstrap import apply_declarations, initialise
+from aigne_hub.bootstrap import initialise
 from aigne_hub.cli.context import Invocation, command, single
 from aigne_hub.cli.users import document
 from aigne_hub.settings import redacted
@@ -20,7 +20,6 @@ def init(
     """Create the owner and the first API key, which is shown this once."""
     with cli.hub() as hub:
         made = initialise(hub, owner_email)
-        apply_declarations(hub)
         owner = {name: value for name, value in document(made.owner).items() if name != "disabled"}
         result = {
             "owner": owner,

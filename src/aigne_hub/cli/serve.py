@@ -63,6 +63,7 @@ def welcomes(started: Started) -> list[str]:
     body = '{"model": "demo/echo", "messages": [{"role": "user", "content": "hello"}]}'
     return [
         f"Address:   {address}",
+        f"Set-up:    {address}/setup/{started.first.setup_token}  (works once)",
         f"API key:   {started.first.api_key}",
         f"Base URL:  {address}/v1",
         (

@@ -3,13 +3,10 @@ from typing import Annotated
 
 import typer
 
-from aigne_hub.bootstrap import Hub
 from aigne_hub.cli.arguments import UserName
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.domain.access import Role
-from aigne_hub.domain.ledger import Category
-from aigne_hub.storage import grants, users
-from aigne_hub.storage.changes import Changes
+from aigne_hub.storage import users
 
 COLUMNS = ("email", "role", "disabled", "did", "id")
 
@@ -37,16 +34,7 @@ def create(
 ) -> None:
     """Create a user, with the credit that new users are given."""
     with cli.changing() as (hub, change):
-        user = users.create(
-            change,
-            hub.keyring,
-            os.urandom,
-            email=email,
-            role=role,
-            did=did,
-            overdraft=hub.hub_file.billing.overdraft,
-        )
-        _welcome(hub, change, user)
+        user = users.create(change, hub.keyring, os.urandom, email=email, role=role, did=did)
     cli.output.document(document(user))
 
 
@@ -75,20 +63,3 @@ def disable(cli: Invocation, user: UserName) -> None:
     with cli.changing() as (_, change):
         changed = users.disable(change, users.find(change.connection, user))
     cli.output.document(document(changed))
-
-
-def _welcome(hub: Hub, change: Changes, user: users.User) -> None:
-    """Grant what `billing.new_user_credits` promises."""
-    amount = hub.hub_file.billing.new_user_credits
-    if not amount:
-        return
-    granted = grants.grant(
-        change.connection,
-        change.clock,
-        change.ids,
-        user.id,
-        amount,
-        category=Category.PROMOTIONAL,
-    )
-    detail = {"grant": granted.id, "amount": amount, "reason": "billing.new_user_credits"}
-    change.audit("credits.grant", user.id, detail)

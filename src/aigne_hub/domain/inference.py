@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from aigne_hub.domain.usage import Usage
 
+Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error"]
 
 
@@ -35,7 +36,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Role
     parts: tuple[Part, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None

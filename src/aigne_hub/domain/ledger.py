@@ -29,8 +29,8 @@ TransferKind = Literal["grant", "capture", "write_off", "expiry"]
 class Transfer(NamedTuple):
     """One immutable movement from `debit` to `credit`.
 
-    (`account_id`, `operation_id`, `seq`) is its identity and idempotency key: a call, a grant or an expiry
-    posts once.
+    (`account_id`, `operation_id`, `seq`) is its identity and idempotency key: a call, a grant
+    or an expiry posts once.
     """
 
     account_id: str

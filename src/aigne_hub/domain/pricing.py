@@ -45,7 +45,7 @@ class RateCard:
         """Build a card from amounts by RATE_UNITS; unknown units raise ValueError."""
         unknown = set(amounts) - set(RATE_UNITS)
         if unknown:
-            raise ValueError(f"unknown rate unit {sorted(unknown)[0]!r}")
+            raise ValueError(f"unknown rate unit {min(unknown)!r}")
         if any(amount < 0 for amount in amounts.values()):
             raise ValueError("a rate is never negative")
         prompt = amounts.get("input", 0)

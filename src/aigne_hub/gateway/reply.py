@@ -49,7 +49,7 @@ class Reply:
         self._last = now
 
     def refuse(self, error: HubError) -> None:
-        """Answer an error in the caller's dialect. After the first byte of a stream it is an event."""
+        """Answer an error in the caller's dialect: an event once a stream has begun."""
         exchange = self.exchange
         timestamp_ms = self._clock.now_us() // 1000
         if exchange.response_started:

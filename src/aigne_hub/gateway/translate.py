@@ -8,8 +8,8 @@ import orjson
 
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.gateway.dialects.openai_neutral import ChatEncoder, decode_chat
-from aigne_hub.providers import demo
 from aigne_hub.ports import Clock
+from aigne_hub.providers import demo
 
 _EVENTS_MAX = 100_000
 

@@ -11,7 +11,13 @@ import zlib
 
 import orjson
 
-from aigne_hub.domain.inference import Finish, InferenceEvent, InferenceRequest, TextDelta
+from aigne_hub.domain.inference import (
+    Finish,
+    FinishReason,
+    InferenceEvent,
+    InferenceRequest,
+    TextDelta,
+)
 from aigne_hub.domain.usage import Usage
 
 DIMENSIONS = 64
@@ -29,7 +35,7 @@ def echo(request: InferenceRequest) -> list[InferenceEvent]:
     events: list[InferenceEvent] = [
         TextDelta(word if index == 0 else f" {word}") for index, word in enumerate(kept)
     ]
-    reason = "stop" if len(kept) == len(words) else "length"
+    reason: FinishReason = "stop" if len(kept) == len(words) else "length"
     usage = Usage(input_tokens=prompt, output_tokens=len(kept))
     events.append(Finish(reason=reason, usage=usage))
     return events

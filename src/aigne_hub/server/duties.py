@@ -72,7 +72,7 @@ class Duties:
             await asyncio.sleep(interval_s)
             try:
                 await duty()
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever failed, the duty must run again
                 self._log.exception("a duty failed", duty=duty.__name__)
 
     async def _sweep(self) -> None:

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Mapping
 
-from aigne_hub.bootstrap import Hub
+from aigne_hub.bootstrap import Hub, claim, may_claim, read_snapshot
 from aigne_hub.domain.errors import Overloaded
-from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.gateway.edge import Edge
+from aigne_hub.hub_file import DEMO
+from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.telemetry import CallLog, Counters
 from aigne_hub.transport import Client
-from aigne_hub.web.operations import Check, Gauge, Readiness
+from aigne_hub.web.metrics import Gauge
+from aigne_hub.web.operations import Check, Readiness
 
 READY_WAIT_S = 2.0
 
@@ -33,7 +35,7 @@ class ProcessOperations:
         self._journal = journal
         self._client = client
         self.counters = counters
-        self.demo = not hub.hub_file.providers
+        self.demo = any(p.kind == DEMO for p in read_snapshot(hub).providers.values())
         self.billing = hub.hub_file.billing.enabled
 
     async def ready(self) -> Readiness:
@@ -44,6 +46,12 @@ class ProcessOperations:
             detail = self._journal.unavailable or "no commit within the time limit"
             return Readiness(ok=False, checks=(Check("database", ok=False, detail=detail),))
         return Readiness(ok=True, checks=(Check("database", ok=True, detail="commits"),))
+
+    def may_claim(self, token: str) -> bool:
+        return may_claim(self._hub, token)
+
+    def claim(self, token: str, email: str) -> str | None:
+        return claim(self._hub, token, email)
 
     def gauges(self) -> Mapping[Gauge, float]:
         journal, client = self._journal, self._client

@@ -68,7 +68,7 @@ def listen(host: str, port: int) -> socket.socket:
             f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, "
             "or stop what uses it."
         ) from None
-    listener.setblocking(False)
+    listener.settimeout(0)
     return listener
 
 
@@ -98,7 +98,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, self._pass_on)
         self._workers = [self._start() for _ in range(self._settings.workers)]
         if not all(_became_ready(worker) for worker in self._workers):
-            self._stop(signal.SIGTERM, None)
+            self._stop_workers()
             self._await_all()
             return 1
         ready()
@@ -120,7 +120,10 @@ class Supervisor:
             stdout=subprocess.PIPE,
         )
 
-    def _stop(self, number: int, _frame: object) -> None:
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stop_workers()
+
+    def _stop_workers(self) -> None:
         self._stopping = True
         for worker in self._workers:
             if worker.poll() is None:

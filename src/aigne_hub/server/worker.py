@@ -42,10 +42,17 @@ _MIB = 1024 * 1024
 class _Server(uvicorn.Server):
     """uvicorn's server with our signals and a drain that ends."""
 
-    def __init__(self, config: uvicorn.Config, edge: Edge, drain_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, edge: Edge, drain_s: float, ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._edge = edge
         self._drain_s = drain_s
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -106,16 +113,11 @@ class Worker:
             edge=edge,
             call_log=call_log,
         )
-        server = _Server(self._config(edge, operations), edge, hub.settings.drain_s)
+        server = _Server(self._config(edge, operations), edge, hub.settings.drain_s, ready)
         self._handle_signals(server)
         duties = Duties(self, edge=edge, journal=journal, orphans=orphans, call_log=call_log)
         duties.start()
-        serving = asyncio.create_task(server.serve([listener]))
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.005)
-        if server.started:
-            ready()
-        await serving
+        await server.serve([listener])
         await duties.stop()
         await client.close()
         await journal.close()
@@ -127,7 +129,7 @@ class Worker:
         try:
             hub_file = load_hub_file(self.hub.settings.config, self.environ)
         except ConfigError as error:
-            self.log.error("hub.yaml was not reloaded", problems=str(error))
+            self.log.warning("hub.yaml was not reloaded", problems=str(error))
             return
         self.hub = self.hub.with_file(hub_file)
         apply_declarations(self.hub)

@@ -1,8 +1,9 @@
 """Load a customer account, let domain.ledger change it, and write what changed."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Connection, case, update
+from sqlalchemy import Connection, case, select, update
 
 from aigne_hub.domain.errors import NotFound
 from aigne_hub.domain.ledger import Account, Category, Lot, Transfer
@@ -71,3 +72,21 @@ def set_overdraft(connection: Connection, overdraft: int) -> int:
     return connection.execute(
         update(table).where(table.c.overdraft != wanted).values(overdraft=wanted)
     ).rowcount
+
+
+class Terms(NamedTuple):
+    """What hub.yaml grants to accounts, in nano-credits."""
+
+    overdraft: int
+    new_user_credits: int
+
+
+def terms(connection: Connection) -> Terms:
+    """Return the terms of the last hub.yaml that a server read."""
+    state = schema.hub_state.c
+    row = connection.execute(select(state.overdraft, state.new_user_credits)).one()
+    return Terms(row.overdraft, row.new_user_credits)
+
+
+def set_terms(connection: Connection, wanted: Terms) -> None:
+    connection.execute(update(schema.hub_state).values(**wanted._asdict()))

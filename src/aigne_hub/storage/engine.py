@@ -6,6 +6,7 @@ late and never for reads; SQLAlchemy emits the BEGIN instead.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -27,6 +28,7 @@ JOURNAL_STATEMENTS_MAX = 256
 POSTGRES_CONNECT_TIMEOUT_S = 10
 
 _BEGIN_OPTION = "sqlite_begin"
+_WAL_RETRY_S = 0.01
 
 
 class StorageError(Exception):
@@ -106,15 +108,11 @@ def connect(path: Path) -> sqlite3.Connection:
         cached_statements=JOURNAL_STATEMENTS_MAX,
         check_same_thread=False,
     )
+    set_pragmas(connection, busy_timeout=BUSY_TIMEOUT_MS)
+    _use_wal(connection)
     set_pragmas(
-        connection,
-        busy_timeout=BUSY_TIMEOUT_MS,  # switching a new file to WAL takes its lock
-        journal_mode="WAL",
-        synchronous="FULL",
-        foreign_keys="OFF",
-        wal_autocheckpoint=0,
+        connection, synchronous="FULL", foreign_keys="OFF", wal_autocheckpoint=0, busy_timeout=0
     )
-    set_pragmas(connection, busy_timeout=0)
     return connection
 
 
@@ -151,6 +149,20 @@ def set_pragmas(connection: sqlite3.Connection, **pragmas: str | int) -> None:
         connection.execute(f"PRAGMA {name}={value}").close()
 
 
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch a new file to WAL. SQLite does not wait for the lock that takes, so this does."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            set_pragmas(connection, journal_mode="WAL")
+        except Exception as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_WAL_RETRY_S)
+        else:
+            return
+
+
 @contextmanager
 def _query_only(connection: sqlite3.Connection) -> Iterator[None]:
     set_pragmas(connection, query_only="ON")
@@ -176,13 +188,9 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None
-        set_pragmas(
-            connection,
-            busy_timeout=BUSY_TIMEOUT_MS,
-            journal_mode="WAL",
-            synchronous="FULL",
-            foreign_keys="ON",
-        )
+        set_pragmas(connection, busy_timeout=BUSY_TIMEOUT_MS)
+        _use_wal(connection)
+        set_pragmas(connection, synchronous="FULL", foreign_keys="ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

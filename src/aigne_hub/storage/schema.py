@@ -56,6 +56,11 @@ hub_state = Table(
     Column("version", BigInteger, nullable=False),
     # The secret that API key digests are made with; opening it also proves the hub's own key.
     Column("sealed_pepper", LargeBinary),
+    # Who knows the text of this digest may take the hub over, once.
+    Column("setup_digest", LargeBinary),
+    # What hub.yaml grants to new accounts, for commands that do not see the file.
+    _amount("new_user_credits", "0"),
+    _amount("overdraft", "0"),
     CheckConstraint("id = 1", name="single"),
 )
 

@@ -110,13 +110,13 @@ class Statements:
         call, hold = schema.model_call, schema.hold
 
         def row(table: Any, names: tuple[str, ...]) -> Prepared:
-            values = {name: bindparam(name) for name in names}
+            values: dict[str, Any] = {name: bindparam(name) for name in names}
             return prepare(insert(table).values(values), dialect, names)
 
         def change(table: Any, where: Any, names: tuple[str, ...], **values: Any) -> Prepared:
             return prepare(update(table).where(where).values(values), dialect, names)
 
-        closing = {name: bindparam(f"b_{name}") for name in CLOSE_CALL}
+        closing: dict[str, Any] = {name: bindparam(f"b_{name}") for name in CLOSE_CALL}
         return cls(
             open_call=row(call, OPEN_CALL),
             close_call=change(

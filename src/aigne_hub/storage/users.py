@@ -11,7 +11,8 @@ from aigne_hub.crypto.did import InvalidDid, RoleType, did_of
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
-from aigne_hub.storage import identities, schema
+from aigne_hub.domain.ledger import Category
+from aigne_hub.storage import accounts, grants, identities, schema
 from aigne_hub.storage.changes import Changes
 
 EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
@@ -50,18 +51,20 @@ def create(
     email: str,
     role: Role,
     did: str | None = None,
-    overdraft: int = 0,
+    overdraft: int | None = None,
 ) -> User:
     """Create a user and the account that belongs to it.
 
-    Without `did` the hub makes an identity and keeps its secret key. Raises InvalidRequest
-    for a malformed e-mail or DID, Conflict when one of them is taken.
+    Without `did` the hub makes an identity and keeps its secret key. The account gets the
+    declared overdraft, unless another is given, and the declared welcome credit. Raises
+    InvalidRequest for a malformed e-mail or DID, Conflict when one of them is taken.
     """
     email = normalised_email(email)
     _require_free(change.connection, schema.user.c.email == email, f"the e-mail {email}")
     custodial = None if did else new_identity(RoleType.ACCOUNT, randbytes)
     did = custodial.did if custodial else _normalised_did(did or "")
     _require_free(change.connection, schema.user.c.did == did, f"the DID {did}")
+    terms = accounts.terms(change.connection)
     user = User(change.ids(), did, email, role, disabled=False, created_us=change.clock.now_us())
     change.connection.execute(
         insert(schema.user).values(
@@ -69,12 +72,31 @@ def create(
         )
     )
     change.connection.execute(
-        insert(schema.account).values(id=user.id, overdraft=overdraft, created_us=user.created_us)
+        insert(schema.account).values(
+            id=user.id,
+            overdraft=terms.overdraft if overdraft is None else overdraft,
+            created_us=user.created_us,
+        )
     )
     if custodial:
         identities.keep(change, keyring, custodial, kind="user", user_id=user.id)
     change.audit("user.create", user.id, {"did": did, "email": email, "role": role})
+    if terms.new_user_credits:
+        _welcome(change, user, terms.new_user_credits)
     return user
+
+
+def _welcome(change: Changes, user: User, amount: int) -> None:
+    granted = grants.grant(
+        change.connection,
+        change.clock,
+        change.ids,
+        user.id,
+        amount,
+        category=Category.PROMOTIONAL,
+    )
+    detail = {"grant": granted.id, "amount": amount, "reason": "billing.new_user_credits"}
+    change.audit("credits.grant", user.id, detail)
 
 
 def find(connection: Connection, name: str) -> User:
@@ -106,6 +128,17 @@ def set_role(change: Changes, user: User, role: Role) -> User:
     _update(change, user, role=role)
     change.audit("user.set_role", user.id, {"from": user.role, "to": role})
     return replace(user, role=role)
+
+
+def set_email(change: Changes, user: User, email: str) -> User:
+    """Give a user another e-mail; raises InvalidRequest or Conflict."""
+    email = normalised_email(email)
+    if email == user.email:
+        return user
+    _require_free(change.connection, schema.user.c.email == email, f"the e-mail {email}")
+    _update(change, user, email=email)
+    change.audit("user.set_email", user.id, {"email": email})
+    return replace(user, email=email)
 
 
 def disable(change: Changes, user: User) -> User:

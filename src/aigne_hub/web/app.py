@@ -14,6 +14,7 @@ from aigne_hub.web.operations import Operations, operations_router
 from aigne_hub.web.pages import pages_router
 from aigne_hub.web.rendering import Renderer
 from aigne_hub.web.security import HeadAsGet, SecurityHeaders
+from aigne_hub.web.setup import setup_router
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -49,5 +50,6 @@ def create_app(operations: Operations) -> FastAPI:
     app.state.renderer = Renderer()
     app.include_router(operations_router())
     app.include_router(pages_router())
+    app.include_router(setup_router())
     app.mount("/static", StaticFiles(directory=_STATIC))
     return app

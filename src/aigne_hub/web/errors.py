@@ -95,13 +95,18 @@ class FailureBoundary:
             await response(scope, receive, send)
 
 
+def _loggable(path: str) -> str:
+    """Return a path without what may be a secret in it: only its first part."""
+    return f"/{path.strip('/').partition('/')[0]}"
+
+
 def _log(scope: Scope, failure: Exception) -> None:
     """Name the exception and its frames. Its message could quote a secret, so it stays out."""
     frames = extract_tb(failure.__traceback__)[-_FRAMES_LOGGED:]
     structlog.get_logger("aigne_hub.web").error(
         "request_failed",
         method=scope["method"],
-        path=scope["path"],
+        path=_loggable(scope["path"]),
         error=type(failure).__qualname__,
         frames=[f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames],
     )

@@ -54,6 +54,17 @@ class Operations(Protocol):
         """Try what a call needs, the database's commit first. Never raises."""
         ...
 
+    def may_claim(self, token: str) -> bool:
+        """Tell whether a set-up token still opens the set-up page."""
+        ...
+
+    def claim(self, token: str, email: str) -> str | None:
+        """Name the owner and return an API key, once; None when the token is used.
+
+        Raises InvalidRequest or Conflict for the e-mail.
+        """
+        ...
+
     def gauges(self) -> Mapping[Gauge, float]:
         """Return the measurements this process has; others are left out of `/metrics`."""
         ...

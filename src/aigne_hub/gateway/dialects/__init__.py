@@ -71,28 +71,32 @@ class Dialect(Protocol):
         """Peek into a request; raises InvalidRequest."""
         ...
 
-    def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, output_max: int) -> Quote: ...
+    def quote(
+        self, ask: Ask, rates: RateCard, /, *, input_tokens: int, output_max: int
+    ) -> Quote: ...
 
-    def outgoing(self, ask: Ask, model: str, limit_field: str, output_limit: int | None) -> bytes:
+    def outgoing(
+        self, ask: Ask, model: str, limit_field: str, output_limit: int | None, /
+    ) -> bytes:
         """Return the body for the upstream; `output_limit` is set when it must be lowered."""
         ...
 
-    def usage(self, ask: Ask, body: bytes) -> Usage | None:
+    def usage(self, ask: Ask, body: bytes, /) -> Usage | None:
         """Return the usage a whole answer reports, None without one.
 
         Raises UpstreamError when the answer is an error object or not JSON.
         """
         ...
 
-    def counted(self, ask: Ask, input_tokens: int, output_bytes: int) -> Usage:
+    def counted(self, ask: Ask, input_tokens: int, output_bytes: int, /) -> Usage:
         """Return the usage counted from text."""
         ...
 
-    def text_bytes(self, body: bytes) -> int:
+    def text_bytes(self, body: bytes, /) -> int:
         """Return the bytes of text in a whole answer."""
         ...
 
-    def meter(self, ask: Ask) -> StreamMeter: ...
+    def meter(self, ask: Ask, /) -> StreamMeter: ...
 
     def error(self, error: HubError, timestamp_ms: int) -> bytes: ...
 

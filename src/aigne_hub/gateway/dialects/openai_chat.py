@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
+from aigne_hub.domain.errors import HubError, InvalidRequest
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, count_text, quote_tokens
 from aigne_hub.domain.usage import Usage
@@ -16,6 +16,7 @@ from aigne_hub.gateway.dialects import Ask
 from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
 from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter, text_bytes
 from aigne_hub.gateway.dialects.openai_usage import UsageObject
+from aigne_hub.gateway.dialects.openai_whole import answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 
 # More parallel answers than any vendor allows.
@@ -36,7 +37,7 @@ class _ChatPeek(msgspec.Struct):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     n: int | None = None
-    stream_options: _StreamOptions | None | msgspec.UnsetType = msgspec.UNSET
+    stream_options: _StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _CompletionPeek(msgspec.Struct):
@@ -47,7 +48,7 @@ class _CompletionPeek(msgspec.Struct):
     max_completion_tokens: int | None = None
     n: int | None = None
     best_of: int | None = None
-    stream_options: _StreamOptions | None | msgspec.UnsetType = msgspec.UNSET
+    stream_options: _StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _Answer(msgspec.Struct):
@@ -110,11 +111,11 @@ class OpenAIChat:
             members[limit_field] = output_limit
         return with_members(ask.body, ask.model, model, members, relied_on)
 
-    def usage(self, ask: Ask, body: bytes) -> Usage | None:
-        answer = decoded_answer(_decode_answer, body)
+    def usage(self, _ask: Ask, body: bytes) -> Usage | None:
+        answer = answered(_decode_answer, body)
         return None if answer.usage is None else answer.usage.buckets()
 
-    def counted(self, ask: Ask, input_tokens: int, output_bytes: int) -> Usage:
+    def counted(self, _ask: Ask, input_tokens: int, output_bytes: int) -> Usage:
         return Usage(input_tokens=input_tokens, output_tokens=count_text(output_bytes))
 
     def text_bytes(self, body: bytes) -> int:
@@ -135,29 +136,6 @@ class OpenAICompletions(OpenAIChat):
 
     operation = "completions"
     _decode = msgspec.json.Decoder(_CompletionPeek).decode
-
-
-def peeked(decode: Any, body: bytes) -> Any:
-    """Decode a peek, or raise InvalidRequest that says where the body is wrong."""
-    try:
-        return decode(body)
-    except msgspec.ValidationError as error:
-        text = str(error)
-        param = text.rpartition("`$.")[2].rstrip("`") if "`$." in text else None
-        raise InvalidRequest(f"The request body is not valid: {text}.", param=param) from None
-    except msgspec.DecodeError as error:
-        raise InvalidRequest(f"The request body is not valid JSON: {error}.") from None
-
-
-def decoded_answer(decode: Any, body: bytes) -> Any:
-    """Decode a whole answer; raises UpstreamError for an error object or invalid JSON."""
-    try:
-        answer = decode(body)
-    except msgspec.DecodeError:
-        raise UpstreamError("The upstream's answer is not valid JSON of this kind.") from None
-    if bytes(answer.error) not in {b"", b"null"}:
-        raise UpstreamError("The upstream answered 200 with an error object.")
-    return answer
 
 
 def _relied_on(peek: Any) -> tuple[str, ...]:

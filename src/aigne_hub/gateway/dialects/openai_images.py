@@ -2,14 +2,12 @@
 
 import msgspec
 
-from aigne_hub.domain.errors import HubError, InvalidRequest
+from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, quote_units
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects import Ask, StreamMeter
-from aigne_hub.gateway.dialects.openai_chat import decoded_answer, peeked
-from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
-from aigne_hub.gateway.dialects.openai_usage import UsageObject
+from aigne_hub.gateway.dialects import Ask
+from aigne_hub.gateway.dialects.openai_whole import OpenAIWhole, answered, decode_data, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 
 IMAGES_MAX = 10
@@ -24,17 +22,10 @@ class _Peek(msgspec.Struct):
     stream: bool | None = None
 
 
-class _Answer(msgspec.Struct):
-    data: list[msgspec.Raw] | None = None
-    usage: UsageObject | None = None
-    error: msgspec.Raw = msgspec.Raw()
-
-
 _decode = msgspec.json.Decoder(_Peek).decode
-_decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
-class OpenAIImages:
+class OpenAIImages(OpenAIWhole):
     """dialects.Dialect for `/v1/images/generations`."""
 
     type = "image"
@@ -47,12 +38,12 @@ class OpenAIImages:
             raise InvalidRequest(f"`n` is between 1 and {IMAGES_MAX}.", param="n")
         if peek.stream:
             raise InvalidRequest(
-                "Partial images are not served; leave out `stream`.", param="stream"
+                "Partial images are not served.", param="stream"
             )
         relied_on = () if peek.n is None else ("n",)
         return Ask(body=body, model=peek.model, images=images, relied_on=relied_on)
 
-    def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, output_max: int) -> Quote:
+    def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, **_: int) -> Quote:
         return quote_units(
             rates,
             images=ask.images,
@@ -60,29 +51,13 @@ class OpenAIImages:
             output_tokens=ask.images * TOKENS_PER_IMAGE,
         )
 
-    def outgoing(self, ask: Ask, model: str, limit_field: str, output_limit: int | None) -> bytes:
+    def outgoing(self, ask: Ask, model: str, *_: object) -> bytes:
         return with_members(ask.body, ask.model, model, {}, ask.relied_on)
 
-    def usage(self, ask: Ask, body: bytes) -> Usage | None:
-        answer = decoded_answer(_decode_answer, body)
-        delivered = len(answer.data or ())
-        if answer.usage is not None:
-            usage = answer.usage.buckets(delivered)
-            if usage is not None:
-                return usage
-        return Usage(images=delivered) if delivered else None
-
-    def counted(self, ask: Ask, input_tokens: int, output_bytes: int) -> Usage:
-        return Usage(input_tokens=input_tokens)
-
-    def text_bytes(self, body: bytes) -> int:
-        return 0
-
-    def meter(self, ask: Ask) -> StreamMeter:
-        raise InvalidRequest("Images are not streamed.", param="stream")
-
-    def error(self, error: HubError, timestamp_ms: int) -> bytes:
-        return error_body(error, timestamp_ms)
-
-    def error_event(self, error: HubError, timestamp_ms: int) -> bytes:
-        return error_event(error, timestamp_ms)
+    def usage(self, _ask: Ask, body: bytes) -> Usage | None:
+        answer = answered(decode_data, body)
+        delivered = len(answer.data)
+        usage: Usage | None = answer.usage.buckets(delivered) if answer.usage else None
+        if usage is None and delivered:
+            return Usage(images=delivered)
+        return usage

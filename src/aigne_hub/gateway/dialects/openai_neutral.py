@@ -12,13 +12,21 @@ from aigne_hub.domain.inference import (
     Message,
     Part,
     ReasoningDelta,
+    Role,
     TextDelta,
     ToolCall,
     ToolCallDelta,
 )
 from aigne_hub.domain.usage import Usage
 
-_ROLES = {"developer": "system", "function": "tool"}
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
 _CARRIED = {
     "model",
     "messages",
@@ -57,9 +65,9 @@ def decode_chat(body: bytes) -> InferenceRequest:
 def _message(item: Any) -> Message:
     if not isinstance(item, dict) or not isinstance(item.get("role"), str):
         raise InvalidRequest("Each message is an object with a role.", param="messages")
-    role = _ROLES.get(item["role"], item["role"])
-    if role not in {"system", "user", "assistant", "tool"}:
-        raise InvalidRequest(f"A message has the unknown role {role!r}.", param="messages")
+    role = _ROLES.get(item["role"])
+    if role is None:
+        raise InvalidRequest("A message has an unknown role.", param="messages")
     calls = item.get("tool_calls") or ()
     return Message(
         role=role,

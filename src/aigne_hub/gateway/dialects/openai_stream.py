@@ -132,37 +132,40 @@ class OpenAIStreamMeter:
         if self._done or self.failure is not None:
             return False
         payload = _payload(frame)
-        if payload is None:
-            return self._usage_frame is None
         if payload == _DONE:
             self._done = self.complete = True
             return False
-        try:
-            parsed = _decode(payload)
-        except msgspec.DecodeError:
-            self.failure = UpstreamError("The upstream sent an event that is not JSON.")
+        if payload is not None and self._is_terminal(frame, payload):
             return False
-        if bytes(parsed.error) not in {b"", b"null"}:
-            self.failure = UpstreamError(
-                f"The upstream reported an error: {_message(bytes(parsed.error))}"
-            )
-            return False
-        if parsed.usage is not None:
-            self.usage = parsed.usage.buckets() or self.usage
-            if not parsed.choices:
-                self._usage_frame = payload
-                return False
-            if all(choice.finish_reason for choice in parsed.choices):
-                self._finished = True
-                self._note(frame)
-                self._held.append(frame)
-                self._usage_in_held = True
-                return False
         if self._usage_frame is not None or self._held:
             self._held.append(frame)
             return False
         self._note(frame)
         return True
+
+    def _is_terminal(self, frame: bytes, payload: bytes) -> bool:
+        """Read a JSON event; keep it back, or note its failure, when it is no mere content."""
+        try:
+            parsed = _decode(payload)
+        except msgspec.DecodeError:
+            self.failure = UpstreamError("The upstream sent an event that is not JSON.")
+            return True
+        error = bytes(parsed.error)
+        if error not in {b"", b"null"}:
+            self.failure = UpstreamError(f"The upstream reported an error: {_message(error)}")
+            return True
+        if parsed.usage is None:
+            return False
+        self.usage = parsed.usage.buckets() or self.usage
+        if not parsed.choices:
+            self._usage_frame = payload
+            return True
+        if all(choice.finish_reason for choice in parsed.choices):
+            self._note(frame)
+            self._held.append(frame)
+            self._usage_in_held = True
+            return True
+        return False
 
     def _with_credits(self, carrier: bytes | None, charge: str, counted: Usage) -> bytes:
         """Return the usage frame with `credits` set in its usage object."""
@@ -183,10 +186,7 @@ class OpenAIStreamMeter:
 
 def _payload(frame: bytes) -> bytes | None:
     """Return the data of a frame, None for comments and frames without any."""
-    lines = []
-    for line in frame.splitlines():
-        if line.startswith(b"data:"):
-            lines.append(line[5:].strip())
+    lines = [line[5:].strip() for line in frame.splitlines() if line.startswith(b"data:")]
     return b"\n".join(lines) if lines else None
 
 

@@ -39,7 +39,9 @@ def _operations() -> None:
         "hub_state",
         *_required(sa.Integer, "id"),
         *_required(sa.BigInteger, "version"),
-        *_nullable(sa.LargeBinary, "sealed_pepper"),
+        *_nullable(sa.LargeBinary, "sealed_pepper", "setup_digest"),
+        sa.Column("new_user_credits", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("overdraft", sa.BigInteger(), server_default="0", nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_hub_state_single")),
         sa.PrimaryKeyConstraint("id", name="pk_hub_state"),
     )
