@@ -1,5 +1,6 @@
 """The stream meter: any chunking of the same bytes gives the same bytes and the same count."""
 
+import itertools
 import json
 
 import pytest
@@ -36,7 +37,7 @@ def run(pieces: list[bytes], *, shows_usage: bool = False) -> tuple[bytes, OpenA
 @given(st.lists(st.integers(1, len(WHOLE) - 1), max_size=12), st.booleans())
 def test_chunking_changes_nothing(cuts: list[int], shows_usage: bool):
     points = [0, *sorted(set(cuts)), len(WHOLE)]
-    pieces = [WHOLE[a:b] for a, b in zip(points, points[1:], strict=False)]
+    pieces = [WHOLE[a:b] for a, b in itertools.pairwise(points)]
     out, meter = run(pieces, shows_usage=shows_usage)
     assert out == b"".join(PLAIN)
     assert meter.complete
@@ -121,11 +122,20 @@ def test_text_that_looks_like_markers_is_only_text():
 
 
 @pytest.mark.parametrize(
-    "tail", [[], [content("more")], [b"data: {\n\n"], [b"data: not json [DONE]\n\n"]]
+    "tail", [[], [content("more")], [b"data: {\n\n"], [b"data: not json [DONE]\n\n"], [b"data: [DO"]]
 )
 def test_a_stream_that_breaks_off_is_not_complete(tail: list[bytes]):
     _, meter = run([content("a"), *tail])
     assert not meter.complete
+
+
+@given(st.lists(st.integers(1, 200), max_size=6))
+def test_an_event_that_is_not_json_fares_alike_however_it_is_cut(cuts: list[int]):
+    whole = content("a") + b'data: {"choices":[{"delta":{"content":"b\n\n' + DONE
+    points = [0, *sorted({cut for cut in cuts if cut < len(whole)}), len(whole)]
+    out, meter = run([whole[a:b] for a, b in itertools.pairwise(points)])
+    assert out == whole.removesuffix(DONE)
+    assert (meter.complete, meter.failure) == (True, None)
 
 
 def test_a_finish_reason_and_a_clean_end_are_complete_without_done():

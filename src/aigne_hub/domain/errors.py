@@ -23,7 +23,11 @@ choose a status or a code.
 
 
 class HubError(Exception):
-    """Anything the hub answers instead of a result. `message` is safe to show to the caller."""
+    """Anything the hub answers instead of a result. `message` is safe to show to the caller.
+
+    `recorded` is what its call's record keeps of it: the message, but never the words of an
+    upstream, which may quote the prompt.
+    """
 
     code = "internal_error"
     status = 500
@@ -31,6 +35,7 @@ class HubError(Exception):
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.recorded = message
         self.param = param
 
 
@@ -124,11 +129,12 @@ class UpstreamTimeout(HubError):
 
 
 class UpstreamRefusal(HubError):
-    """The upstream refused the caller's own request; its status and message are kept."""
+    """The upstream refused the caller's own request; its status and message are passed on."""
 
     code = "invalid_request"
 
     def __init__(self, status: int, message: str, *, param: str | None = None) -> None:
         super().__init__(message, param=param)
+        self.recorded = f"The upstream answered {status}."
         self.status = status
         self.code = {404: "not_found", 413: "payload_too_large"}.get(status, "invalid_request")

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -35,13 +37,17 @@ from aigne_hub.usage.tracker import CallTracker
 # An upstream may ask for at most this much patience.
 RETRY_AFTER_MAX_S = 3_600
 MESSAGE_MAX = 2_000
+PARAM_MAX = 200
+SHUTTING_DOWN = "The hub is shutting down."
 # A stream that sent this much without recognisable content has begun all the same.
 UNDECIDED_BYTES_MAX = 64 * 1024
 
 _CALLERS_FAULT = frozenset({400, 404, 413, 422})
 _TIMEOUTS = (FirstByteTimeout, IdleTimeout, TotalTimeout, ConnectTimeout)
-# What vendors' keys look like, for messages that repeat the one they were sent.
-_KEYS = re.compile(r"\b(?:sk|pk|rk|key|gsk|xai|AIza)[-_A-Za-z0-9*]{12,}")
+# What vendors' keys look like, for messages that repeat another or a masked one.
+_KEYS = re.compile(r"\b(?:(?:sk|pk|rk|key|gsk|xai)[-_]|AIza)[-_A-Za-z0-9*]{12,}")
+# What vendors' error codes look like; anything else might be somebody's words.
+_CODE = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
 
 @dataclass(slots=True)
@@ -56,19 +62,23 @@ class Whole:
 
 @dataclass(slots=True)
 class Streaming:
-    """A stream whose first event was looked at: `first` may leave, the rest is to come."""
+    """A stream whose first event was looked at: `first` may leave, the rest is to come.
+
+    `left_bytes` is how much of the text that was read has left for the caller.
+    """
 
     candidate: Candidate
     answer: Answer
     meter: StreamMeter
     first: bytes
+    left_bytes: int = 0
 
 
 async def first_answer(
     exchange: Exchange,
     dialect: Dialect,
     ask: Ask,
-    candidates: list[Candidate],
+    candidates: Iterable[Candidate],
     call: CallTracker,
     clock: Clock,
     lowered: int | None,
@@ -80,6 +90,10 @@ async def first_answer(
     """
     errors: list[HubError] = []
     for candidate in candidates:
+        if exchange.disconnected:
+            raise ClientGone
+        if exchange.interrupted:
+            raise Overloaded(SHUTTING_DOWN)
         started, began = clock.now_us(), clock.monotonic_us()
         body = dialect.outgoing(ask, candidate.model.name, candidate.upstream.limit_field, lowered)
         call.sent()
@@ -90,16 +104,19 @@ async def first_answer(
             status = answer.status
             exchange.on_disconnect = answer.close
             if status != 200:
-                raise await _refused(answer)
+                raise await _refused(answer, candidate.secret)
             if ask.stream:
-                return await _streaming(candidate, answer, dialect.meter(ask))
-            return await _whole(candidate, answer, dialect, ask)
+                won: Whole | Streaming = await _streaming(candidate, answer, dialect.meter(ask))
+            else:
+                won = await _whole(candidate, answer, dialect, ask)
+            call.served_at(candidate.model.rates)
+            return won
         except TransportError as error:
             if exchange.disconnected:
                 raise ClientGone from None
             failure = from_transport(error)
             if exchange.interrupted:
-                failure = Overloaded("The hub is shutting down.")
+                failure = Overloaded(SHUTTING_DOWN)
         except HubError as error:
             failure = error
         finally:
@@ -109,7 +126,7 @@ async def first_answer(
                     candidate.model.provider.name,
                     candidate.credential,
                     status,
-                    failure.message if failure else None,
+                    failure.recorded if failure else None,
                     started,
                     clock.monotonic_us() - began,
                 )
@@ -124,8 +141,6 @@ async def _send(exchange: Exchange, candidate: Candidate, operation: str, body: 
     """Wait for the response head; a caller that leaves cancels just this wait."""
     task = asyncio.current_task()
     assert task is not None
-    if exchange.disconnected:
-        raise ClientGone
     exchange.on_disconnect = task.cancel
     try:
         return await candidate.upstream.send(operation, body)
@@ -134,7 +149,7 @@ async def _send(exchange: Exchange, candidate: Candidate, operation: str, body: 
             raise
         task.uncancel()
         if exchange.interrupted:
-            raise Overloaded("The hub is shutting down.") from None
+            raise Overloaded(SHUTTING_DOWN) from None
         raise ClientGone from None
     finally:
         exchange.on_disconnect = None
@@ -160,7 +175,7 @@ async def _streaming(candidate: Candidate, answer: Answer, meter: StreamMeter) -
                 return Streaming(candidate, answer, meter, first)
             first += meter.feed(data)
             if meter.failure is not None:
-                raise meter.failure
+                raise without_words(meter.failure, candidate)
             if meter.begun or meter.complete or len(first) > UNDECIDED_BYTES_MAX:
                 return Streaming(candidate, answer, meter, first)
     except BaseException:
@@ -168,20 +183,25 @@ async def _streaming(candidate: Candidate, answer: Answer, meter: StreamMeter) -
         raise
 
 
-async def _refused(answer: Answer) -> HubError:
+async def _refused(answer: Answer, secret: str) -> HubError:
     """Return the error for an answer that is not 200."""
     status = answer.status
     try:
-        message, param = _upstream_words(await answer.read())
+        words = _upstream_words(await answer.read(), secret)
     except TransportError:
-        message, param = "", None
+        words = _SILENT
     if status in _CALLERS_FAULT:
-        return UpstreamRefusal(status, message or f"The upstream answered {status}.", param=param)
+        said = words.message or f"The upstream answered {status}."
+        refusal = UpstreamRefusal(status, said, param=words.param)
+        refusal.recorded = f"The upstream answered {status}{words.shown_code}."
+        return refusal
     if status == 429:
-        return RateLimited(
-            f"The upstream is limiting requests. {message}".strip(),
+        limited = RateLimited(
+            f"The upstream is limiting requests. {words.message}".strip(),
             retry_after_s=_retry_after(answer),
         )
+        limited.recorded = f"The upstream is limiting requests{words.shown_code}."
+        return limited
     if status in {401, 402, 403}:
         return UpstreamError(f"The upstream refused the hub's own credential ({status}).")
     if status in {408, 504}:
@@ -197,17 +217,49 @@ def from_transport(error: TransportError) -> HubError:
     return UpstreamError(f"The upstream broke off: {error.message}.")
 
 
-def _upstream_words(body: bytes) -> tuple[str, str | None]:
-    """Return an upstream error's message and parameter, without keys and bounded."""
+def without_words(error: HubError, candidate: Candidate) -> HubError:
+    """Clean an error that came in a stream: no key in it, and of its words none on record."""
+    error.message = _without_keys(error.message, candidate.secret)
+    error.recorded = "The upstream reported an error in its stream."
+    return error
+
+
+class _Words(NamedTuple):
+    """What an upstream said in an error, without keys and bounded."""
+
+    message: str
+    param: str | None
+    code: str | None
+
+    @property
+    def shown_code(self) -> str:
+        return f" ({self.code})" if self.code else ""
+
+
+_SILENT = _Words("", None, None)
+
+
+def _upstream_words(body: bytes, secret: str) -> _Words:
     try:
         value = orjson.loads(body)
         error = value["error"] if isinstance(value, dict) else value
-        message = error["message"] if isinstance(error, dict) else error
-        param = error.get("param") if isinstance(error, dict) else None
+        if not isinstance(error, dict):
+            error = {"message": error}
+        message = str(error["message"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        return "", None
-    text = _KEYS.sub("[key]", str(message))[:MESSAGE_MAX]
-    return text, param if isinstance(param, str) else None
+        return _SILENT
+    param, code = error.get("param"), error.get("code")
+    return _Words(
+        _without_keys(message, secret)[:MESSAGE_MAX],
+        _without_keys(param, secret)[:PARAM_MAX] if isinstance(param, str) else None,
+        code if isinstance(code, str) and _CODE.fullmatch(code) and code != secret else None,
+    )
+
+
+def _without_keys(text: str, secret: str) -> str:
+    if secret:
+        text = text.replace(secret, "[key]")
+    return _KEYS.sub("[key]", text)
 
 
 def _retry_after(answer: Answer) -> int:

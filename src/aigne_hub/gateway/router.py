@@ -1,7 +1,7 @@
 """Which upstreams can serve a call, best first."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from aigne_hub.catalog.snapshot import Credential, Model, Provider, Snapshot
 from aigne_hub.domain.errors import InvalidRequest, NoUpstream
@@ -13,24 +13,25 @@ Connect = Callable[[Provider, Credential], Upstream]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model through one credential."""
+    """A model through one credential. `secret` is known to be kept out of what is shown."""
 
     model: Model
     credential: str
     upstream: Upstream
+    secret: str = field(repr=False)
 
 
 class _Pool:
     """The credentials of one provider and whose turn it is."""
 
     def __init__(self, provider: Provider, connect: Connect) -> None:
-        self.members = [(c.name, connect(provider, c)) for c in provider.credentials]
+        self._members = [(c, connect(provider, c)) for c in provider.credentials]
         self._turns = SmoothRoundRobin([c.weight for c in provider.credentials])
 
-    def in_turn(self) -> list[tuple[str, Upstream]]:
-        if len(self.members) == 1:
-            return self.members
-        return [self.members[index] for index in self._turns.order()]
+    def in_turn(self) -> list[tuple[Credential, Upstream]]:
+        if len(self._members) == 1:
+            return self._members
+        return [self._members[index] for index in self._turns.order()]
 
 
 class Router:
@@ -55,14 +56,18 @@ class Router:
             )
         return fitting
 
-    def candidates(self, models: tuple[Model, ...]) -> list[Candidate]:
-        """Return every way to serve one of the models; raises NoUpstream without any."""
-        found = [
-            Candidate(model, name, upstream)
-            for model in models
-            if model.provider.name in self._pools
-            for name, upstream in self._pools[model.provider.name].in_turn()
-        ]
-        if not found:
+    def candidates(self, models: tuple[Model, ...]) -> Iterator[Candidate]:
+        """Return every way to serve one of the models, best first; raises NoUpstream without any.
+
+        A pool's turn is taken only when its model is reached: a fallback that is not needed
+        does not move the round robin of its provider.
+        """
+        served = [model for model in models if model.provider.name in self._pools]
+        if not served:
             raise NoUpstream(f"{models[0].ref} has no credential to call its provider with.")
-        return found
+        return self._in_turn(served)
+
+    def _in_turn(self, models: list[Model]) -> Iterator[Candidate]:
+        for model in models:
+            for credential, upstream in self._pools[model.provider.name].in_turn():
+                yield Candidate(model, credential.name, upstream, credential.secret)

@@ -147,9 +147,10 @@ class OpenAIStreamMeter:
         """Read a JSON event; keep it back, or note its failure, when it is no mere content."""
         try:
             parsed = _decode(payload)
-        except msgspec.DecodeError:
-            self.failure = UpstreamError("The upstream sent an event that is not JSON.")
-            return True
+        except (msgspec.DecodeError, RecursionError):
+            # Mere content is not parsed, so what cannot be parsed is content: the same bytes
+            # fare alike however the network cut them.
+            return False
         error = bytes(parsed.error)
         if error not in {b"", b"null"}:
             self.failure = UpstreamError(f"The upstream reported an error: {_message(error)}")
