@@ -23,11 +23,11 @@ from pydantic import (
     model_validator,
 )
 
-from aigne_hub import settings
 from aigne_hub.domain.money import NANO_PER_CREDIT
 from aigne_hub.domain.pricing import RATE_UNITS
 from aigne_hub.domain.usage import TOKENS_MAX
-from aigne_hub.settings import ConfigError, Frozen, Problem
+from aigne_hub.problems import ConfigError, Problem, meaning, suggestion
+from aigne_hub.settings import BaseUrl, Credits, Frozen, Scalars, scalars_from
 
 FILE_BYTES_MAX = 1024 * 1024
 DEPTH_MAX = 16  # the model needs six
@@ -77,7 +77,7 @@ def _rate(nano: int) -> int:
 
 def _rate_unit(unit: str) -> str:
     if unit not in RATE_UNITS:
-        raise ValueError(f"is not a unit of rates; {settings.suggestion(unit, RATE_UNITS)}")
+        raise ValueError(f"is not a unit of rates; {suggestion(unit, RATE_UNITS)}")
     return unit
 
 
@@ -93,7 +93,7 @@ ModelReference = Annotated[str, Field(pattern=_MODEL, max_length=MODEL_LENGTH_MA
 AliasName = Annotated[str, Field(pattern=_ALIAS)]
 ApiKey = Annotated[SecretStr, Field(max_length=API_KEY_LENGTH_MAX), AfterValidator(_api_key)]
 Unit = Annotated[str, Field(pattern=f"^({'|'.join(RATE_UNITS)})$"), BeforeValidator(_rate_unit)]
-Rate = Annotated[settings.Credits, AfterValidator(_rate)]
+Rate = Annotated[Credits, AfterValidator(_rate)]
 
 
 class DeclaredCredential(Frozen):
@@ -107,7 +107,7 @@ class DeclaredProvider(Frozen):
 
     name: Name
     kind: Name = Field(default_factory=lambda valid: valid["name"])
-    base_url: settings.BaseUrl | None = None
+    base_url: BaseUrl | None = None
     credentials: tuple[DeclaredCredential, ...] = Field(default=(), max_length=CREDENTIALS_MAX)
 
     @model_validator(mode="after")
@@ -150,7 +150,7 @@ class DeclaredAlias(Frozen):
     fallbacks: tuple[ModelReference, ...] = Field(default=(), max_length=FALLBACKS_MAX)
 
 
-class HubFile(settings.Scalars):
+class HubFile(Scalars):
     """hub.yaml with the environment's overrides applied."""
 
     version: Literal[1]
@@ -294,12 +294,12 @@ def _modelled(document: _Document) -> HubFile | None:
         for found in error.errors(include_url=False)[:PROBLEMS_MAX]:
             kind, at = found["type"], tuple(step for step in found["loc"] if step != "[key]")
             if kind == "extra_forbidden":
-                hint = settings.suggestion(str(at[-1]), _keys_at(at[:-1]))
+                hint = suggestion(str(at[-1]), _keys_at(at[:-1]))
                 document.report(at, f"unknown key; {hint}")
             elif kind == "string_pattern_mismatch":
                 document.report(at, _MEANINGS[found["ctx"]["pattern"]])
             elif kind != "default_factory_not_called":  # its cause is reported
-                document.report(at, settings.meaning(found))
+                document.report(at, meaning(found))
         return None
 
 
@@ -356,7 +356,7 @@ def load_hub_file(path: Path | None, environ: Mapping[str, str]) -> HubFile:
 
     Without a path: the defaults, which declare nothing. Raises ConfigError with every problem.
     """
-    scalars, problems = settings.scalars_from(environ)
+    scalars, problems = scalars_from(environ)
     hub: HubFile | None = HubFile(version=1)
     try:
         if path:

@@ -5,8 +5,7 @@ may be a secret; it names the key or the variable. `hub_file` reads hub.yaml.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -24,9 +23,9 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import ErrorDetails
 
 from aigne_hub.domain.money import AMOUNT_MAX, DECIMALS_MAX, NANO_PER_CREDIT, parse_credits
+from aigne_hub.problems import ConfigError, Problem, meaning
 
 PREFIX: Final = "AIGNE_HUB_"
 
@@ -46,69 +45,12 @@ HOURLY_STATS_MONTHS_MAX = 240
 
 CREDITS_PATTERN: Final = rf"[0-9]{{1,10}}(\.[0-9]{{1,{DECIMALS_MAX}}})?"
 
-_MEANINGS: Final = {
-    "missing": "is required",
-    "tuple_type": "must be a list",
-    "dict_type": "must be a mapping of keys to values",
-    "model_type": "must be a mapping of keys to values",
-    "string_type": "must be a string; put quotes around it",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-}
 
 # Names in a hub's environment that are not the hub's: what AIGNE's clients read, and what
 # Kubernetes injects for a Service called "aigne-hub" (AIGNE_HUB_PORT=tcp://… among them).
 _CLIENT_VARIABLES: Final = frozenset({"AIGNE_HUB_API_URL", "AIGNE_HUB_API_KEY"})
 _SERVICE_LINK: Final = re.compile(r"AIGNE_HUB_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_\w+)")
 _SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong: where (`providers[0].name` or a variable), on which line, and why.
-
-    `line` counts from 1; 0 means that the problem is not on a line of a file.
-    """
-
-    path: str
-    line: int
-    message: str
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used. `problems` is every one that was found, never empty."""
-
-    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
-        super().__init__(source, problems)
-        self.source = source
-        self.problems = list(problems)
-
-    def __str__(self) -> str:
-        return "\n".join(self._text(problem) for problem in self.problems)
-
-    def _text(self, problem: Problem) -> str:
-        where = [f"{self.source}:{problem.line}"] if problem.line else []
-        if problem.path:
-            where.append(problem.path)
-        return ": ".join([*(where or [self.source]), problem.message])
-
-
-def suggestion(name: str, choices: Sequence[str]) -> str:
-    """Return what to write instead of `name`: the closest choice, or all when none is close."""
-    close = get_close_matches(name, choices, n=1)
-    return f'did you mean "{close[0]}"?' if close else f"known are {', '.join(choices)}"
-
-
-def meaning(error: ErrorDetails) -> str:
-    """Return what a validation error asks for, without the value that failed."""
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    text = _MEANINGS.get(error["type"]) or error["msg"].partition(" after validation")[0]
-    if text.startswith("Value should"):  # pydantic calls the characters of a secret items
-        text = re.sub("items?$", "characters", text)
-    return re.sub(r"^\w+ should", "must", text)
 
 
 def redacted(url: str) -> str:
@@ -199,6 +141,7 @@ Credits = Annotated[int, BeforeValidator(_credits), WithJsonSchema(CREDITS_SCHEM
 BaseUrl = Annotated[_UrlText, AfterValidator(_base_url), WithJsonSchema(_URL_SCHEMA)]
 WebUrl = Annotated[_UrlText, AfterValidator(_web_url), WithJsonSchema(_URL_SCHEMA)]
 DatabaseUrl = Annotated[_UrlText, AfterValidator(_database_url)]
+ProxyUrl = Annotated[_UrlText, matching(r"http://\S+", "must be http://[user:password@]host:port")]
 RedisUrl = Annotated[
     _UrlText, matching(r"(rediss?|unix)://\S+", "must be redis://…, rediss://… or unix://…")
 ]
@@ -266,7 +209,8 @@ class Settings(Frozen):
 
     `config` None means that no hub.yaml was named or found. `public_url` is what the
     environment says; the value in force, which may come from the file, is the hub file's.
-    `drain_s` bounds a graceful shutdown.
+    `drain_s` bounds a graceful shutdown. `upstream_proxy` is tunnelled through (CONNECT) to
+    every provider except those on this machine.
     """
 
     data_dir: Path
@@ -285,6 +229,7 @@ class Settings(Frozen):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     drain_s: StrictInt = Field(default=30, ge=0, le=DRAIN_S_MAX)
+    upstream_proxy: ProxyUrl | None = Field(default=None, repr=False)
 
 
 def _variables() -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -27,12 +28,7 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, value: float) -> None:
-        index = 0
-        for bound in DURATION_BUCKETS_S:
-            if value <= bound:
-                break
-            index += 1
-        self.counts[index] += 1
+        self.counts[bisect_left(DURATION_BUCKETS_S, value)] += 1
         self.sum += value
 
 

@@ -16,7 +16,7 @@ from aigne_hub.hub_file import (
     load_hub_file,
     path_of,
 )
-from aigne_hub.settings import ConfigError, Problem
+from aigne_hub.problems import ConfigError, Problem
 
 EXAMPLE = """\
 version: 1

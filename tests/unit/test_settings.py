@@ -6,11 +6,10 @@ import pytest
 from pydantic import BaseModel
 
 from aigne_hub.hub_file import HubFile, load_hub_file
+from aigne_hub.problems import ConfigError, Problem
 from aigne_hub.settings import (
     PROCESS_VARIABLES,
     SCALAR_VARIABLES,
-    ConfigError,
-    Problem,
     Settings,
     load_settings,
     redacted,

@@ -19,7 +19,8 @@ from aigne_hub.cli.address import LOOPBACK, local_url
 from aigne_hub.cli.context import is_new
 from aigne_hub.crypto.master_key import KeyFileRefused, load_or_create_key
 from aigne_hub.hub_file import check_hub_file
-from aigne_hub.settings import ConfigError, Settings
+from aigne_hub.problems import ConfigError
+from aigne_hub.settings import Settings
 from aigne_hub.storage import engine, migrate
 from aigne_hub.storage.engine import StorageError
 from aigne_hub.storage.pepper import load_or_create_pepper

@@ -7,7 +7,7 @@ from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.cli.failures import BAD_ARGUMENTS
 from aigne_hub.cli.output import write_json
 from aigne_hub.hub_file import check_hub_file, hub_file_schema
-from aigne_hub.settings import ConfigError
+from aigne_hub.problems import ConfigError
 
 app = group("Check hub.yaml.")
 

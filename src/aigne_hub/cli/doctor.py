@@ -14,7 +14,8 @@ from aigne_hub.cli.probe import Probe, probe, targets_of
 from aigne_hub.cli.providers import known
 from aigne_hub.clock import SystemClock
 from aigne_hub.hub_file import load_hub_file
-from aigne_hub.settings import ConfigError, Settings
+from aigne_hub.problems import ConfigError
+from aigne_hub.settings import Settings
 
 app = single()
 

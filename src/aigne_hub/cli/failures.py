@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from aigne_hub.cli.output import printable, write_json
 from aigne_hub.crypto.master_key import KeyFileRefused
 from aigne_hub.domain.errors import Conflict, HubError, InvalidRequest, NotFound
-from aigne_hub.settings import ConfigError, redacted
+from aigne_hub.problems import ConfigError
+from aigne_hub.settings import redacted
 from aigne_hub.storage.engine import StorageError
 
 FAILED = 1

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from time import monotonic
 
 from aigne_hub.catalog.snapshot import Credential, Provider
+from aigne_hub.bootstrap import LOCAL_HOSTS
 from aigne_hub.hub_file import DEMO
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.transport import (
@@ -88,6 +89,7 @@ async def _probe_all(
         body_max=BODY_MAX,
         connections_max=PROBES_AT_ONCE,
         proxy=environ.get("AIGNE_HUB_UPSTREAM_PROXY") or None,
+        direct=LOCAL_HOSTS,
     )
     places = asyncio.Semaphore(PROBES_AT_ONCE)
 

@@ -22,6 +22,7 @@ from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Ask, Dialect, StreamMeter
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.router import Candidate
+from aigne_hub.ports import Clock
 from aigne_hub.providers.upstream import Answer
 from aigne_hub.transport import (
     ConnectFailed,
@@ -31,13 +32,14 @@ from aigne_hub.transport import (
     TotalTimeout,
     TransportError,
 )
-from aigne_hub.ports import Clock
 from aigne_hub.usage.tracker import CallTracker
 
 # An upstream may ask for at most this much patience.
 RETRY_AFTER_MAX_S = 3_600
 MESSAGE_MAX = 2_000
 PARAM_MAX = 200
+# A shorter credential is the dummy of a local server, not worth mangling words for.
+SECRET_LENGTH_MIN = 8
 SHUTTING_DOWN = "The hub is shutting down."
 # A stream that sent this much without recognisable content has begun all the same.
 UNDECIDED_BYTES_MAX = 64 * 1024
@@ -90,51 +92,68 @@ async def first_answer(
     """
     errors: list[HubError] = []
     for candidate in candidates:
-        if exchange.disconnected:
-            raise ClientGone
-        if exchange.interrupted:
-            raise Overloaded(SHUTTING_DOWN)
-        started, began = clock.now_us(), clock.monotonic_us()
+        _require_wanted(exchange)
         body = dialect.outgoing(ask, candidate.model.name, candidate.upstream.limit_field, lowered)
         call.sent()
-        status: int | None = None
-        failure: HubError | None = None
-        try:
-            answer = await _send(exchange, candidate, dialect.operation, body)
-            status = answer.status
-            exchange.on_disconnect = answer.close
-            if status != 200:
-                raise await _refused(answer, candidate.secret)
-            if ask.stream:
-                won: Whole | Streaming = await _streaming(candidate, answer, dialect.meter(ask))
-            else:
-                won = await _whole(candidate, answer, dialect, ask)
-            call.served_at(candidate.model.rates)
-            return won
-        except TransportError as error:
-            if exchange.disconnected:
-                raise ClientGone from None
-            failure = from_transport(error)
-            if exchange.interrupted:
-                failure = Overloaded(SHUTTING_DOWN)
-        except HubError as error:
-            failure = error
-        finally:
-            exchange.on_disconnect = None
-            call.attempts.append(
-                Attempt(
-                    candidate.model.provider.name,
-                    candidate.credential,
-                    status,
-                    failure.recorded if failure else None,
-                    started,
-                    clock.monotonic_us() - began,
-                )
+        started, began = clock.now_us(), clock.monotonic_us()
+        status, result = await _tried(exchange, dialect, ask, candidate, body)
+        call.attempts.append(
+            Attempt(
+                candidate.model.provider.name,
+                candidate.credential,
+                status,
+                result.recorded if isinstance(result, HubError) else None,
+                started,
+                clock.monotonic_us() - began,
             )
-        if isinstance(failure, UpstreamRefusal | Overloaded):
-            raise failure
-        errors.append(failure)
+        )
+        if isinstance(result, Whole | Streaming):
+            call.served_at(candidate.model.rates)
+            return result
+        if isinstance(result, ClientGone | UpstreamRefusal | Overloaded):
+            raise result
+        errors.append(result)
     raise next((e for e in errors if isinstance(e, RateLimited)), errors[-1])
+
+
+def _require_wanted(exchange: Exchange) -> None:
+    """Raise instead of asking an upstream for an answer that nobody waits for."""
+    if exchange.disconnected:
+        raise ClientGone
+    if exchange.interrupted:
+        raise Overloaded(SHUTTING_DOWN)
+
+
+async def _tried(
+    exchange: Exchange, dialect: Dialect, ask: Ask, candidate: Candidate, body: bytes
+) -> tuple[int | None, Whole | Streaming | HubError | ClientGone]:
+    """Ask one candidate; return its HTTP status, if it had one, and what came of it."""
+    status: int | None = None
+    try:
+        answer = await _send(exchange, candidate, dialect.operation, body)
+        status = answer.status
+        exchange.on_disconnect = answer.close
+        return status, await _judged(candidate, answer, dialect, ask)
+    except TransportError as error:
+        if exchange.disconnected:
+            return status, ClientGone()
+        if exchange.interrupted:
+            return status, Overloaded(SHUTTING_DOWN)
+        return status, from_transport(error)
+    except (HubError, ClientGone) as error:
+        return status, error
+    finally:
+        exchange.on_disconnect = None
+
+
+async def _judged(
+    candidate: Candidate, answer: Answer, dialect: Dialect, ask: Ask
+) -> Whole | Streaming:
+    if answer.status != 200:
+        raise await _refused(answer, candidate.secret)
+    if ask.stream:
+        return await _streaming(candidate, answer, dialect.meter(ask))
+    return await _whole(candidate, answer, dialect, ask)
 
 
 async def _send(exchange: Exchange, candidate: Candidate, operation: str, body: bytes) -> Answer:
@@ -164,23 +183,28 @@ async def _whole(candidate: Candidate, answer: Answer, dialect: Dialect, ask: As
 
 async def _streaming(candidate: Candidate, answer: Answer, meter: StreamMeter) -> Streaming:
     """Read up to the first content; an error before it is no answer at all."""
-    first = b""
     try:
-        while True:
-            data = await answer.chunk()
-            if data is None:
-                meter.end()
-                if not meter.complete:
-                    raise UpstreamError("The upstream closed the stream before it began.")
-                return Streaming(candidate, answer, meter, first)
-            first += meter.feed(data)
-            if meter.failure is not None:
-                raise without_words(meter.failure, candidate)
-            if meter.begun or meter.complete or len(first) > UNDECIDED_BYTES_MAX:
-                return Streaming(candidate, answer, meter, first)
+        first = await _beginning(answer, meter)
     except BaseException:
         answer.close()
         raise
+    if meter.failure is None and (meter.complete or first is not None):
+        return Streaming(candidate, answer, meter, first or b"")
+    answer.close()
+    if meter.failure is not None:
+        raise without_words(meter.failure, candidate)
+    raise UpstreamError("The upstream closed the stream before it began.")
+
+
+async def _beginning(answer: Answer, meter: StreamMeter) -> bytes | None:
+    """Return what was read once content, an end or a failure was seen; None for a bare end."""
+    first = b""
+    while (data := await answer.chunk()) is not None:
+        first += meter.feed(data)
+        if meter.begun or meter.complete or meter.failure or len(first) > UNDECIDED_BYTES_MAX:
+            return first
+    meter.end()
+    return first if meter.complete else None
 
 
 async def _refused(answer: Answer, secret: str) -> HubError:
@@ -220,7 +244,7 @@ def from_transport(error: TransportError) -> HubError:
 def without_words(error: HubError, candidate: Candidate) -> HubError:
     """Clean an error that came in a stream: no key in it, and of its words none on record."""
     error.message = _without_keys(error.message, candidate.secret)
-    error.recorded = "The upstream reported an error in its stream."
+    error.recorded = "The upstream's stream carried an error."
     return error
 
 
@@ -257,7 +281,7 @@ def _upstream_words(body: bytes, secret: str) -> _Words:
 
 
 def _without_keys(text: str, secret: str) -> str:
-    if secret:
+    if len(secret) >= SECRET_LENGTH_MIN:
         text = text.replace(secret, "[key]")
     return _KEYS.sub("[key]", text)
 

@@ -1,41 +1,59 @@
 """The client side of the hub: uvicorn's HTTP protocol, made strict and given a fast lane.
 
 No server is strict by default, so limits live here: one timer bounds the request head, the
-silence within a body and the idle time between requests; heads are bounded in bytes and
-fields; the Host header must be single and well formed. Requests for data-plane paths become
-an Exchange and a task of the pipeline; everything else goes to the ASGI application.
+silence within a body, a client that does not read and the idle time between requests; heads
+are bounded in bytes and fields; framing, target and Host must leave no room for two readings.
+Requests for data-plane paths become an Exchange and a task of the pipeline; everything else
+goes to the ASGI application. What cannot be read is answered once and ends the connection.
 """
 
 import asyncio
-import re
+import socket
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from aigne_hub.domain.errors import HubError, InvalidRequest
 from aigne_hub.gateway.dialects.openai_errors import error_body
 from aigne_hub.gateway.exchange import Exchange
+from aigne_hub.gateway.head import (
+    HEAD_BYTES_MAX,
+    URL_BYTES_MAX,
+    Refused,
+    check_framing,
+    check_size,
+    check_target,
+    refused,
+    too_large,
+    without_connection,
+)
 
-HEAD_BYTES_MAX = 64 * 1024
-HEAD_FIELDS_MAX = 100
-URL_BYTES_MAX = 8 * 1024
+# What the kernel may hold unsent: more would count as delivered though no client has it.
+UNSENT_BYTES_MAX = 64 * 1024
+# A client that is still sending when it is refused gets to read the refusal: so many bytes
+# and seconds are thrown away before the connection is cut (RFC 9112, 9.6).
+LINGER_BYTES_MAX = 64 * 1024 * 1024
+LINGER_S = 3.0
+HURRY_S = 1.0
 MOUNT = "/ai-kit"
-
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeLimits:
-    """Seconds and bytes a client connection may take."""
+    """Seconds and bytes a client connection may take.
+
+    `idle_s` bounds how long a body that is being sent or read makes no progress.
+    """
 
     head_s: float = 15.0
-    body_idle_s: float = 30.0
+    idle_s: float = 30.0
     keep_alive_s: float = 75.0
     body_bytes: int = 32 * 1024 * 1024
 
@@ -48,13 +66,19 @@ class Edge:
         self.limits = limits
         self.connections: set[EdgeProtocol] = set()
         self.requests_refused = 0
+        self.hurried = False
 
     def protocol(self, **kwargs: Any) -> "EdgeProtocol":
         return EdgeProtocol(self, **kwargs)
 
     def interrupt(self) -> None:
-        """End every call that is still running; each settles what it delivered."""
+        """End every call that is still running; each settles what it delivered.
+
+        A client that does not take the end of its answer within HURRY_S does without.
+        """
+        self.hurried = True
         for connection in tuple(self.connections):
+            connection.expect_within(HURRY_S)
             exchange = connection.exchange
             if exchange is not None and not exchange.response_complete:
                 exchange.interrupt()
@@ -68,24 +92,32 @@ class Edge:
 
 
 class EdgeProtocol(HttpToolsProtocol):
-    """One client connection."""
+    """One client connection: a request is answered before the next is looked at."""
 
     def __init__(self, edge: Edge, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.edge = edge
         self.exchange: Exchange | None = None
         self.deadline: float | None = None
-        self._head_bytes = 0
         self._in_head = False
-        self._failure: HubError | None = None
+        self._upgrading = False
+        # Bytes since the parser last got anywhere: an endless head, extension or trailer.
+        self._fruitless = 0
+        self._fruitful = False
+        # Nothing that arrives is looked at any more; it is counted and dropped.
         self._deaf = False
+        self._dropped = 0
+        self._unsent: int | None = None
 
     # -- connection ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         super().connection_made(transport)
         self.edge.connections.add(self)
-        self.deadline = time.monotonic() + self.edge.limits.head_s
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX
+        )
+        self.expect_within(self.edge.limits.head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.edge.connections.discard(self)
@@ -96,32 +128,58 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def expire(self) -> None:
         """End a connection that kept the hub waiting."""
-        if self.exchange is not None and not self.exchange.response_complete:
-            self.exchange.fail_body(InvalidRequest("The request body stopped arriving."))
+        unsent = self.transport.get_write_buffer_size()
+        moving = self._unsent is None or unsent < self._unsent
+        if unsent and moving and not self.edge.hurried:
+            self._unsent = unsent
+            self.expect_within(self.edge.limits.idle_s)
+        elif unsent:
+            self.transport.abort()
+        elif self._busy():
             self.deadline = None
+            self._fault(refused(400, "The request body stopped arriving."))
         elif self._in_head:
-            self._refuse(408, InvalidRequest("The request head took too long to arrive."))
+            self._refuse(refused(408, "The request head took too long to arrive."))
+        elif self._deaf:
+            self.transport.abort()
         else:
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
+            self._drop(len(data))
             return
-        self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
-            self._refuse(431, InvalidRequest(f"The request head is over {HEAD_BYTES_MAX} bytes."))
+        self._fruitful = False
+        self._fruitless += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            invalid = refused(400, f"The request is not valid HTTP/1.1: {error}.")
+            self._fault(cause if isinstance(cause, Refused) else invalid)
+            return
+        if self._fruitful:
+            self._fruitless = 0
+        elif self._fruitless > HEAD_BYTES_MAX:
+            self._fault(refused(431, f"Over {HEAD_BYTES_MAX} bytes of header fields."))
 
     def pause_writing(self) -> None:
         super().pause_writing()
         if self.exchange is not None:
             self.exchange.write_paused = True
+        self._unsent = None
+        self.expect_within(self.edge.limits.idle_s)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self.exchange is not None:
             self.exchange.write_paused = False
             self.exchange.wake_writer()
+        if self._busy():
+            self.deadline = None
 
     def shutdown(self) -> None:
         exchange = self.exchange
@@ -133,41 +191,95 @@ class EdgeProtocol(HttpToolsProtocol):
     # -- request ------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._in_head = True
-        self._head_bytes = 0
         if not self._busy():
-            self.deadline = time.monotonic() + self.edge.limits.head_s
+            self.expect_within(self.edge.limits.head_s)
 
     def on_url(self, url: bytes) -> None:
-        super().on_url(url)
+        self.url += url
         if len(self.url) > URL_BYTES_MAX:
-            self._reject(f"The request target is over {URL_BYTES_MAX} bytes.")
+            raise refused(414, f"The request target is over {URL_BYTES_MAX} bytes.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # a trailer could add what the head was not checked for
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._fruitful = True
         if self._busy():
             self._stop_listening()
             return
-        self.deadline = None
-        self._check_head()
-        parsed = httptools.parse_url(self.url)
-        raw_path = parsed.path or b"/"
-        path = raw_path.decode("ascii")
-        if path.startswith(MOUNT) and path[len(MOUNT) : len(MOUNT) + 1] in {"", "/"}:
-            path = path[len(MOUNT) :] or "/"
-            self.url = path.encode() + (b"?" + parsed.query if parsed.query else b"")
-        method = self.parser.get_method().decode("ascii")
-        handler = self.edge.find(method, path)
-        if handler is None:
-            self.exchange = None
-            super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self._upgrading = True
             return
+        check_size(self.headers, received=self._fruitless)
+        declared = check_framing(self.parser.get_http_version(), self.headers)
+        parsed = httptools.parse_url(self.url)
+        check_target(self.url, parsed)
+        path = self._path(parsed)
+        limits = self.edge.limits
+        self.expect_within(limits.idle_s)
+        handler = self.edge.find(self.parser.get_method().decode("ascii"), path)
+        if handler is not None:
+            self._begin(handler, path, parsed.query or b"", declared)
+        elif declared > limits.body_bytes:
+            raise too_large(limits.body_bytes)
+        else:
+            self._pass_on()
+
+    def on_body(self, body: bytes) -> None:
+        self._fruitful = True
+        if self._deaf or not self._busy():
+            return
+        self.expect_within(self.edge.limits.idle_s)
+        if self.exchange is not None:
+            self.exchange.feed(body)
+            return
+        super().on_body(body)
+        if len(self.cycle.body) > self.edge.limits.body_bytes:
+            raise too_large(self.edge.limits.body_bytes)
+
+    def on_message_complete(self) -> None:
+        self._fruitful = True
+        if self._deaf or self._upgrading or not self._busy():
+            return
+        self.deadline = None
+        if self.exchange is not None:
+            self.exchange.end_of_body()
+        else:
+            super().on_message_complete()
+
+    def on_exchange_complete(self) -> None:
+        assert self.exchange is not None
+        self.server_state.total_requests += 1
+        if self.exchange.keep_alive:
+            self._await_next()
+        elif self.exchange.more_body or self._deaf:
+            self._linger()
+        else:
+            self.expect_within(self.edge.limits.idle_s)
+            self.transport.close()
+
+    def on_response_complete(self) -> None:
+        """Called by uvicorn's cycle, which has closed the connection if it must not be kept."""
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._await_next()
+
+    @property
+    def date_line(self) -> bytes:
+        return b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
+
+    def _begin(self, handler: Handler, path: str, query: bytes, declared: int) -> None:
         version = self.parser.get_http_version()
         exchange = Exchange(
-            method=method,
+            method=self.parser.get_method().decode("ascii"),
             path=path,
-            query=parsed.query or b"",
+            query=query,
             headers=self.headers,
             transport=self.transport,
             server=self,
@@ -176,84 +288,112 @@ class EdgeProtocol(HttpToolsProtocol):
             expects_continue=self.expect_100_continue,
             body_limit=self.edge.limits.body_bytes,
         )
+        if declared > exchange.body_limit:
+            exchange.refuse_size()
         self.exchange = exchange
         self.cycle = None  # type: ignore[assignment] # as uvicorn's own first state
-        self.deadline = time.monotonic() + self.edge.limits.body_idle_s
-        self._run(exchange, handler)
-
-    def on_body(self, body: bytes) -> None:
-        if self._deaf:
-            return
-        if self.exchange is None:
-            super().on_body(body)
-            return
-        if not self.exchange.response_complete:
-            self.exchange.feed(body)
-            self.deadline = time.monotonic() + self.edge.limits.body_idle_s
-
-    def on_message_complete(self) -> None:
-        if self._deaf:
-            return
-        if self.exchange is None:
-            super().on_message_complete()
-            return
-        self.deadline = None
-        if not self.exchange.response_complete:
-            self.exchange.end_of_body()
-
-    def on_exchange_complete(self) -> None:
-        """Wait for the next request, for as long as keep-alive allows."""
-        self.server_state.total_requests += 1
-        self.deadline = time.monotonic() + self.edge.limits.keep_alive_s
-
-    @property
-    def date_line(self) -> bytes:
-        return b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
-
-    def _run(self, exchange: Exchange, handler: Handler) -> None:
         task = self.loop.create_task(handler(exchange))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    def _pass_on(self) -> None:
+        """Let uvicorn serve the request; its scope is made only for what it serves."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers = self.scope["headers"] = headers
+        self.exchange = None
+        super().on_headers_complete()
+
+    def _path(self, parsed: Any) -> str:
+        """Return the decoded path below the mount point; `%2F` and `/` are the same."""
+        path: str = (parsed.path or b"/").decode("ascii")
+        if path.startswith(MOUNT) and path[len(MOUNT) : len(MOUNT) + 1] in {"", "/"}:
+            path = path[len(MOUNT) :] or "/"
+            self.url = path.encode() + (b"?" + parsed.query if parsed.query else b"")
+        return unquote(path) if "%" in path else path
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Read a request for another protocol as what it also is (RFC 9110, 7.8).
+
+        The parser skips such a request's body, so the request is parsed again without its
+        Connection field; Java's client sends one with every POST.
+        """
+        if self._deaf:
+            return
+        self._upgrading = False
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if method == b"CONNECT":
+            self._refuse(refused(400, "The hub is no proxy: it does not serve CONNECT."))
+            return
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(without_connection(method, self.url, version, self.headers) + rest)
+
+    # -- the end ------------------------------------------------------------------------
+
     def _busy(self) -> bool:
-        current = self.exchange or self.cycle
+        current: Any = self.exchange or self.cycle
         return current is not None and not current.response_complete
+
+    def expect_within(self, seconds: float) -> None:
+        """Let the connection expire unless something happens within `seconds`."""
+        patience = min(seconds, HURRY_S) if self.edge.hurried else seconds
+        self.deadline = time.monotonic() + patience
+
+    def _await_next(self) -> None:
+        """Wait for the next request, for as long as keep-alive or its begun head allows."""
+        if self._deaf:
+            self._linger()
+        else:
+            limits = self.edge.limits
+            self.expect_within(limits.head_s if self._in_head else limits.keep_alive_s)
 
     def _stop_listening(self) -> None:
         """Answer what is being answered, then close: a pipelined request is sent again."""
         self._deaf = True
         current = self.exchange or self.cycle
         current.keep_alive = False
-        self.flow.pause_reading()
 
-    def _check_head(self) -> None:
-        if len(self.headers) > HEAD_FIELDS_MAX:
-            self._reject(f"The request has more than {HEAD_FIELDS_MAX} header fields.")
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None:
-            self._reject("The request needs exactly one well-formed Host header.")
+    def _drop(self, count: int) -> None:
+        self._dropped += count
+        if self._dropped > LINGER_BYTES_MAX:
+            self.transport.abort()
 
-    # -- refusals -----------------------------------------------------------------------
+    def _linger(self) -> None:
+        """End the connection once the client has had time to read, whatever it still sends."""
+        self._deaf = True
+        if not self.transport.is_closing():
+            self.expect_within(LINGER_S)
+            self.transport.write_eof()
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what the parser or a check refused, in the shape every client knows."""
-        self._refuse(400, self._failure or InvalidRequest(f"{msg} It is not valid HTTP/1.1."))
+    def _fault(self, refusal: Refused) -> None:
+        """Give up on what arrives, answering at most once.
 
-    def _reject(self, message: str) -> NoReturn:
-        """Leave the parser, which turns any exception of a callback into its own."""
-        self._failure = InvalidRequest(message)
-        raise self._failure
+        A request whose body is bad gets the refusal from its own handler; one that is being
+        answered is finished, and what followed it is left unread.
+        """
+        if not self._busy():
+            self._refuse(refusal)
+            return
+        self._stop_listening()
+        exchange, cycle = self.exchange, self.cycle
+        if exchange is not None:
+            if exchange.more_body:
+                exchange.fail_body(refusal.error)
+        elif cycle.more_body and not cycle.response_started:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self._refuse(refusal)
 
-    def _refuse(self, status: int, error: HubError) -> None:
+    def _refuse(self, refusal: Refused) -> None:
         if self.transport.is_closing():
             return
         self.edge.requests_refused += 1
-        body = error_body(error)
-        phrase = {400: b"Bad Request", 408: b"Request Timeout"}.get(
-            status, b"Request Header Fields Too Large"
-        )
+        body = error_body(refusal.error)
+        status = HTTPStatus(refusal.status)
         self.transport.write(
-            b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-            b"connection: close\r\n\r\n%b" % (status, phrase, len(body), body)
+            b"HTTP/1.1 %d %b\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%b"
+            % (status, status.phrase.encode(), self.date_line, len(body), body)
         )
-        self.transport.close()
+        self._linger()

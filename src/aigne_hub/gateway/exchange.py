@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from aigne_hub.domain.errors import HubError, PayloadTooLarge
+from aigne_hub.domain.errors import HubError, Overloaded, PayloadTooLarge
 
 _STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
@@ -28,7 +28,9 @@ class Server(Protocol):
     @property
     def date_line(self) -> bytes: ...
 
-    def on_exchange_complete(self) -> None: ...
+    def on_exchange_complete(self) -> None:
+        """Keep the connection for the next request, or close it when `keep_alive` is off."""
+        ...
 
 
 class ClientGone(Exception):
@@ -115,11 +117,12 @@ class Exchange:
     def feed(self, data: bytes) -> None:
         self._received += len(data)
         if self._received > self.body_limit:
-            self.fail_body(
-                PayloadTooLarge(f"The request body is larger than {self.body_limit} bytes.")
-            )
+            self.refuse_size()
         elif self._body_failure is None:
             self._chunks.append(data)
+
+    def refuse_size(self) -> None:
+        self.fail_body(PayloadTooLarge(f"The request body is larger than {self.body_limit} bytes."))
 
     def end_of_body(self) -> None:
         self.more_body = False
@@ -133,8 +136,9 @@ class Exchange:
         self._wake_body()
 
     async def body(self) -> bytes:
-        """Return the whole body; raises PayloadTooLarge, InvalidRequest or ClientGone."""
-        if self._expects_continue and self.more_body and not self.disconnected:
+        """Return the whole body; raises ClientGone or the HubError that ended it."""
+        waits = self.more_body and self._body_failure is None and not self.disconnected
+        if self._expects_continue and waits:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._expects_continue = False
         while self.more_body and self._body_failure is None and not self.disconnected:
@@ -205,7 +209,7 @@ class Exchange:
 
     async def drain(self) -> None:
         """Wait while the client reads more slowly than the upstream writes."""
-        while self.write_paused and not self.disconnected:
+        while self.write_paused and not (self.disconnected or self.interrupted):
             self.drain_waiter = asyncio.get_running_loop().create_future()
             await self.drain_waiter
 
@@ -224,8 +228,11 @@ class Exchange:
             self.on_disconnect()
 
     def interrupt(self) -> None:
-        """End the wait for the upstream because the hub is shutting down."""
+        """End every wait of this exchange because the hub is shutting down."""
         self.interrupted = True
+        if self.more_body:
+            self.fail_body(Overloaded("The hub is shutting down."))
+        self.wake_writer()
         if self.on_disconnect is not None:
             self.on_disconnect()
 
@@ -242,6 +249,4 @@ class Exchange:
 
     def _complete(self) -> None:
         self.response_complete = True
-        if not self.keep_alive:
-            self.transport.close()
         self.server.on_exchange_complete()

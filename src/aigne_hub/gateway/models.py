@@ -1,7 +1,6 @@
 """`GET /v1/models` and `/v1/models/{id}`: what the caller may use, with prices."""
 
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
@@ -29,7 +28,7 @@ async def list_models(plane: Plane, exchange: Exchange) -> None:
 
 async def one_model(plane: Plane, exchange: Exchange) -> None:
     def answer(principal: Principal) -> dict[str, Any]:
-        reference = unquote(exchange.path.removeprefix(_PREFIX))
+        reference = exchange.path.removeprefix(_PREFIX)
         model = plane.router.snapshot.resolve(reference)[0]
         if not principal.may_use(model.ref):
             raise NotFound(f"The model {reference!r} is not offered here.", param="model")

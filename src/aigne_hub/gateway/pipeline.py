@@ -9,35 +9,43 @@
 last byte of the answer leaves.
 """
 
+import structlog
+
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.calls import Outcome
-from aigne_hub.domain.errors import HubError, UpstreamTimeout
+from aigne_hub.domain.errors import HubError
 from aigne_hub.gateway.attempts import Streaming, first_answer
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.intake import Request, begin, lowered_limit, read
 from aigne_hub.gateway.plane import Plane
-from aigne_hub.gateway.relay import relay_stream, relay_whole
+from aigne_hub.gateway.relay import failed, relay_stream, relay_whole
 from aigne_hub.gateway.reply import Reply
 from aigne_hub.usage.tracker import CallTracker
+
+_log = structlog.get_logger()
 
 
 async def handle(plane: Plane, dialect: Dialect, exchange: Exchange) -> None:
     """Answer one data-plane request."""
     reply = Reply(exchange, dialect, plane.clock, plane.new_id())
+    plane.counters.in_flight += 1
     try:
-        with plane.admitted():
-            principal = await plane.verifier.verify(exchange.headers)  # 2
-            reply.mark(b"auth")
-            await _serve(plane, reply, dialect, principal)
+        plane.admit()
+        principal = await plane.verifier.verify(exchange.headers)  # 2
+        reply.mark("auth")
+        await _serve(plane, reply, dialect, principal)
     except HubError as error:
         plane.counters.refused[error.code] += 1
         reply.refuse(plane.explained(error))
     except ClientGone:
         plane.counters.refused["client_gone"] += 1
-    except BaseException:
-        exchange.abort()
-        raise
+    except Exception:
+        # What was opened is now nobody's: the periodic clean-up closes it from its journal.
+        _log.exception("a call failed in the hub", call_id=reply.call_id)
+        reply.refuse(HubError("The hub failed to answer; its log says where."))
+    finally:
+        plane.counters.in_flight -= 1
 
 
 async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Principal) -> None:
@@ -48,7 +56,7 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
         request = refusal
     call = await begin(plane, reply, dialect, principal, request)  # 3, 4, 5
     assert isinstance(request, Request)
-    reply.mark(b"open")
+    reply.mark("open")
     try:
         answer = await first_answer(  # 6
             reply.exchange,
@@ -60,9 +68,10 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
             lowered_limit(request, call),
         )
     except (HubError, ClientGone) as failure:
-        await _unanswered(dialect, request, call, failure)
+        interrupted = reply.exchange.interrupted
+        await _unanswered(dialect, request, call, failure, interrupted=interrupted)
         raise
-    reply.mark(b"upstream")
+    reply.mark("upstream")
     if isinstance(answer, Streaming):
         await relay_stream(reply, dialect, request.ask, call, answer)  # 7, 8, 9, 10
     else:
@@ -70,7 +79,12 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
 
 
 async def _unanswered(
-    dialect: Dialect, request: Request, call: CallTracker, failure: HubError | ClientGone
+    dialect: Dialect,
+    request: Request,
+    call: CallTracker,
+    failure: HubError | ClientGone,
+    *,
+    interrupted: bool,
 ) -> None:
     """Close a call that no upstream answered: free, unless the caller gave up on it."""
     model = request.models[0].ref
@@ -78,6 +92,5 @@ async def _unanswered(
         counted = dialect.counted(request.ask, call.opened.input_counted, 0)
         await call.close(Outcome.CLIENT_CANCELLED, model=model, counted=counted)
         return
-    timeout = isinstance(failure, UpstreamTimeout)
-    outcome = Outcome.UPSTREAM_TIMEOUT if timeout else Outcome.UPSTREAM_FAILED
+    outcome = Outcome.INTERRUPTED if interrupted else failed(failure)
     await call.close(outcome, model=model, error=failure)

@@ -1,7 +1,6 @@
 """What the data plane works with: one object per process, its snapshot swapped on change."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aigne_hub.auth.verifier import Verifier
@@ -55,17 +54,10 @@ class Plane:
         self.router = Router(snapshot, self._connect)
         self.verifier.forget()
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Count a call as running; raises Overloaded beyond the limit."""
-        counters = self.counters
-        if counters.in_flight >= self.settings.in_flight_max:
+    def admit(self) -> None:
+        """Raise Overloaded when as many calls run as may."""
+        if self.counters.in_flight > self.settings.in_flight_max:
             raise Overloaded("The hub is at its limit of concurrent calls. Retry shortly.")
-        counters.in_flight += 1
-        try:
-            yield
-        finally:
-            counters.in_flight -= 1
 
     def explained(self, error: HubError) -> HubError:
         """Complete an error with what only the hub knows: where to buy credit."""

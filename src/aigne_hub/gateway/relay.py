@@ -1,5 +1,8 @@
 """Steps 7 to 10: pass the answer on, settle it, and only then let its last byte leave."""
 
+import re
+from dataclasses import replace
+
 from aigne_hub.domain.calls import Outcome
 from aigne_hub.domain.errors import (
     HubError,
@@ -10,13 +13,23 @@ from aigne_hub.domain.errors import (
 )
 from aigne_hub.domain.money import format_credits
 from aigne_hub.domain.operations import Settled
-from aigne_hub.domain.quotes import count_text
+from aigne_hub.domain.quotes import BYTES_PER_TOKEN, count_text
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.attempts import Streaming, Whole, from_transport
+from aigne_hub.gateway.attempts import (
+    SHUTTING_DOWN,
+    Streaming,
+    Whole,
+    from_transport,
+    without_words,
+)
 from aigne_hub.gateway.dialects import Ask, Dialect
+from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.reply import Reply
 from aigne_hub.transport import TransportError
 from aigne_hub.usage.tracker import CallTracker
+
+_FAILED = frozenset({Outcome.UPSTREAM_FAILED, Outcome.UPSTREAM_TIMEOUT})
+_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 
 
 def failed(error: HubError) -> Outcome:
@@ -42,7 +55,7 @@ async def relay_whole(
         reported=whole.usage if outcome is Outcome.COMPLETED else None,
         counted=counted,
     )
-    reply.mark(b"settle")
+    reply.mark("settle")
     reply.whole(model, format_credits(settled.charge), whole.content_type, whole.body)
     return settled
 
@@ -50,41 +63,58 @@ async def relay_whole(
 async def relay_stream(
     reply: Reply, dialect: Dialect, ask: Ask, call: CallTracker, stream: Streaming
 ) -> Settled:
-    """Pass a stream on frame by frame; its terminal frames wait for the settlement."""
+    """Pass a stream on frame by frame; its terminal frames wait for the settlement.
+
+    Raises what ended it early, once that is settled, for the caller to be told.
+    """
     exchange, meter, answer = reply.exchange, stream.meter, stream.answer
     model = stream.candidate.model.ref
     exchange.on_disconnect = answer.close
-    error: HubError | None = None
-    outcome = Outcome.COMPLETED
     try:
-        error = await _pump(reply, model, call, stream)
+        broken = await _pump(reply, dialect, call, stream)
+    except BaseException:
+        answer.close()
+        raise
     finally:
         exchange.on_disconnect = None
-        counted = dialect.counted(ask, call.opened.input_counted, meter.delivered_bytes)
-    if exchange.disconnected:
-        error, outcome = None, Outcome.CLIENT_CANCELLED
-    elif exchange.interrupted and error is not None:
-        error, outcome = Overloaded("The hub is shutting down."), Outcome.INTERRUPTED
-    elif isinstance(error, InsufficientCredits):
-        outcome = Outcome.CUT_OFF
-    elif error is not None:
-        outcome = failed(error)
+    outcome, error = _ending(exchange, broken)
     if not meter.complete or error is not None:
         answer.close()
+    if outcome in _FAILED and error is not None:
+        call.attempts[-1] = replace(call.attempts[-1], error=error.recorded)
+    # A caller who left pays for what was produced until the upstream was stopped.
+    produced = outcome in {Outcome.COMPLETED, Outcome.CLIENT_CANCELLED}
+    text = meter.delivered_bytes if produced else stream.left_bytes
+    counted = dialect.counted(ask, call.opened.input_counted, text)
     settled = await call.close(
         outcome, model=model, reported=meter.usage, counted=counted, error=error
     )
     answer.close()
     if error is not None:
-        reply.refuse(error)
-    elif not exchange.disconnected:
+        raise error
+    if not exchange.disconnected:
         if not exchange.response_started:
             reply.start_stream(model, b"")
         exchange.finish(meter.last(format_credits(settled.charge), _shown(meter.usage, counted)))
     return settled
 
 
-async def _pump(reply: Reply, model: str, call: CallTracker, stream: Streaming) -> HubError | None:
+def _ending(exchange: Exchange, error: HubError | None) -> tuple[Outcome, HubError | None]:
+    """Return how a stream ended, and the error its caller and its record are told of."""
+    if exchange.disconnected:
+        return Outcome.CLIENT_CANCELLED, None
+    if error is None:
+        return Outcome.COMPLETED, None
+    if exchange.interrupted:
+        return Outcome.INTERRUPTED, Overloaded(SHUTTING_DOWN)
+    if isinstance(error, InsufficientCredits):
+        return Outcome.CUT_OFF, error
+    return failed(error), error
+
+
+async def _pump(
+    reply: Reply, dialect: Dialect, call: CallTracker, stream: Streaming
+) -> HubError | None:
     """Move content until the stream ends; return what ended it early, None for a clean end."""
     exchange, meter, answer = reply.exchange, stream.meter, stream.answer
     out = stream.first
@@ -92,26 +122,55 @@ async def _pump(reply: Reply, model: str, call: CallTracker, stream: Streaming) 
         while not exchange.disconnected:
             if out:
                 if not await call.deliver(count_text(meter.delivered_bytes)):
+                    out, text = _affordable(
+                        dialect, out, call.tokens_held * BYTES_PER_TOKEN - stream.left_bytes
+                    )
+                    stream.left_bytes += text
+                    _pass_on(reply, call, stream, out)
                     return InsufficientCredits("The credits ran out in mid-stream.")
-                if exchange.response_started:
-                    exchange.write(out)
-                    if exchange.write_paused:
-                        await exchange.drain()
-                else:
-                    call.ttfb_us = call.elapsed_us()
-                    reply.start_stream(model, out)
+                stream.left_bytes = meter.delivered_bytes
+                _pass_on(reply, call, stream, out)
+                if exchange.write_paused:
+                    await exchange.drain()
             if meter.complete or meter.failure is not None:
-                return meter.failure
+                break
             data = await answer.chunk()
             if data is None:
                 meter.end()
-                if meter.complete:
-                    return None
-                return UpstreamError("The upstream ended the stream before it was complete.")
+                break
             out = meter.feed(data)
     except TransportError as broken:
         return from_transport(broken)
-    return None
+    if meter.failure is not None:
+        return without_words(meter.failure, stream.candidate)
+    if meter.complete or exchange.disconnected:
+        return None
+    return UpstreamError("The upstream ended the stream before it was complete.")
+
+
+def _pass_on(reply: Reply, call: CallTracker, stream: Streaming, out: bytes) -> None:
+    exchange = reply.exchange
+    if exchange.response_started:
+        exchange.write(out)
+    elif out:
+        call.ttfb_us = call.elapsed_us()
+        reply.start_stream(stream.candidate.model.ref, out)
+
+
+def _affordable(dialect: Dialect, out: bytes, room: int) -> tuple[bytes, int]:
+    """Return the leading events of `out` with at most `room` bytes of text, and their text's size.
+
+    What was read in one go can be more than the last credits pay for; its first events are
+    paid for, so they leave.
+    """
+    end = size = 0
+    for event in _EVENT_END.finditer(out):
+        text = dialect.text_bytes(out[end : event.end()])
+        if size + text > room:
+            break
+        size += text
+        end = event.end()
+    return out[:end], size
 
 
 def _shown(reported: Usage | None, counted: Usage) -> Usage:

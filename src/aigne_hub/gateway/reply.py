@@ -9,6 +9,10 @@ from aigne_hub.ports import Clock
 
 _JSON = b"content-type: application/json\r\n"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_TIMING = (
+    b"server-timing: auth;dur=%.3f, open;dur=%.3f, upstream;dur=%.3f, settle;dur=%.3f, "
+    b"total;dur=%.3f\r\n"
+)
 _EVENT_STREAM = (
     b"content-type: text/event-stream; charset=utf-8\r\n"
     b"cache-control: no-store\r\nx-accel-buffering: no\r\n"
@@ -36,16 +40,16 @@ class Reply:
         self._dialect = dialect
         self._clock = clock
         self._began = self._last = clock.monotonic_us()
-        self._marks: list[tuple[bytes, int]] = []
+        self._marks = {"auth": 0, "open": 0, "upstream": 0, "settle": 0}
         sent = exchange.header(b"x-request-id")
         known = sent if sent is not None and _REQUEST_ID.fullmatch(sent) else call_id.encode()
         self.request_id = known.decode()
         self.ids = b"x-request-id: %b\r\nx-aigne-hub-call-id: %b\r\n" % (known, call_id.encode())
 
-    def mark(self, name: bytes) -> None:
+    def mark(self, step: str) -> None:
         """Note that a step ended; its time counts from the previous mark."""
         now = self._clock.monotonic_us()
-        self._marks.append((name, now - self._last))
+        self._marks[step] = now - self._last
         self._last = now
 
     def refuse(self, error: HubError) -> None:
@@ -85,16 +89,11 @@ class Reply:
 
     def _timing(self) -> bytes:
         """Return Server-Timing (W3C), milliseconds; steps still to come are 0."""
-        marks = dict(self._marks)
-        total = self._clock.monotonic_us() - self._began
-        return (
-            b"server-timing: auth;dur=%.3f, open;dur=%.3f, upstream;dur=%.3f, "
-            b"settle;dur=%.3f, total;dur=%.3f\r\n"
-            % (
-                marks.get(b"auth", 0) / 1000,
-                marks.get(b"open", 0) / 1000,
-                marks.get(b"upstream", 0) / 1000,
-                marks.get(b"settle", 0) / 1000,
-                total / 1000,
-            )
+        marks = self._marks
+        return _TIMING % (
+            marks["auth"] / 1000,
+            marks["open"] / 1000,
+            marks["upstream"] / 1000,
+            marks["settle"] / 1000,
+            (self._clock.monotonic_us() - self._began) / 1000,
         )

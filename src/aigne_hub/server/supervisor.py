@@ -1,6 +1,7 @@
 """One listening address, any number of worker processes over it."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from aigne_hub.settings import Settings
 # A worker that dies is replaced after this long; one that never became ready stops the hub.
 RESTART_S = 0.5
 _READY = b"ready\n"
+_SIGNALS_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,9 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGHUP, self._pass_on)
+        alarm, bell = socket.socketpair()
+        bell.settimeout(0)
+        signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
         self._workers = [self._start() for _ in range(self._settings.workers)]
         if not all(_became_ready(worker) for worker in self._workers):
             self._stop_workers()
@@ -103,12 +108,19 @@ class Supervisor:
             return 1
         ready()
         while not self._stopping:
-            time.sleep(RESTART_S)
+            if select.select([alarm], [], [], RESTART_S)[0]:
+                alarm.recv(_SIGNALS_MAX)
             for index, worker in enumerate(self._workers):
                 if worker.poll() is not None and not self._stopping:
                     self._workers[index] = self._start()
                     _became_ready(self._workers[index])
+        # While one process holds it the kernel takes connections that nobody will answer.
+        self._listener.close()
+        # One that was being started when the signal came has not heard it.
+        self._stop_workers()
         self._await_all()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         return 0
 
     def _start(self) -> subprocess.Popen[bytes]:

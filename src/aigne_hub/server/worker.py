@@ -25,9 +25,10 @@ from aigne_hub.bootstrap import (
 from aigne_hub.gateway.edge import Edge, EdgeLimits
 from aigne_hub.gateway.routes import routes
 from aigne_hub.hub_file import load_hub_file
+from aigne_hub.problems import ConfigError
 from aigne_hub.server.duties import Duties
 from aigne_hub.server.operations import ProcessOperations
-from aigne_hub.settings import ConfigError, Settings
+from aigne_hub.settings import Settings
 from aigne_hub.storage import liveness, recovery
 from aigne_hub.telemetry import CallLog, Counters, configure_logging
 from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
@@ -75,6 +76,8 @@ class Worker:
         self.process_id = hub.ids()
         self.counters = Counters()
         self.log = structlog.get_logger()
+        self._reloads: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
 
     async def run(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve on `listener` until SIGTERM or SIGINT; `ready` is called once it accepts."""
@@ -89,7 +92,7 @@ class Worker:
         )
         journal = open_journal(hub, self.process_id)
         journal.start()
-        client = open_client(hub, self.environ)
+        client = open_client(hub)
         self.plane = build_plane(hub, journal, client, self.counters, read_snapshot(hub))
         call_log = CallLog(_stderr if hub.settings.log_level in {"debug", "info"} else None)
         self.plane.observe(call_log)
@@ -123,18 +126,25 @@ class Worker:
         await journal.close()
         recovery.deregister(hub.engine, self.process_id, hub.clock.now_us())
         lock.release()
+        self._ignore_signals()
 
-    def reload(self) -> None:
+    async def reload(self) -> None:
         """Read hub.yaml again (SIGHUP); a file with mistakes changes nothing."""
-        try:
-            hub_file = load_hub_file(self.hub.settings.config, self.environ)
-        except ConfigError as error:
-            self.log.warning("hub.yaml was not reloaded", problems=str(error))
-            return
-        self.hub = self.hub.with_file(hub_file)
-        apply_declarations(self.hub)
-        self.plane.settings = plane_settings(self.hub)
-        self.log.info("reloaded hub.yaml")
+        async with self._reloading:
+            try:
+                self.hub = await asyncio.to_thread(self._reread)
+            except ConfigError as error:
+                self.log.warning("hub.yaml was not reloaded", problems=str(error))
+            except Exception:
+                self.log.exception("hub.yaml was not reloaded")
+            else:
+                self.plane.settings = plane_settings(self.hub)
+                self.log.info("reloaded hub.yaml")
+
+    def _reread(self) -> Hub:
+        hub = self.hub.with_file(load_hub_file(self.hub.settings.config, self.environ))
+        apply_declarations(hub)
+        return hub
 
     def _config(self, edge: Edge, operations: ProcessOperations) -> uvicorn.Config:
         return uvicorn.Config(
@@ -156,9 +166,21 @@ class Worker:
         def stop() -> None:
             server.should_exit = True
 
+        def reload() -> None:
+            task = loop.create_task(self.reload())
+            self._reloads.add(task)
+            task.add_done_callback(self._reloads.discard)
+
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGHUP, reload)
+
+    def _ignore_signals(self) -> None:
+        """Let no late signal turn a clean exit, whose loop listens no more, into a death."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 def run_worker(
@@ -177,8 +199,15 @@ def run_worker(
 
 
 def _limits(hub: Hub) -> EdgeLimits:
+    """One setting says how patient the hub is with clients; the other waits follow from it."""
     limits = hub.hub_file.limits
-    return EdgeLimits(head_s=limits.header_timeout_s, body_bytes=limits.request_body_mib * _MIB)
+    patience = limits.header_timeout_s
+    return EdgeLimits(
+        head_s=patience,
+        idle_s=2 * patience,
+        keep_alive_s=5 * patience,
+        body_bytes=limits.request_body_mib * _MIB,
+    )
 
 
 def _stderr(lines: bytes) -> None:

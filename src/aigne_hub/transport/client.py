@@ -20,7 +20,7 @@ class Client:
 
     `connections_max` bounds the connections of one origin, `idle_s` how long one is kept
     unused, `body_max` what `Answer.read` may hold. `proxy` is an http:// URL through which
-    every connection is tunnelled. `resolver` maps (host, port) to socket addresses.
+    every connection is tunnelled, except to the hosts in `direct`. `resolver` maps (host, port) to socket addresses.
     `ssl_context` replaces the system's trust and is set up here for HTTP/1.1.
     Raises ValueError for limits that are not positive, an unusable proxy URL, or a TLS
     context that does not verify. Belongs to the first event loop it sends on.
@@ -35,6 +35,7 @@ class Client:
         idle_s: float = 60.0,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
+        direct: frozenset[str] = frozenset(),
         resolver: Resolver | None = None,
     ) -> None:
         if body_max < 1 or connections_max < 1 or not idle_s > 0:
@@ -48,6 +49,7 @@ class Client:
         self._dialer = Dialer(
             context=verified_context(ssl_context),
             proxy=None if proxy is None else Proxy.parse(proxy),
+            direct=direct,
             resolver=resolver or system_resolver,
         )
         self._pools: dict[str, Pool] = {}

@@ -29,9 +29,17 @@ async def system_resolver(host: str, port: int) -> Sequence[Address]:
 class Dialer:
     """Opens connections: resolves, checks, connects, tunnels and starts TLS."""
 
-    def __init__(self, *, context: ssl.SSLContext, proxy: Proxy | None, resolver: Resolver) -> None:
+    def __init__(
+        self,
+        *,
+        context: ssl.SSLContext,
+        proxy: Proxy | None,
+        direct: frozenset[str],
+        resolver: Resolver,
+    ) -> None:
         self._context = context
         self._proxy = proxy
+        self._direct = direct
         self._resolver = resolver
 
     async def dial(
@@ -60,7 +68,7 @@ class Dialer:
         return connection
 
     async def _reach(self, origin: Origin, deadline: float) -> socket.socket:
-        if self._proxy is None:
+        if self._proxy is None or origin.host in self._direct:
             addresses = await self._addresses(origin)
             return await self._connect(addresses, deadline, guarded=not origin.trusted)
         # The proxy would resolve a name by itself, so one the guard must check is resolved

@@ -1,14 +1,19 @@
 """Closing the calls of dead processes from their journal."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from aigne_hub.domain.calls import Outcome, UsageSource
-from aigne_hub.domain.operations import Settle
+from aigne_hub.domain.operations import Settle, Settled
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.usage import Usage
 from aigne_hub.ports import Clock, Journal
+
+# Orphans handed to the journal at once: it commits them together.
+CLOSED_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +40,42 @@ class StaleCalls(Protocol):
 async def cleanup_stale_processing_calls(store: StaleCalls, journal: Journal, clock: Clock) -> int:
     """Close every orphaned call: delivered content is charged, the rest is released.
 
-    Returns how many calls were closed. A call is closed once, whoever runs this: a second
-    closer finds it resolved.
+    Returns how many calls were closed. A call is closed once, whoever runs this: the journal
+    refuses a second close. One that it refuses keeps no other from being closed.
     """
     closed = 0
-    for call in store.stale_calls():
-        delivered = call.delivered_tokens > 0
-        usage = None
-        charge = 0
-        if delivered:
-            usage = Usage(input_tokens=call.input_counted, output_tokens=call.delivered_tokens)
-            if call.rates is not None and call.held is not None:
-                charge = call.rates.cost(usage)
-        now_us = clock.now_us()
-        await journal.settle(
-            Settle(
-                call_id=call.call_id,
-                account_id=call.account_id,
-                outcome=Outcome.INTERRUPTED,
-                held=call.held or 0,
-                charge=charge,
-                usage=usage,
-                usage_source=UsageSource.COUNTED if delivered else None,
-                provider=None,
-                credential=None,
-                ended_us=now_us,
-                duration_us=max(now_us - call.started_us, 0),
-                ttfb_us=None,
-                billed=call.held is not None,
-                model=call.model,
-                error_code="interrupted",
-                error_message="The hub stopped while this call was running.",
-            )
-        )
-        closed += 1
+    stale = iter(store.stale_calls())
+    while calls := list(islice(stale, CLOSED_AT_ONCE)):
+        entries = [_interrupted(call, clock.now_us()) for call in calls]
+        answers = await asyncio.gather(*map(journal.settle, entries), return_exceptions=True)
+        closed += sum(isinstance(answer, Settled) for answer in answers)
     return closed
+
+
+def _interrupted(call: StaleCall, now_us: int) -> Settle:
+    """Return the entry that closes a call with what its journal says was delivered."""
+    delivered = call.delivered_tokens > 0
+    usage = None
+    charge = 0
+    if delivered:
+        usage = Usage(input_tokens=call.input_counted, output_tokens=call.delivered_tokens)
+        if call.rates is not None and call.held is not None:
+            charge = call.rates.cost(usage)
+    return Settle(
+        call_id=call.call_id,
+        account_id=call.account_id,
+        outcome=Outcome.INTERRUPTED,
+        held=call.held or 0,
+        charge=charge,
+        usage=usage,
+        usage_source=UsageSource.COUNTED if delivered else None,
+        provider=None,
+        credential=None,
+        ended_us=now_us,
+        duration_us=max(now_us - call.started_us, 0),
+        ttfb_us=None,
+        billed=call.held is not None,
+        model=call.model,
+        error_code="interrupted",
+        error_message="The hub stopped while this call was running.",
+    )

@@ -6,6 +6,7 @@ older than a quarter of a second.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Protocol
 
 from aigne_hub.domain.calls import NOTHING, Chargeable, Outcome, chargeable
@@ -41,8 +42,9 @@ class Unobserved:
 class CallTracker:
     """One open call of a known account.
 
-    `rates` is None when billing is off. `tokens_held` is how many counted output tokens the
-    hold pays for.
+    `rates` is the price it was admitted at, None when billing is off. `tokens_held` is how
+    many counted output tokens the hold pays for. The task that starts a call works on it:
+    when that ends without closing the call, recovery does.
     """
 
     __slots__ = (
@@ -56,6 +58,7 @@ class CallTracker:
         "n",
         "opened",
         "rates",
+        "task",
         "tokens_held",
         "ttfb_us",
     )
@@ -64,6 +67,7 @@ class CallTracker:
         self._tracker = tracker
         self._journal = tracker.journal
         self._started_us = tracker.clock.monotonic_us()
+        self.task = asyncio.current_task()
         self.opened = opened
         self.rates = rates
         self.n = n
@@ -76,6 +80,11 @@ class CallTracker:
 
     def sent(self) -> None:
         self._journal.sent(self.opened.call_id)
+
+    def served_at(self, rates: RateCard | None) -> None:
+        """Take the price of the model that serves, which a fallback has of its own."""
+        if self.rates is not None and rates is not None:
+            self.rates = rates
 
     def elapsed_us(self) -> int:
         return self._tracker.clock.monotonic_us() - self._started_us
@@ -110,6 +119,14 @@ class CallTracker:
             self.tokens_held += added * BLOCK // price
         return tokens <= self.tokens_held
 
+    async def catch_up(self) -> None:
+        """Journal all that was delivered by now.
+
+        Read when the entry is queued, not when the sweep came by: an entry with less, behind
+        one with more, would take back what is durable.
+        """
+        await self._record(self.delivered, 0)
+
     async def _record(self, tokens: int, extend_by: int) -> int:
         opened = self.opened
         added = await self._journal.progress(
@@ -128,11 +145,14 @@ class CallTracker:
         counted: Usage | None = None,
         error: HubError | None = None,
     ) -> Settled:
-        """Log usage and deduct credits: steps 8 and 9, in one commit."""
+        """Log usage and deduct credits: steps 8 and 9, in one commit.
+
+        A call that no upstream was asked to answer costs nothing.
+        """
         opened = self.opened
-        self._tracker.forget(self)
+        self._tracker.behind.discard(self)
         due = NOTHING
-        if counted is not None:
+        if counted is not None and self.attempts:
             due = chargeable(
                 outcome, reported=reported, counted=counted, delivered=self.delivered > 0
             )
@@ -153,11 +173,14 @@ class CallTracker:
             billed=self.rates is not None,
             model=model,
             error_code=error.code if error else None,
-            error_message=error.message if error else None,
+            error_message=error.recorded if error else None,
             attempts=self.attempts,
         )
         end = self._journal.void if due.usage is None else self._journal.settle
-        settled = await end(operation)
+        try:
+            settled = await end(operation)
+        finally:
+            self._tracker.forget(self)
         self._tracker.observer.closed(opened, operation, settled)
         return settled
 
@@ -176,9 +199,17 @@ class Tracker:
         self.journal = journal
         self.clock = clock
         self.observer: Observer = Unobserved()
-        self.open: dict[str, CallTracker] = {}
         self.behind: set[CallTracker] = set()
-        self._sweeping: set[asyncio.Task[int]] = set()
+        self._open: dict[str, CallTracker] = {}
+        self._sweeping: set[asyncio.Task[None]] = set()
+
+    @property
+    def open(self) -> Mapping[str, CallTracker]:
+        """The calls that somebody works on, by id, until their settlement is committed."""
+        for call in list(self._open.values()):
+            if call.task is not None and call.task.done():
+                self.forget(call)
+        return self._open
 
     async def start(self, opened: Open, rates: RateCard | None, n: int = 1) -> CallTracker:
         """Start call tracking: steps 3, 4 and 5 in one commit.
@@ -195,11 +226,11 @@ class Tracker:
             raise
         call.held = admission.held
         call.tokens_held = admission.tokens * n
-        self.open[opened.call_id] = call
+        self._open[opened.call_id] = call
         return call
 
     def forget(self, call: CallTracker) -> None:
-        self.open.pop(call.opened.call_id, None)
+        self._open.pop(call.opened.call_id, None)
         self.behind.discard(call)
 
     def sweep(self) -> None:
@@ -209,11 +240,11 @@ class Tracker:
         loop = asyncio.get_running_loop()
         behind, self.behind = self.behind, set()
         for call in behind:
-            task = loop.create_task(call._record(call.delivered, 0))  # noqa: SLF001 - its own half
+            task = loop.create_task(call.catch_up())
             self._sweeping.add(task)
             task.add_done_callback(self._swept)
 
-    def _swept(self, task: asyncio.Task[int]) -> None:
+    def _swept(self, task: asyncio.Task[None]) -> None:
         self._sweeping.discard(task)
         if not task.cancelled():
             task.exception()

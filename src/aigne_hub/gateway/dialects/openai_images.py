@@ -37,9 +37,7 @@ class OpenAIImages(OpenAIWhole):
         if not 0 < images <= IMAGES_MAX:
             raise InvalidRequest(f"`n` is between 1 and {IMAGES_MAX}.", param="n")
         if peek.stream:
-            raise InvalidRequest(
-                "Partial images are not served.", param="stream"
-            )
+            raise InvalidRequest("Partial images are not served.", param="stream")
         relied_on = () if peek.n is None else ("n",)
         return Ask(body=body, model=peek.model, images=images, relied_on=relied_on)
 
