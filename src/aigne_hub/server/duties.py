@@ -44,6 +44,7 @@ class Duties:
         path = sqlite_path(worker.hub.settings.database_url)
         self._watch = watch.VersionWatch(path)
         self._checkpointer = checkpoint.Checkpointer(path)
+        self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
 
@@ -89,7 +90,9 @@ class Duties:
         self._edge.reap()
 
     async def _checkpoint(self) -> None:
-        await asyncio.to_thread(self._checkpointer.run)
+        if self._journal.batches != self._checkpointed:
+            self._checkpointed = self._journal.batches
+            await asyncio.to_thread(self._checkpointer.run)
 
     async def _cleanup(self) -> None:
         hub = self._worker.hub

@@ -67,7 +67,7 @@ class CallTracker:
         self._tracker = tracker
         self._journal = tracker.journal
         self._started_us = tracker.clock.monotonic_us()
-        self.task = asyncio.current_task()
+        self.task: asyncio.Task[object] | None = None
         self.opened = opened
         self.rates = rates
         self.n = n
@@ -226,6 +226,7 @@ class Tracker:
             raise
         call.held = admission.held
         call.tokens_held = admission.tokens * n
+        call.task = asyncio.current_task()
         self._open[opened.call_id] = call
         return call
 
