@@ -35,7 +35,7 @@ lint: $(VENV)/installed-dev ## Formatter, linter, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo --no-timings
+	@$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/installed-dev ## Rewrite the code as the formatter wants it
 	@$(BIN)/ruff format .

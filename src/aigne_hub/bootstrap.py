@@ -109,9 +109,22 @@ def open_hub(settings: Settings, environ: Mapping[str, str]) -> Hub:
         keyring=keyring,
         pepper=load_or_create_pepper(database, keyring, os.urandom),
         clock=clock,
-        # Ids are no secrets: a seeded generator is enough, and half the cost.
-        ids=IdFactory(lambda: clock.now_us() // 1000, Random(os.urandom(32)).getrandbits),
+        ids=IdFactory(lambda: clock.now_us() // 1000, _seeded()),
     )
+
+
+def _seeded() -> Callable[[int], int]:
+    """Return a source of random bits for ids, which are no secrets: half the cost of one."""
+    return Random(os.urandom(32)).getrandbits  # noqa: S311 - as the docstring says
+
+
+def require_servable(settings: Settings) -> None:
+    """Raise StorageError when no journal is built for the database."""
+    if not settings.database_url.startswith("sqlite:"):
+        raise engine.StorageError(
+            "This version serves from SQLite only: the journal on PostgreSQL comes next. "
+            "Administration works on both. Start with --database-url sqlite:///path/to/hub.db."
+        )
 
 
 def open_keyring(settings: Settings) -> Keyring:
@@ -147,6 +160,12 @@ def initialise(hub: Hub, email: str | None = None) -> Initialised:
     return Initialised(owner, key.text, token)
 
 
+def owner_of(hub: Hub) -> users.User:
+    """Return the oldest owner."""
+    with engine.reading(hub.engine) as connection:
+        return next(user for user in users.listed(connection) if user.role is Role.OWNER)
+
+
 def claim(hub: Hub, token: str, email: str) -> str | None:
     """Make the hub its starter's: name the owner and return a new key; None for a used link.
 
@@ -169,21 +188,22 @@ def may_claim(hub: Hub, token: str) -> bool:
 
 def apply_declarations(hub: Hub) -> Reconciled:
     """Bring the database in line with hub.yaml; raises ConfigError for an unusable provider."""
-    problems = []
-    for index, declared in enumerate(hub.hub_file.providers):
-        try:
-            check_provider(declared.kind, declared.base_url)
-        except ValueError as error:
-            problems.append(Problem(f"providers[{index}].base_url", 0, str(error)))
+    problems = provider_problems(hub.hub_file)
     if problems:
         raise ConfigError(str(hub.settings.config), problems)
     return reconcile(hub.engine, hub.hub_file, hub.keyring, hub.clock, hub.ids)
 
 
-def check_provider(kind: str, base_url: str | None) -> None:
-    """Raise ValueError, saying why, for a provider that no adapter can call."""
-    if kind != DEMO:
-        profile_of(kind, base_url)
+def provider_problems(hub_file: HubFile) -> list[Problem]:
+    """Return what is wrong with declared providers that no adapter can call."""
+    problems = []
+    for index, declared in enumerate(hub_file.providers):
+        try:
+            if declared.kind != DEMO:
+                profile_of(declared.kind, declared.base_url)
+        except ValueError as error:
+            problems.append(Problem(f"providers[{index}].base_url", 0, str(error)))
+    return problems
 
 
 def read_snapshot(hub: Hub) -> Snapshot:

@@ -92,6 +92,7 @@ class CallObserver:
             tokens[opened.type, provider, "input"] += usage.input_tokens
             tokens[opened.type, provider, "output"] += usage.output_tokens
             tokens[opened.type, provider, "cache_read"] += usage.cache_read_tokens
+            tokens[opened.type, provider, "cache_write"] += usage.cache_write_tokens
         if self._log.wanted:
             self._log.add(
                 {

@@ -16,6 +16,7 @@ passes through a gateway untouched: `gpt-slow:50+long:400+cut:7`.
     badjson        JSON that ends too early
     nousage        no usage anywhere
     html502        a proxy's HTML page with status 502
+    echo           errors repeat the key and the last message they answer, as some vendors do
     400..599       that status with OpenAI's error object; 429 carries retry-after: 1
 
 Any other name is an ordinary model.
@@ -52,6 +53,7 @@ class Scenario:
     bad_json: bool = False
     usage: bool = True
     html: bool = False
+    echo: bool = False
 
     @property
     def breaks_after(self) -> int | None:
@@ -66,6 +68,7 @@ FLAGS: dict[str, dict[str, bool]] = {
     "badjson": {"bad_json": True},
     "nousage": {"usage": False},
     "html502": {"html": True},
+    "echo": {"echo": True},
 }
 # Directive to (fields, how many numbers must be given, the largest number).
 NUMBERED: dict[str, tuple[tuple[str, ...], int, int]] = {

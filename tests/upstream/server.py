@@ -115,12 +115,13 @@ class Upstream:
         if scenario.silent:
             await connection.pause(MAX_SILENCE_S)
         if scenario.status is not None:
-            raise Refusal(scenario.status)
+            raise Refusal(scenario.status, _words(scenario, body, record))
         record.status = 502 if scenario.html else 200
         if scenario.html:
             await connection.reply(502, HTML, "text/html")
         elif scenario.error_in_200 or (scenario.error_after is not None and not record.stream):
-            await connection.reply(200, _dump(Refusal(500).error), JSON_TYPE)
+            error = Refusal(500, _words(scenario, body, record)).error
+            await connection.reply(200, _dump(error), JSON_TYPE)
         elif record.stream and request.path in TEXTS:
             await self._stream(request.path, body, scenario, record, connection)
         else:
@@ -143,7 +144,7 @@ class Upstream:
             return
         opening = head(200, JSON_TYPE, {"content-length": str(len(payload))})
         await connection.send(opening + payload[: len(payload) // 2])
-        await _break(scenario, connection)
+        await _break(scenario, connection, Refusal(500))
 
     async def _stream(
         self, path: str, body: Json, scenario: Scenario, record: Record, connection: Connection
@@ -166,7 +167,7 @@ class Upstream:
             record.chunks_sent += 1
             record.tokens_sent += 1
         if scenario.breaks_after is not None:
-            await _break(scenario, connection)
+            await _break(scenario, connection, Refusal(500, _words(scenario, body, record)))
             return
         closing = [stream.chunk(choice) for choice in stream.closing]
         usage = answers.usage(body, scenario, len(text.pieces) * count)
@@ -176,7 +177,15 @@ class Upstream:
         await connection.send(b"".join(map(chunk, closing)) + b"0\r\n\r\n")
 
 
-async def _break(scenario: Scenario, connection: Connection) -> None:
+def _words(scenario: Scenario, body: Json, record: Record) -> str | None:
+    """Return what an error says of itself, None for OpenAI's usual words."""
+    if not scenario.echo:
+        return None
+    said = json.dumps(body.get("messages") or body.get("prompt") or body.get("input"))
+    return f"Cannot serve Authorization: Bearer {record.key}, which asked {said}"
+
+
+async def _break(scenario: Scenario, connection: Connection, refusal: Refusal) -> None:
     """End an answer the way its scenario fails; where several are asked for, the first here."""
     if scenario.cut_after is not None:
         await connection.reset()
@@ -185,7 +194,7 @@ async def _break(scenario: Scenario, connection: Connection) -> None:
     elif scenario.stall_after is not None:
         await connection.pause(MAX_SILENCE_S)
     else:
-        await connection.send(chunk(events.event(Refusal(500).error)) + b"0\r\n\r\n")
+        await connection.send(chunk(events.event(refusal.error)) + b"0\r\n\r\n")
 
 
 def _read(request: Request, record: Record) -> tuple[Json, Scenario]:

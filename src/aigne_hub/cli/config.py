@@ -3,10 +3,11 @@ from typing import Annotated
 
 import typer
 
+from aigne_hub.bootstrap import provider_problems
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.cli.failures import BAD_ARGUMENTS
 from aigne_hub.cli.output import write_json
-from aigne_hub.hub_file import check_hub_file, hub_file_schema
+from aigne_hub.hub_file import check_hub_file, hub_file_schema, load_hub_file
 from aigne_hub.problems import ConfigError
 
 app = group("Check hub.yaml.")
@@ -19,6 +20,8 @@ def check(
 ) -> None:
     """Report everything that would keep a file from being loaded, with its line."""
     problems = check_hub_file(file, cli.environ)
+    if not problems:
+        problems = provider_problems(load_hub_file(file, cli.environ))
     errors = [
         {"path": problem.path, "line": problem.line, "message": problem.message}
         for problem in problems

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from time import monotonic
 
-from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.bootstrap import LOCAL_HOSTS
+from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.hub_file import DEMO
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.transport import (

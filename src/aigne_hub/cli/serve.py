@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from aigne_hub.bootstrap import OWNER_EMAIL
 from aigne_hub.cli.context import DatabaseUrl, DataDir, single
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.server import CannotListen, Started
@@ -57,7 +56,7 @@ def welcomes(started: Started) -> list[str]:
     if started.first is None:
         return [
             f"Address:   {address}",
-            f"A key:     aigne-hub keys create --user {OWNER_EMAIL}",
+            f"A key:     {started.key_command}",
             f"curl {address}/health/ready",
         ]
     body = '{"model": "demo/echo", "messages": [{"role": "user", "content": "hello"}]}'

@@ -40,7 +40,7 @@ async def handle(plane: Plane, dialect: Dialect, exchange: Exchange) -> None:
         reply.refuse(plane.explained(error))
     except ClientGone:
         plane.counters.refused["client_gone"] += 1
-    except Exception:
+    except Exception:  # noqa: BLE001 - a defect must not take the connection down unanswered
         # What was opened is now nobody's: the periodic clean-up closes it from its journal.
         _log.exception("a call failed in the hub", call_id=reply.call_id)
         reply.refuse(HubError("The hub failed to answer; its log says where."))

@@ -8,7 +8,7 @@ import structlog
 
 from aigne_hub.bootstrap import read_snapshot
 from aigne_hub.gateway.edge import Edge
-from aigne_hub.storage import checkpoint, grants, liveness, watch
+from aigne_hub.storage import checkpoint, grants, jobs, liveness, room, watch
 from aigne_hub.storage.engine import sqlite_path, writing
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.recovery import Orphans
@@ -25,7 +25,7 @@ EXPIRY_S = 60.0
 
 
 class Duties:
-    """Starts one task a duty; a duty that fails is logged and runs again."""
+    """Starts one task a duty; one that fails runs again, and is logged when it begins to fail."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Duties:
             (watch.INTERVAL_S, self._follow),
             (REAP_S, self._reap),
             (checkpoint.INTERVAL_S, self._checkpoint),
+            (room.INTERVAL_S, self._look_for_room),
             (CLEANUP_S, self._cleanup),
             (EXPIRY_S, self._expire),
         ]
@@ -69,12 +70,17 @@ class Duties:
         self._checkpointer.close()
 
     async def _every(self, interval_s: float, duty: Callable[[], Awaitable[None]]) -> None:
+        failing = False
         while True:
             await asyncio.sleep(interval_s)
             try:
                 await duty()
             except Exception:  # noqa: BLE001 - whatever failed, the duty must run again
-                self._log.exception("a duty failed", duty=duty.__name__)
+                if not failing:
+                    self._log.exception("a duty failed", duty=duty.__name__)
+                failing = True
+            else:
+                failing = False
 
     async def _sweep(self) -> None:
         self._worker.plane.tracker.sweep()
@@ -94,6 +100,9 @@ class Duties:
             self._checkpointed = self._journal.batches
             await asyncio.to_thread(self._checkpointer.run)
 
+    async def _look_for_room(self) -> None:
+        self._journal.shortage = room.shortage(self._worker.hub.settings.data_dir)
+
     async def _cleanup(self) -> None:
         hub = self._worker.hub
         with liveness.alone(hub.process_folder, "recovery", wait=False) as mine:
@@ -104,6 +113,11 @@ class Duties:
         await asyncio.to_thread(self._expire_due)
 
     def _expire_due(self) -> None:
-        hub = self._worker.hub
-        with writing(hub.engine) as connection:
-            grants.expire_due(connection, hub.clock.now_us())
+        """Post due expiries, in one process of all, until none is left."""
+        worker, hub = self._worker, self._worker.hub
+        every_us = int(EXPIRY_S * 1_000_000) // 2
+        with jobs.lease(hub.engine, hub.clock, "expire", worker.process_id, every_us) as mine:
+            more = mine
+            while more:
+                with writing(hub.engine) as connection:
+                    more = grants.expire_due(connection, hub.clock.now_us()) > 0

@@ -1,13 +1,15 @@
 """What the control plane may ask of the process it runs in."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from aigne_hub.bootstrap import Hub, claim, may_claim, read_snapshot
+from aigne_hub.bootstrap import Hub, claim, may_claim
 from aigne_hub.domain.errors import Overloaded
 from aigne_hub.gateway.edge import Edge
+from aigne_hub.gateway.plane import Plane
 from aigne_hub.hub_file import DEMO
 from aigne_hub.storage.journal import GroupCommitJournal
+from aigne_hub.storage.room import shortage
 from aigne_hub.telemetry import CallLog, Counters
 from aigne_hub.transport import Client
 from aigne_hub.web.metrics import Gauge
@@ -21,37 +23,53 @@ class ProcessOperations:
 
     def __init__(
         self,
-        hub: Hub,
+        hub: Callable[[], Hub],
         *,
         journal: GroupCommitJournal,
         client: Client,
         counters: Counters,
         edge: Edge,
+        plane: Plane,
         call_log: CallLog,
     ) -> None:
         self._hub = hub
         self._edge = edge
+        self._plane = plane
         self._call_log = call_log
         self._journal = journal
         self._client = client
         self.counters = counters
-        self.demo = any(p.kind == DEMO for p in read_snapshot(hub).providers.values())
-        self.billing = hub.hub_file.billing.enabled
+
+    @property
+    def demo(self) -> bool:
+        return any(p.kind == DEMO for p in self._plane.router.snapshot.providers.values())
+
+    @property
+    def billing(self) -> bool:
+        return self._plane.settings.billing
 
     async def ready(self) -> Readiness:
-        """Commit a heartbeat: the only proof that the next call can be recorded."""
+        """Commit a heartbeat and look for room: the proof that the next call can be recorded."""
+        checks = (await self._database(), self._disk())
+        return Readiness(ok=all(check.ok for check in checks), checks=checks)
+
+    async def _database(self) -> Check:
         try:
             await asyncio.wait_for(self._journal.probe(), READY_WAIT_S)
         except (TimeoutError, Overloaded):
-            detail = self._journal.unavailable or "no commit within the time limit"
-            return Readiness(ok=False, checks=(Check("database", ok=False, detail=detail),))
-        return Readiness(ok=True, checks=(Check("database", ok=True, detail="commits"),))
+            detail = self._journal.unavailable or "no commit in time: is the database locked?"
+            return Check("database", ok=False, detail=detail)
+        return Check("database", ok=True, detail="commits")
+
+    def _disk(self) -> Check:
+        wrong = shortage(self._hub().settings.data_dir)
+        return Check("disk", ok=wrong is None, detail=wrong or "has room")
 
     def may_claim(self, token: str) -> bool:
-        return may_claim(self._hub, token)
+        return may_claim(self._hub(), token)
 
     def claim(self, token: str, email: str) -> str | None:
-        return claim(self._hub, token, email)
+        return claim(self._hub(), token, email)
 
     def gauges(self) -> Mapping[Gauge, float]:
         journal, client = self._journal, self._client
@@ -70,4 +88,4 @@ class ProcessOperations:
         }
 
     def public_url(self) -> str:
-        return self._hub.public_url()
+        return self._hub().public_url()

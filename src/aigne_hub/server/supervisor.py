@@ -2,6 +2,7 @@
 
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -10,7 +11,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from aigne_hub.bootstrap import Initialised, apply_declarations, initialise, is_new, open_hub
+from aigne_hub.bootstrap import (
+    Hub,
+    Initialised,
+    apply_declarations,
+    initialise,
+    is_new,
+    open_hub,
+    owner_of,
+    require_servable,
+)
 from aigne_hub.server.worker import BACKLOG, SETTLE_S, run_worker
 from aigne_hub.settings import Settings
 
@@ -22,10 +32,14 @@ _SIGNALS_MAX = 4096
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A hub that accepts requests; `first` holds the key of a first start."""
+    """A hub that accepts requests.
+
+    `first` holds the secrets of a first start; `key_command` makes a key at any time.
+    """
 
     address: str
     first: Initialised | None
+    key_command: str
 
 
 class CannotListen(Exception):
@@ -40,6 +54,7 @@ def serve(
     A data directory that nobody has initialised is initialised first. Returns the exit code;
     raises CannotListen, StorageError, ConfigError or KeyFileRefused.
     """
+    require_servable(settings)
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     settings = settings.model_copy(update={"port": port})
@@ -48,12 +63,19 @@ def serve(
     hub = open_hub(settings, environ)
     apply_declarations(hub)
     first = initialise(hub) if is_new(hub) else None
+    started = Started(address, first, key_command(hub))
     hub.engine.dispose()
-    started = Started(address, first)
     if settings.workers == 1:
         run_worker(settings, environ, listener, lambda: announce(started))
         return 0
     return Supervisor(settings, environ, listener).run(lambda: announce(started))
+
+
+def key_command(hub: Hub) -> str:
+    """Return the command, as this hub was started, that makes a key for its owner."""
+    place = shlex.quote(str(hub.settings.data_dir))
+    command = shlex.quote(sys.argv[0])
+    return f"{command} keys create --user {owner_of(hub).email} --data-dir {place}"
 
 
 def listen(host: str, port: int) -> socket.socket:

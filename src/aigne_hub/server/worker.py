@@ -112,7 +112,8 @@ class Worker:
             self.log.info("closed calls of dead processes", calls=closed)
         edge = Edge(routes(self.plane), _limits(hub))
         operations = ProcessOperations(
-            hub,
+            lambda: self.hub,
+            plane=self.plane,
             journal=journal,
             client=client,
             counters=self.counters,

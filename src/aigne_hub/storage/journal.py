@@ -22,8 +22,12 @@ QUEUE_MAX = 20_000
 BATCH_MAX = 512
 # A store that cannot commit is retried after this long, so that settlements survive it.
 RETRY_S = 0.25
+# At shutdown a store that cannot commit is waited for this long.
+CLOSE_S = 5.0
 # `sent` notes wait at most this long for a batch to travel with.
 SENT_LINGER_S = 0.1
+
+_UNRECORDED = "The hub cannot record calls right now. Retry shortly."
 
 
 class StoreUnavailable(Exception):
@@ -63,6 +67,8 @@ class GroupCommitJournal:
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self.unavailable: str | None = None
+        # Why no call is begun although the store still takes writes.
+        self.shortage: str | None = None
         self.batches = 0
         self.operations = 0
         self.dead_letters = 0
@@ -75,6 +81,8 @@ class GroupCommitJournal:
     async def open(self, operation: Open) -> Admission:
         if len(self._queue) >= QUEUE_MAX or self._closing:
             raise Overloaded("The hub is at its limit. Retry shortly.")
+        if self.shortage is not None:
+            raise Overloaded(_UNRECORDED)
         admission: Admission = await self._submit(operation)
         return admission
 
@@ -106,11 +114,15 @@ class GroupCommitJournal:
         await self._submit(Probe())
 
     async def close(self) -> None:
-        """Commit what is queued, then stop."""
+        """Commit what is queued, for at most CLOSE_S, then stop.
+
+        What cannot be committed by then is closed by recovery from what the journal holds.
+        """
         self._closing = True
         self._notify()
         if self._writer is not None:
-            await self._writer
+            await asyncio.wait([self._writer], timeout=CLOSE_S)
+            self._writer.cancel()
         await self._store.close()
 
     def _submit(self, operation: Operation) -> asyncio.Future[Any]:
@@ -180,9 +192,7 @@ class GroupCommitJournal:
         for operation, future in batch:
             if type(operation) is Open or type(operation) is Probe:
                 if not future.cancelled():
-                    future.set_exception(
-                        Overloaded("The hub cannot record calls right now. Retry shortly.")
-                    )
+                    future.set_exception(Overloaded(_UNRECORDED))
             else:
                 kept.append((operation, future))
         self._queue[:0] = kept

@@ -24,6 +24,8 @@ _AVERAGE_WEIGHT = 0.1
 # Another process may hold the write lock: try again this often, for this long.
 BUSY_RETRY_S = 0.0005
 BUSY_MAX_S = 5.0
+# One that was held so long is not waited for as long again.
+BUSY_AGAIN_S = 0.25
 
 _BUSY = ("database is locked", "database table is locked", "database schema is locked")
 # Texts of SQLite's results for a store that cannot write now (FULL, IOERR, READONLY, CANTOPEN).
@@ -56,6 +58,7 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._commit_average_s = 0.0
         self._in_thread = False
+        self._patience_s = BUSY_MAX_S
 
     async def commit(self, operations: Sequence[Operation], sent: Sequence[str]) -> list[Any]:
         await self._begin()
@@ -107,7 +110,7 @@ class SqliteStore:
 
     async def _begin(self) -> None:
         """Take the write lock. A busy wait inside SQLite would block every stream."""
-        deadline = time.monotonic() + BUSY_MAX_S
+        deadline = time.monotonic() + self._patience_s
         while True:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -115,9 +118,11 @@ class SqliteStore:
                 if not _is_busy(error):
                     raise self._classified(error) from error
                 if time.monotonic() > deadline:
+                    self._patience_s = BUSY_AGAIN_S
                     raise StoreUnavailable("the database is locked") from error
                 await asyncio.sleep(BUSY_RETRY_S * (1 + self._jitter()))
             else:
+                self._patience_s = BUSY_MAX_S
                 return
 
     async def _end(self) -> None:

@@ -10,6 +10,8 @@ from sqlalchemy import bindparam, insert, literal_column, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
+from aigne_hub.billing.credits import MeterEvent
+from aigne_hub.domain.ledger import Transfer
 from aigne_hub.storage import ledger, schema
 
 OPEN_CALL = (
@@ -52,6 +54,16 @@ CLOSE_CALL = (
     "attempts",
     "error_code",
     "error_message",
+)
+ATTEMPT = (
+    "call_id",
+    "seq",
+    "provider",
+    "credential",
+    "status",
+    "error",
+    "started_us",
+    "duration_us",
 )
 
 
@@ -107,88 +119,79 @@ class Statements:
 
     @classmethod
     def compiled(cls, dialect: Dialect) -> "Statements":
-        call, hold = schema.model_call, schema.hold
+        return cls(**_of_calls(dialect), **_of_money(dialect), **_of_the_hub(dialect))
 
-        def row(table: Any, names: tuple[str, ...]) -> Prepared:
-            values: dict[str, Any] = {name: bindparam(name) for name in names}
-            return prepare(insert(table).values(values), dialect, names)
 
-        def change(table: Any, where: Any, names: tuple[str, ...], **values: Any) -> Prepared:
-            return prepare(update(table).where(where).values(values), dialect, names)
+def _row(dialect: Dialect, table: Any, *names: str) -> Prepared:
+    values: dict[str, Any] = {name: bindparam(name) for name in names}
+    return prepare(insert(table).values(values), dialect, names)
 
-        closing: dict[str, Any] = {name: bindparam(f"b_{name}") for name in CLOSE_CALL}
-        return cls(
-            open_call=row(call, OPEN_CALL),
-            close_call=change(
-                call,
-                _call_where(),
-                (*(f"b_{name}" for name in CLOSE_CALL), "call_id"),
-                **closing,
-            ),
-            sent=change(call, _call_where(), ("call_id",), sent=literal_column("1")),
-            progress=change(
-                call,
-                _call_where(),
-                ("delivered", "call_id"),
-                delivered_tokens=bindparam("delivered"),
-            ),
-            open_hold=row(hold, ("call_id", "account_id", "amount", "state", "created_us")),
-            extend_hold=change(
-                hold, _hold_where(), ("more", "call_id"), amount=hold.c.amount + bindparam("more")
-            ),
-            close_hold=change(
-                hold,
-                _hold_where(),
-                ("b_state", "b_captured", "b_resolved", "call_id"),
-                state=bindparam("b_state"),
-                captured=bindparam("b_captured"),
-                resolved_us=bindparam("b_resolved"),
-            ),
-            attempt=row(
-                schema.call_attempt,
-                (
-                    "call_id",
-                    "seq",
-                    "provider",
-                    "credential",
-                    "status",
-                    "error",
-                    "started_us",
-                    "duration_us",
-                ),
-            ),
-            meter_event=row(
-                schema.meter_event, ("call_id", "meter", "account_id", "value", "created_us")
-            ),
-            transfer=prepare(
-                ledger.INSERT_TRANSFER,
-                dialect,
-                (
-                    "account_id",
-                    "operation_id",
-                    "seq",
-                    "kind",
-                    "debit",
-                    "credit",
-                    "amount",
-                    "grant_id",
-                    "call_id",
-                    "created_us",
-                ),
-            ),
-            account=prepare(
-                ledger.UPDATE_ACCOUNT, dialect, ("balance", "held", "expiry_due_us", "account_id")
-            ),
-            lot=prepare(ledger.UPDATE_LOT, dialect, ("remaining", "grant_id")),
-            select_account=prepare(ledger.SELECT_ACCOUNT, dialect, ("account_id",)),
-            select_lots=prepare(ledger.SELECT_LOTS, dialect, ("account_id",)),
-            dead_letter=row(
-                schema.dead_letter, ("id", "operation", "payload", "error", "created_us")
-            ),
-            heartbeat=change(
-                schema.process,
-                schema.process.c.id == bindparam("process_id"),
-                ("seen", "process_id"),
-                seen_us=bindparam("seen"),
-            ),
-        )
+
+def _change(dialect: Dialect, table: Any, where: Any, *names: str, **values: Any) -> Prepared:
+    return prepare(update(table).where(where).values(values), dialect, names)
+
+
+def _of_calls(dialect: Dialect) -> dict[str, Prepared]:
+    call = schema.model_call
+    closing: dict[str, Any] = {name: bindparam(f"b_{name}") for name in CLOSE_CALL}
+    names = (*(f"b_{name}" for name in CLOSE_CALL), "call_id")
+    return {
+        "open_call": _row(dialect, call, *OPEN_CALL),
+        "close_call": _change(dialect, call, _call_where(), *names, **closing),
+        "sent": _change(dialect, call, _call_where(), "call_id", sent=literal_column("1")),
+        "progress": _change(
+            dialect,
+            call,
+            _call_where(),
+            "delivered",
+            "call_id",
+            delivered_tokens=bindparam("delivered"),
+        ),
+        "attempt": _row(dialect, schema.call_attempt, *ATTEMPT),
+    }
+
+
+def _of_money(dialect: Dialect) -> dict[str, Prepared]:
+    hold = schema.hold
+    more = hold.c.amount + bindparam("more")
+    return {
+        "open_hold": _row(dialect, hold, "call_id", "account_id", "amount", "state", "created_us"),
+        "extend_hold": _change(dialect, hold, _hold_where(), "more", "call_id", amount=more),
+        "close_hold": _change(
+            dialect,
+            hold,
+            _hold_where(),
+            "b_state",
+            "b_captured",
+            "b_resolved",
+            "call_id",
+            state=bindparam("b_state"),
+            captured=bindparam("b_captured"),
+            resolved_us=bindparam("b_resolved"),
+        ),
+        "meter_event": _row(dialect, schema.meter_event, *MeterEvent._fields),
+        "transfer": prepare(ledger.INSERT_TRANSFER, dialect, Transfer._fields),
+        "account": prepare(
+            ledger.UPDATE_ACCOUNT, dialect, ("balance", "held", "expiry_due_us", "account_id")
+        ),
+        "lot": prepare(ledger.UPDATE_LOT, dialect, ("remaining", "grant_id")),
+        "select_account": prepare(ledger.SELECT_ACCOUNT, dialect, ("account_id",)),
+        "select_lots": prepare(ledger.SELECT_LOTS, dialect, ("account_id",)),
+    }
+
+
+def _of_the_hub(dialect: Dialect) -> dict[str, Prepared]:
+    process = schema.process
+    return {
+        "dead_letter": _row(
+            dialect, schema.dead_letter, "id", "operation", "payload", "error", "created_us"
+        ),
+        "heartbeat": _change(
+            dialect,
+            process,
+            process.c.id == bindparam("process_id"),
+            "seen",
+            "process_id",
+            seen_us=bindparam("seen"),
+        ),
+    }

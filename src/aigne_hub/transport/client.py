@@ -20,7 +20,8 @@ class Client:
 
     `connections_max` bounds the connections of one origin, `idle_s` how long one is kept
     unused, `body_max` what `Answer.read` may hold. `proxy` is an http:// URL through which
-    every connection is tunnelled, except to the hosts in `direct`. `resolver` maps (host, port) to socket addresses.
+    every connection is tunnelled, except to the hosts in `direct`. `resolver` maps
+    (host, port) to socket addresses.
     `ssl_context` replaces the system's trust and is set up here for HTTP/1.1.
     Raises ValueError for limits that are not positive, an unusable proxy URL, or a TLS
     context that does not verify. Belongs to the first event loop it sends on.

@@ -1,0 +1,53 @@
+"""Periodic work that one process does for all: a lease in the database, and a record of runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, insert, or_, select, update
+
+from aigne_hub.ports import Clock
+from aigne_hub.storage import schema
+from aigne_hub.storage.engine import writing
+
+# A holder that dies gives its job up after this long.
+LEASE_US = 60 * 1_000_000
+_ERROR_CHARS = 500
+
+
+@contextmanager
+def lease(engine: Engine, clock: Clock, name: str, holder: str, every_us: int) -> Iterator[bool]:
+    """Give whether this process is to run the job now: nobody has within `every_us`.
+
+    The run is recorded at the end, with its error if it raised one.
+    """
+    if not _taken(engine, clock.now_us(), name, holder, every_us):
+        yield False
+        return
+    error = None
+    try:
+        yield True
+    except Exception as failure:
+        error = f"{type(failure).__name__}: {failure}"[:_ERROR_CHARS]
+        raise
+    finally:
+        _write(engine, name, lease_until_us=None, last_run_us=clock.now_us(), last_error=error)
+
+
+def _taken(engine: Engine, now_us: int, name: str, holder: str, every_us: int) -> bool:
+    job = schema.job
+    free = or_(job.c.lease_until_us.is_(None), job.c.lease_until_us < now_us)
+    due = or_(job.c.last_run_us.is_(None), job.c.last_run_us <= now_us - every_us)
+    with writing(engine) as connection:
+        if connection.execute(select(job.c.name).where(job.c.name == name)).first() is None:
+            connection.execute(insert(job).values(name=name))
+        taken = connection.execute(
+            update(job)
+            .where(job.c.name == name, free, due)
+            .values(holder=holder, lease_until_us=now_us + LEASE_US)
+        )
+    return taken.rowcount == 1
+
+
+def _write(engine: Engine, name: str, **values: object) -> None:
+    with writing(engine) as connection:
+        connection.execute(update(schema.job).where(schema.job.c.name == name).values(**values))

@@ -1,0 +1,37 @@
+"""The one schema, for SQLite and PostgreSQL: users, access, catalogue, calls and money.
+
+Ids are UUIDv7 text, instants are Unix microseconds, money is nano-credits, all as
+64-bit integers. Constraints carry the invariants; triggers (see `triggers.py`) keep the
+ledger append-only.
+"""
+
+from aigne_hub.storage.schema.calls import call_attempt, model_call
+from aigne_hub.storage.schema.catalogue import alias, credential, model, provider, rate
+from aigne_hub.storage.schema.columns import metadata
+from aigne_hub.storage.schema.money import account, credit_grant, hold, meter_event, transfer
+from aigne_hub.storage.schema.operations import audit_log, dead_letter, hub_state, job, process
+from aigne_hub.storage.schema.users import api_key, identity, user
+
+__all__ = [
+    "account",
+    "alias",
+    "api_key",
+    "audit_log",
+    "call_attempt",
+    "credential",
+    "credit_grant",
+    "dead_letter",
+    "hold",
+    "hub_state",
+    "identity",
+    "job",
+    "metadata",
+    "meter_event",
+    "model",
+    "model_call",
+    "process",
+    "provider",
+    "rate",
+    "transfer",
+    "user",
+]

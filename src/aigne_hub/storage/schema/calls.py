@@ -1,0 +1,84 @@
+"""What was called."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, Table, Text, text
+
+from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of
+
+model_call = Table(
+    "model_call",
+    metadata,
+    identifier(),
+    Column("status", Text, nullable=False),
+    Column("outcome", Text),
+    Column("account_id", Text, nullable=False),
+    Column("user_did", Text, nullable=False),
+    Column("app_did", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("process_id", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("stream", Integer, nullable=False),
+    Column("rate_id", Text),
+    Column("input_counted", BigInteger, nullable=False),
+    instant("started_us"),
+    Column("sent", Integer, nullable=False, server_default="0"),
+    # The journal of what was delivered, counted in tokens; null until content left.
+    Column("delivered_tokens", BigInteger),
+    Column("provider", Text),
+    Column("credential", Text),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("cache_read_tokens", BigInteger),
+    Column("cache_write_tokens", BigInteger),
+    Column("units", BigInteger),
+    Column("usage_source", Text),
+    Column("charge", BigInteger),
+    Column("duration_us", BigInteger),
+    Column("ttfb_us", BigInteger),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    one_of("status", "processing", "success", "failed", name="status"),
+    one_of(
+        "outcome",
+        "completed",
+        "client_cancelled",
+        "cut_off",
+        "upstream_failed",
+        "upstream_timeout",
+        "rejected",
+        "interrupted",
+        name="outcome",
+    ),
+    CheckConstraint("(status = 'processing') = (outcome IS NULL)", name="closed"),
+    one_of("usage_source", "provider", "counted", name="usage_source"),
+    CheckConstraint("charge >= 0", name="charge"),
+    CheckConstraint(
+        "input_tokens >= 0 AND output_tokens >= 0 AND cache_read_tokens >= 0 "
+        "AND cache_write_tokens >= 0 AND units >= 0",
+        name="usage",
+    ),
+    sqlite_with_rowid=False,
+)
+Index("ix_model_call_account_id", model_call.c.account_id, model_call.c.id)
+Index(
+    "ix_model_call_processing",
+    model_call.c.process_id,
+    sqlite_where=text("status = 'processing'"),
+    postgresql_where=text("status = 'processing'"),
+)
+
+call_attempt = Table(
+    "call_attempt",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("credential", Text, nullable=False),
+    Column("status", Integer),
+    Column("error", Text),
+    instant("started_us"),
+    Column("duration_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

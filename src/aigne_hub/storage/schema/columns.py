@@ -1,0 +1,30 @@
+"""What the tables share: naming, and the kinds of column the hub has."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, MetaData, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def identifier(name: str = "id") -> Column[str]:
+    return Column(name, Text, primary_key=True)
+
+
+def instant(name: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def amount(name: str, default: str | None = None) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=default)
+
+
+def one_of(column: str, *values: str, name: str | None = None) -> CheckConstraint:
+    """Constrain a column to some values; SQLite builds a table a row for IN, none for OR."""
+    return CheckConstraint(" OR ".join(f"{column} = '{v}'" for v in values), name=name or column)

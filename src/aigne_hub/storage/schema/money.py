@@ -1,0 +1,106 @@
+"""Accounts, grants, transfers, holds and the meter. Constraints carry the invariants."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    text,
+)
+
+from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata, one_of
+
+# Only customers have a balance row; system accounts are names whose postings are summed.
+account = Table(
+    "account",
+    metadata,
+    Column("id", Text, ForeignKey("user.id"), primary_key=True),
+    amount("balance", "0"),
+    amount("held", "0"),
+    amount("overdraft", "0"),
+    # The earliest instant at which a lot of this account expires; null for never.
+    Column("expiry_due_us", BigInteger),
+    instant("created_us"),
+    CheckConstraint("held >= 0", name="held"),
+    CheckConstraint("overdraft >= 0", name="overdraft"),
+    CheckConstraint("balance - held + overdraft >= 0", name="available"),
+)
+
+credit_grant = Table(
+    "credit_grant",
+    metadata,
+    identifier(),
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    amount("amount"),
+    amount("remaining"),
+    Column("category", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    instant("expires_us", nullable=True),
+    instant("created_us"),
+    Column("source", Text, nullable=False),
+    CheckConstraint("amount > 0", name="amount"),
+    CheckConstraint("remaining >= 0 AND remaining <= amount", name="remaining"),
+    one_of("category", "promotional", "paid", name="category"),
+    CheckConstraint("priority BETWEEN 0 AND 100", name="priority"),
+)
+Index(
+    "ix_credit_grant_live",
+    credit_grant.c.account_id,
+    sqlite_where=text("remaining > 0"),
+    postgresql_where=text("remaining > 0"),
+)
+
+transfer = Table(
+    "transfer",
+    metadata,
+    # The account leads the key: its statement is one range, and no second index is written.
+    Column("account_id", Text, primary_key=True),
+    Column("operation_id", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("debit", Text, nullable=False),
+    Column("credit", Text, nullable=False),
+    amount("amount"),
+    Column("grant_id", Text),
+    Column("call_id", Text),
+    instant("created_us"),
+    CheckConstraint("amount > 0", name="amount"),
+    CheckConstraint("debit <> credit", name="sides"),
+    one_of("kind", "grant", "capture", "write_off", "expiry", name="kind"),
+    sqlite_with_rowid=False,
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    amount("amount"),
+    Column("state", Text, nullable=False),
+    Column("captured", BigInteger),
+    instant("created_us"),
+    instant("resolved_us", nullable=True),
+    CheckConstraint("amount >= 0", name="amount"),
+    one_of("state", "pending", "captured", "voided", name="state"),
+    CheckConstraint("(state = 'pending') = (resolved_us IS NULL)", name="resolved"),
+    CheckConstraint("captured >= 0", name="captured"),
+    sqlite_with_rowid=False,
+)
+
+# The outbox of the meter: one immutable fact a settled call, delivered at least once.
+meter_event = Table(
+    "meter_event",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("meter", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    amount("value"),
+    instant("created_us"),
+    instant("delivered_us", nullable=True),
+    CheckConstraint("value >= 0", name="value"),
+    sqlite_with_rowid=False,
+)

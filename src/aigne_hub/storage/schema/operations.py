@@ -1,0 +1,67 @@
+"""The hub itself: its state, its processes, its jobs and its audit log."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, LargeBinary, Table, Text
+
+from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata
+
+# One row: what every process compares to know that configuration changed.
+hub_state = Table(
+    "hub_state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    # The secret that API key digests are made with; opening it also proves the hub's own key.
+    Column("sealed_pepper", LargeBinary),
+    # Who knows the text of this digest may take the hub over, once.
+    Column("setup_digest", LargeBinary),
+    # What hub.yaml grants to new accounts, for commands that do not see the file.
+    amount("new_user_credits", "0"),
+    amount("overdraft", "0"),
+    CheckConstraint("id = 1", name="single"),
+)
+
+# A serving process. Its lock, not this row, says whether it lives.
+process = Table(
+    "process",
+    metadata,
+    identifier(),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    instant("started_us"),
+    instant("seen_us", nullable=True),
+    instant("ended_us", nullable=True),
+)
+
+# -- operations -------------------------------------------------------------------------
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    identifier(),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default="{}"),
+    instant("created_us"),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text),
+    instant("lease_until_us", nullable=True),
+    instant("last_run_us", nullable=True),
+    Column("last_error", Text),
+)
+
+# Operations that could not be committed; kept so that nothing is lost silently.
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    identifier(),
+    Column("operation", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    instant("created_us"),
+)

@@ -1,0 +1,63 @@
+"""Users, their identities and their keys."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+)
+
+from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of
+
+user = Table(
+    "user",
+    metadata,
+    identifier(),
+    Column("did", Text, nullable=False, unique=True),
+    Column("email", Text, unique=True),
+    Column("role", Text, nullable=False),
+    Column("disabled_us", BigInteger),
+    instant("created_us"),
+    one_of("role", "owner", "admin", "member", "guest", name="role"),
+    CheckConstraint("did LIKE 'did:%'", name="did"),
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("did", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("user_id", Text, ForeignKey("user.id")),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sealed_secret", LargeBinary),
+    instant("created_us"),
+    one_of("kind", "user", "application", name="kind"),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    identifier(),
+    Column("user_id", Text, ForeignKey("user.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("app_did", Text, nullable=False, unique=True),
+    Column("scopes", Text, nullable=False),
+    Column("models", Text, nullable=False, server_default=""),
+    Column("credit_limit", BigInteger),
+    Column("limit_window", Text),
+    Column("rpm", Integer),
+    Column("tpm", Integer),
+    instant("created_us"),
+    instant("expires_us", nullable=True),
+    instant("revoked_us", nullable=True),
+    CheckConstraint("length(digest) = 32", name="digest"),
+    CheckConstraint("scopes <> ''", name="scopes"),
+    one_of("limit_window", "day", "week", "month", "total", name="window"),
+    CheckConstraint("(credit_limit IS NULL) = (limit_window IS NULL)", name="limit"),
+)

@@ -1,0 +1,130 @@
+"""A running hub's books and accounts, read and written without starting a command each time."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from os import urandom
+from typing import Any, Self
+
+from aigne_hub.bootstrap import open_hub
+from aigne_hub.domain.access import Role
+from aigne_hub.domain.money import parse_credits
+from aigne_hub.domain.pricing import BLOCK
+from aigne_hub.settings import load_settings
+from aigne_hub.storage import accounts, grants, keys, users
+from aigne_hub.storage.calls import list_calls, show_call
+from aigne_hub.storage.changes import changes
+from aigne_hub.storage.engine import reading
+from tests.hub import HubProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A user with an account and a key of its own. Amounts are nano-credits."""
+
+    books: "Books"
+    user: users.User
+    key: str = field(repr=False)
+
+    @property
+    def account(self) -> Any:
+        return self.books.read(lambda view: accounts.load(view, self.user.id, lock=False))
+
+    @property
+    def balance(self) -> int:
+        return int(self.account.balance)
+
+    @property
+    def held(self) -> int:
+        return int(self.account.held)
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Return this customer's calls, newest first."""
+        return self.books.read(
+            lambda view: list(list_calls(view, user=self.user, status=None, limit=1000))
+        )
+
+    def call(self) -> dict[str, Any]:
+        """Return the only call of this customer, once it is closed."""
+        return self.closed(1)[0]
+
+    def closed(self, count: int, within_s: float = 10.0) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + within_s
+        while True:
+            calls = self.calls()
+            if len(calls) == count and all(call["status"] != "processing" for call in calls):
+                return calls
+            assert time.monotonic() < deadline, f"not {count} closed calls: {calls[:3]}"
+            time.sleep(0.02)
+
+    def held_when(self, condition: Callable[[int], bool], within_s: float = 5.0) -> int:
+        """Return what is held once `condition` is true of it."""
+        deadline = time.monotonic() + within_s
+        while not condition(held := self.held):
+            assert time.monotonic() < deadline, f"held {held}"
+            time.sleep(0.01)
+        return held
+
+
+class Books:
+    """The database of a hub that is serving."""
+
+    def __init__(self, process: HubProcess) -> None:
+        settings = load_settings(process.environment(), data_dir=process.folder)
+        self._hub = open_hub(settings, process.environment())
+        self._customers = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hub.engine.dispose()
+
+    def read(self, query: Callable[[Any], Any]) -> Any:
+        with reading(self._hub.engine) as view:
+            return query(view)
+
+    def call(self, call_id: str) -> dict[str, Any]:
+        """Return what `calls show` prints."""
+        return dict(self.read(lambda view: show_call(view, call_id)))
+
+    def customer(
+        self, nano: int = 0, *, models: Sequence[str] = (), overdraft: int | None = None
+    ) -> Customer:
+        """Create a customer with `nano` of credit."""
+        hub = self._hub
+        self._customers += 1
+        with changes(hub.engine, hub.clock, hub.ids, actor="test") as change:
+            user = users.create(
+                change,
+                hub.keyring,
+                urandom,
+                email=f"customer{self._customers}@example.com",
+                role=Role.MEMBER,
+                overdraft=overdraft,
+            )
+            made = keys.create(
+                change, hub.keyring, urandom, hub.pepper, user=user, models=tuple(models)
+            )
+            if nano:
+                grants.grant(change.connection, hub.clock, hub.ids, user.id, nano)
+        return Customer(self, user, made.text)
+
+
+def nano(credits_: str) -> int:
+    return parse_credits(credits_)
+
+
+def price(call: dict[str, Any], rates: dict[str, str]) -> int:
+    """Return what a call's own columns cost at `rates` of hub.yaml, in integers alone."""
+    per_million = {unit: nano(amount) for unit, amount in rates.items()}
+    cached = per_million.get("cache_read", per_million.get("input", 0))
+    numerator = (
+        call["input_tokens"] * per_million.get("input", 0)
+        + call["output_tokens"] * per_million.get("output", 0)
+        + call["cache_read_tokens"] * cached
+        + call["units"] * per_million.get("image", 0) * BLOCK
+        + per_million.get("request", 0) * BLOCK
+    )
+    whole, rest = divmod(numerator, BLOCK)
+    return whole + (2 * rest >= BLOCK)

@@ -1,0 +1,255 @@
+"""A disk that is full, a database that is locked or cannot grow: refused before the upstream."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aigne_hub.storage.engine import sqlite_module
+from tests.caller import Reply, ask
+from tests.conftest import config_for
+from tests.hub import HubProcess
+from tests.upstream.client import FakeUpstream
+
+QUICK = "gpt-4o-mini"
+SLOW = "gpt-slow:100+long:30"  # three seconds
+DISK = "16m"
+CALLS_MAX = 2_000
+REFUSED_S = 1.5  # once the trouble is known
+RECOVERED_S = 2.0
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, small enough to fill."""
+    if os.geteuid() != 0:
+        pytest.fail("mounting a small tmpfs as the data directory takes root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "hub", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def config(upstream: FakeUpstream) -> dict[str, Any]:
+    billing = {"enabled": True, "new_user_credits": "100000"}
+    return config_for(upstream, models=[QUICK, SLOW], billing=billing)
+
+
+@pytest.fixture
+def hub(disk: Path, upstream: FakeUpstream) -> Iterator[HubProcess]:
+    with HubProcess(disk, config(upstream)) as running:
+        upstream.reset()
+        yield running
+        assert running.balance()["held"] == "0"
+        running.verified()
+        assert running.stop() == 0
+
+
+@contextmanager
+def filled(disk: Path) -> Iterator[None]:
+    """Take all space that is left, to the last byte."""
+    filler = disk / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file:
+            for size in (65_536, 1):
+                try:
+                    while True:
+                        file.write(b"\0" * size)
+                except OSError:
+                    pass
+        yield
+    finally:
+        filler.unlink()
+
+
+@contextmanager
+def locked(hub: HubProcess) -> Iterator[None]:
+    """Hold the write lock, as another program would that opened the database."""
+    module: Any = sqlite_module()
+    connection = module.connect(str(hub.folder / "hub.db"), isolation_level=None)
+    connection.execute("PRAGMA busy_timeout=5000")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+@contextmanager
+def no_file_may_grow(hub: HubProcess) -> Iterator[None]:
+    """Let writes beyond a few bytes of any file fail, as a broken disk or a quota would."""
+    assert hub.process is not None
+    before = resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, before)
+
+
+def readiness(hub: HubProcess) -> tuple[int, str]:
+    """Return the status of /health/ready and what it says is wrong."""
+    try:
+        with urllib.request.urlopen(f"{hub.address}/health/ready", timeout=10) as answer:
+            status, body = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            status, body = error.code, error.read()
+    return status, "; ".join(c["detail"] for c in json.loads(body)["checks"] if not c["ok"])
+
+
+def call(hub: HubProcess) -> Reply:
+    return ask(hub, f"openai/{QUICK}", max_tokens=5)
+
+
+def until_refused(hub: HubProcess) -> tuple[Reply, int]:
+    """Call until a call is refused; return that answer and how many were served before.
+
+    For up to a second a full disk is not noticed while the write-ahead log has room.
+    """
+    for served in range(CALLS_MAX):
+        reply = call(hub)
+        if reply.status != 200:
+            return reply, served
+    raise AssertionError(f"{CALLS_MAX} calls were served")
+
+
+def assert_refused(reply: Reply) -> None:
+    assert reply.status == 503
+    assert reply.error["code"] == "overloaded"
+    assert int(reply.headers["retry-after"]) >= 1
+    assert reply.headers["x-aigne-hub-credits"] == "0"
+
+
+def assert_recovers(hub: HubProcess) -> None:
+    freed = time.monotonic()
+    while readiness(hub)[0] != 200:
+        assert time.monotonic() - freed < RECOVERED_S
+    assert call(hub).status == 200
+
+
+class Stream:
+    """A stream that is read on a thread, to its end."""
+
+    def __init__(self, hub: HubProcess) -> None:
+        self.reply: Reply | None = None
+        self._hub = hub
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self.reply = ask(self._hub, f"openai/{SLOW}", stream=True, max_tokens=50)
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def join(self) -> Reply:
+        self._thread.join(20)
+        assert self.reply is not None
+        return self.reply
+
+
+def assert_whole(hub: HubProcess, stream: Stream) -> None:
+    reply = stream.join()
+    assert reply.done
+    assert reply.text.split() == [f"w{number}" for number in range(30)]
+    (record,) = [record for record in hub.calls() if record["id"] == reply.call_id]
+    assert record["outcome"] == "completed"
+    assert record["output_tokens"] == 30
+
+
+def begun(upstream: FakeUpstream) -> None:
+    upstream.log_when(lambda records: records[0]["chunks_sent"] > 2 if records else False)
+
+
+def test_a_full_disk(hub: HubProcess, disk: Path, upstream: FakeUpstream):
+    stream = Stream(hub)
+    begun(upstream)
+    with filled(disk):
+        reply, served = until_refused(hub)
+        assert_refused(reply)
+        status, detail = readiness(hub)
+        assert (status, "full" in detail) == (503, True), detail
+        began = time.monotonic()
+        for _ in range(3):
+            assert_refused(call(hub))
+        assert time.monotonic() - began < 3 * REFUSED_S
+        time.sleep(3.0)
+        assert stream.running  # all content has come; its settlement has not been written
+        assert len(upstream.log()) == 1 + served
+    assert_recovers(hub)
+    assert_whole(hub, stream)
+    assert len(hub.calls_when_closed(served + 2)) == len(upstream.log())
+
+
+def test_a_locked_database(hub: HubProcess, upstream: FakeUpstream):
+    stream = Stream(hub)
+    begun(upstream)
+    with locked(hub):
+        began = time.monotonic()
+        status, detail = readiness(hub)
+        assert (status, "lock" in detail) == (503, True), detail
+        assert time.monotonic() - began < 3
+        assert_refused(call(hub))
+        assert time.monotonic() - began < 6
+        began = time.monotonic()
+        for _ in range(2):
+            assert_refused(call(hub))
+        assert time.monotonic() - began < 2 * REFUSED_S
+        assert readiness(hub) == (503, "the database is locked")
+        assert stream.running
+        assert len(upstream.log()) == 1
+    assert_recovers(hub)
+    assert_whole(hub, stream)
+
+
+def test_a_lock_that_is_soon_released_is_only_waited_for(hub: HubProcess):
+    with locked(hub):
+        waiting = Stream(hub)
+        time.sleep(0.5)
+    assert waiting.join().done
+    assert call(hub).status == 200
+
+
+def test_files_that_cannot_grow(hub: HubProcess, upstream: FakeUpstream):
+    stream = Stream(hub)
+    begun(upstream)
+    with no_file_may_grow(hub):
+        reply, served = until_refused(hub)
+        assert_refused(reply)
+        status, detail = readiness(hub)
+        assert (status, "I/O error" in detail) == (503, True), detail
+        assert len(upstream.log()) == 1 + served
+    assert_recovers(hub)
+    assert_whole(hub, stream)
+
+
+def test_a_read_only_directory_is_refused_at_start(disk: Path, upstream: FakeUpstream):
+    hub = HubProcess(disk, config(upstream), start=False)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "aigne_hub", "serve", "--data-dir", disk, "--port", "0"],
+        env=hub.environment(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode > 0
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert "writable" in done.stderr

@@ -1,0 +1,372 @@
+"""Trying candidates: what goes on to the next, which error wins, what is put on record."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aigne_hub.catalog.snapshot import Model, Provider
+from aigne_hub.domain.errors import (
+    HubError,
+    NoUpstream,
+    Overloaded,
+    RateLimited,
+    UpstreamError,
+    UpstreamRefusal,
+    UpstreamTimeout,
+)
+from aigne_hub.domain.operations import Open
+from aigne_hub.domain.pricing import RateCard
+from aigne_hub.gateway.attempts import RETRY_AFTER_MAX_S, Streaming, Whole, first_answer
+from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
+from aigne_hub.gateway.exchange import ClientGone
+from aigne_hub.gateway.router import Candidate
+from aigne_hub.transport import (
+    ConnectFailed,
+    ConnectTimeout,
+    FirstByteTimeout,
+    IdleTimeout,
+    ProtocolError,
+    TotalTimeout,
+    TransportError,
+)
+from aigne_hub.usage.tracker import CallTracker, Tracker
+
+SECRET = "in-house-secret-0123456789"
+RATES = [RateCard(f"rate{number}", input=number + 1) for number in range(9)]
+DIALECT = OpenAIChat()
+GOOD = json.dumps({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}).encode()
+EVENT = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'
+
+
+class Clock:
+    def now_us(self) -> int:
+        return 0
+
+    def monotonic_us(self) -> int:
+        return 0
+
+
+class Journal:
+    def sent(self, call_id: str) -> None:
+        pass
+
+
+@dataclass
+class Exchange:
+    disconnected: bool = False
+    interrupted: bool = False
+    on_disconnect: Any = None
+
+
+@dataclass
+class Answer:
+    """An upstream's answer; a TransportError among its pieces is raised when it is reached."""
+
+    status: int = 200
+    pieces: list[Any] = field(default_factory=list)
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    closed: bool = False
+
+    def header(self, name: bytes) -> bytes | None:
+        return self.headers.get(name)
+
+    async def chunk(self) -> bytes | None:
+        if not self.pieces:
+            return None
+        piece = self.pieces.pop(0)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    async def read(self) -> bytes:
+        parts = []
+        while (part := await self.chunk()) is not None:
+            parts.append(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Upstream:
+    outcome: Answer | Exception
+    limit_field: str = "max_completion_tokens"
+    bodies: list[bytes] = field(default_factory=list)
+
+    async def send(self, operation: str, body: bytes) -> Answer:
+        assert operation == "chat/completions"
+        self.bodies.append(body)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def refusal(status: int, message: Any = "no", **more: Any) -> Answer:
+    error = {"message": message, **more}
+    return Answer(status, [json.dumps({"error": error}).encode()])
+
+
+def candidates(*outcomes: Answer | Exception) -> list[Candidate]:
+    owner = Provider("id", "openai", "openai", None, trusted=True, credentials=())
+    return [
+        Candidate(
+            Model(f"openai/m{number}", f"m{number}", "chat", owner, 10, 100, RATES[number]),
+            f"key{number}",
+            Upstream(outcome),
+            SECRET,
+        )
+        for number, outcome in enumerate(outcomes)
+    ]
+
+
+def tracked(*, billed: bool = True) -> CallTracker:
+    opened = Open("call", "user", "did", "did", "key", "chat", "m", None, False, 1, "request", 0)
+    return CallTracker(Tracker(Journal(), Clock()), opened, RATES[0] if billed else None, 1)
+
+
+def tried(
+    found: list[Candidate],
+    *,
+    stream: bool = False,
+    call: CallTracker | None = None,
+    exchange: Exchange | None = None,
+) -> Whole | Streaming:
+    body = {"model": "m", "messages": [], "stream": stream}
+    ask = DIALECT.ask(json.dumps(body).encode())
+
+    async def run() -> Whole | Streaming:
+        return await first_answer(
+            exchange or Exchange(), DIALECT, ask, iter(found), call or tracked(), Clock(), None
+        )
+
+    return asyncio.run(run())
+
+
+def failure(*outcomes: Answer | Exception, **more: Any) -> HubError:
+    with pytest.raises(HubError) as raised:
+        tried(candidates(*outcomes), **more)
+    return raised.value
+
+
+def test_the_first_good_answer_wins_and_the_rest_is_left_alone():
+    found = candidates(Answer(pieces=[GOOD]), Answer(pieces=[GOOD]))
+    call = tracked()
+    won = tried(found, call=call)
+    assert isinstance(won, Whole)
+    assert won.candidate is found[0]
+    assert found[1].upstream.bodies == []
+    assert [one.error for one in call.attempts] == [None]
+
+
+GOES_ON = [
+    ConnectFailed("refused"),
+    ConnectTimeout("late"),
+    FirstByteTimeout("late"),
+    ProtocolError("strange"),
+    *(refusal(status) for status in (401, 402, 403, 408, 409, 429, 500, 502, 503, 504, 529)),
+    Answer(200, [b"not json"]),
+    Answer(200, [b'{"error": {"message": "no"}}']),
+    Answer(200, [b"{", IdleTimeout("silent")]),
+    Answer(204),
+    Answer(302, headers={b"location": b"http://elsewhere"}),
+]
+
+
+@pytest.mark.parametrize("outcome", GOES_ON, ids=repr)
+def test_a_failure_before_the_first_byte_goes_on_to_the_next(outcome: Answer | Exception):
+    call = tracked()
+    found = candidates(outcome, Answer(pieces=[GOOD]))
+    won = tried(found, call=call)
+    assert won.candidate is found[1]
+    assert [one.error is None for one in call.attempts] == [False, True]
+    assert [one.credential for one in call.attempts] == ["key0", "key1"]
+    assert call.rates == RATES[1]
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_the_callers_own_fault_stops_the_search(status: int):
+    call = tracked()
+    error = failure(refusal(status, "too long", param="messages"), Answer(pieces=[GOOD]), call=call)
+    assert isinstance(error, UpstreamRefusal)
+    assert (error.status, error.message, error.param) == (status, "too long", "messages")
+    assert len(call.attempts) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([refusal(429), refusal(500)], RateLimited),
+        ([refusal(500), refusal(429), refusal(401)], RateLimited),
+        ([refusal(500), FirstByteTimeout("late")], UpstreamTimeout),
+        ([refusal(500), IdleTimeout("late")], UpstreamTimeout),
+        ([refusal(500), TotalTimeout("late")], UpstreamTimeout),
+        ([refusal(500), ConnectTimeout("late")], UpstreamTimeout),
+        ([refusal(500), ConnectFailed("refused")], NoUpstream),
+        ([ConnectFailed("refused"), refusal(500)], UpstreamError),
+        ([refusal(504)], UpstreamTimeout),
+        ([refusal(401)], UpstreamError),
+        ([TransportError("broken")], UpstreamError),
+    ],
+)
+def test_when_none_answers_a_429_wins_else_the_last_word(outcomes, expected):
+    assert type(failure(*outcomes)) is expected
+
+
+@given(st.binary(max_size=12))
+def test_retry_after_is_bounded_whatever_the_upstream_says(value: bytes):
+    answer = refusal(429)
+    answer.headers[b"retry-after"] = value
+    error = failure(answer)
+    assert isinstance(error, RateLimited)
+    assert 1 <= error.retry_after_s <= RETRY_AFTER_MAX_S
+
+
+def test_retry_after_is_passed_on():
+    answer = refusal(429)
+    answer.headers[b"retry-after"] = b"17"
+    error = failure(answer)
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == 17
+
+
+# -- whose words are shown, and whose are kept ----------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 429])
+def test_an_upstreams_words_reach_the_caller_without_keys_and_the_record_not_at_all(status: int):
+    call = tracked()
+    said = f"Bad header Bearer {SECRET} or sk-abcdef0123456789XYZ in 'my secret prompt'"
+    error = failure(refusal(status, said, code="invalid_thing"), call=call)
+    assert "my secret prompt" in error.message
+    assert SECRET not in error.message
+    assert "sk-abcdef" not in error.message
+    for kept in (error.recorded, call.attempts[0].error):
+        assert "invalid_thing" in kept
+        assert "prompt" not in kept
+
+
+def test_words_that_only_look_a_little_like_keys_are_left_alone():
+    said = "The skateboarding-competition keynotespeakerlist is too long."
+    assert failure(refusal(400, said)).message == said
+
+
+def test_a_short_dummy_credential_mangles_no_words():
+    owner = candidates(refusal(400, "an apple"))
+    dummy = Candidate(owner[0].model, "key", owner[0].upstream, "a")
+    with pytest.raises(UpstreamRefusal, match="an apple"):
+        tried([dummy])
+
+
+@pytest.mark.parametrize("code", ["my secret prompt", SECRET, 7, None, {"a": 1}, "x" * 100])
+def test_only_what_looks_like_a_code_is_recorded_as_one(code: Any):
+    assert failure(refusal(400, "no", code=code)).recorded == "The upstream answered 400."
+
+
+@given(st.binary(max_size=60) | st.recursive(st.none() | st.text(), st.lists).map(json.dumps))
+def test_any_error_body_makes_an_error(body: Any):
+    data = body if isinstance(body, bytes) else body.encode()
+    error = failure(Answer(400, [data]))
+    assert error.status == 400
+    assert error.message
+
+
+@pytest.mark.parametrize(
+    "shape", ["{}", '"words"', '{"error": "words"}', '{"error": {"message": 1}}']
+)
+def test_errors_of_other_shapes_are_read_too(shape: str):
+    error = failure(Answer(422, [shape.encode()]))
+    assert error.message in {"words", "1", "The upstream answered 422."}
+
+
+def test_a_huge_message_is_cut():
+    assert len(failure(refusal(400, "a b " * 100_000)).message) <= 2_000
+
+
+# -- streams --------------------------------------------------------------------------------
+
+
+def test_a_stream_is_chosen_at_its_first_content():
+    opening = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
+    answer = Answer(pieces=[opening, EVENT, IdleTimeout("later")])
+    won = tried(candidates(answer), stream=True)
+    assert isinstance(won, Streaming)
+    assert won.first == opening + EVENT
+    assert (won.left_bytes, won.meter.delivered_bytes) == (0, 2)
+    assert not answer.closed
+
+
+BEFORE_CONTENT = [
+    [],
+    [b'data: {"error":{"message":"no"}}\n\n'],
+    [b"data: not json"],
+    [b": comment\n\n", IdleTimeout("silent")],
+    [b'{"error":{"message":"no"}}'],
+]
+
+
+@pytest.mark.parametrize("pieces", BEFORE_CONTENT, ids=repr)
+def test_a_stream_that_fails_before_its_first_content_goes_on_to_the_next(pieces: list[Any]):
+    answer = Answer(pieces=list(pieces))
+    found = candidates(answer, Answer(pieces=[EVENT]))
+    won = tried(found, stream=True)
+    assert won.candidate is found[1]
+    assert answer.closed
+
+
+def test_an_error_event_is_shown_without_keys_and_kept_without_words():
+    said = json.dumps({"error": {"message": f"no {SECRET} for 'my prompt'"}})
+    call = tracked()
+    error = failure(Answer(pieces=[f"data: {said}\n\n".encode()]), stream=True, call=call)
+    assert "my prompt" in error.message
+    assert SECRET not in error.message
+    assert "my prompt" not in error.recorded
+    assert "my prompt" not in call.attempts[0].error
+
+
+# -- callers that leave, hubs that stop -----------------------------------------------------
+
+
+def test_a_caller_who_left_before_anything_was_sent_costs_no_try():
+    call = tracked()
+    found = candidates(Answer(pieces=[GOOD]))
+    with pytest.raises(ClientGone):
+        tried(found, call=call, exchange=Exchange(disconnected=True))
+    assert call.attempts == []
+    assert found[0].upstream.bodies == []
+
+
+def test_a_hub_that_stops_begins_no_try():
+    call = tracked()
+    error = failure(Answer(pieces=[GOOD]), call=call, exchange=Exchange(interrupted=True))
+    assert isinstance(error, Overloaded)
+    assert call.attempts == []
+
+
+def test_a_caller_who_leaves_during_a_try_ends_the_search():
+    exchange = Exchange()
+
+    class Leaving(Upstream):
+        async def send(self, operation: str, body: bytes) -> Answer:
+            exchange.disconnected = True
+            return await super().send(operation, body)
+
+    call = tracked()
+    found = candidates(ConnectFailed("refused"), Answer(pieces=[GOOD]))
+    found[0] = Candidate(found[0].model, "key0", Leaving(ConnectFailed("refused")), SECRET)
+    with pytest.raises(ClientGone):
+        tried(found, call=call, exchange=exchange)
+    assert len(call.attempts) == 1
+    assert found[1].upstream.bodies == []
+    assert exchange.on_disconnect is None
+
+
+def test_a_price_is_taken_only_where_there_is_one():
+    call = tracked(billed=False)
+    tried(candidates(refusal(500), Answer(pieces=[GOOD])), call=call)
+    assert call.rates is None

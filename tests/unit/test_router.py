@@ -1,0 +1,139 @@
+"""Candidates: by weight, best first, and taken in turn only when they are reached."""
+
+from collections import Counter
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aigne_hub.catalog.snapshot import Alias, Credential, Model, Provider, Snapshot
+from aigne_hub.domain.errors import InvalidRequest, NotFound, NoUpstream
+from aigne_hub.domain.routing import SmoothRoundRobin
+from aigne_hub.gateway.router import Router
+
+
+def provider(name: str, **weights: int) -> Provider:
+    credentials = tuple(
+        Credential(f"{name}-{key}", key, weight, secret=f"secret-{key}")
+        for key, weight in weights.items()
+    )
+    return Provider(f"id-{name}", name, "openai", None, trusted=True, credentials=credentials)
+
+
+def model(owner: Provider, name: str, kind: str = "chat") -> Model:
+    return Model(
+        ref=f"{owner.name}/{name}",
+        name=name,
+        type=kind,
+        provider=owner,
+        max_output_tokens=100,
+        context_tokens=1000,
+        rates=None,
+    )
+
+
+ONE = provider("one", a=2, b=1)
+TWO = provider("two", c=1, d=1)
+BARE = provider("bare")
+
+
+def router(*models: Model, **aliases: Alias) -> Router:
+    providers = {item.provider.name: item.provider for item in models}
+    snapshot = Snapshot.of(1, providers, {item.ref: item for item in models}, aliases)
+    return Router(snapshot, lambda owner, credential: f"{owner.name}:{credential.name}")
+
+
+def first(made: Router, reference: str) -> str:
+    return next(made.candidates(made.models(reference, "chat"))).credential
+
+
+def test_every_credential_of_every_model_is_a_candidate_best_first():
+    made = router(model(ONE, "m"), model(TWO, "m"))
+    found = list(made.candidates(made.models("m", "chat")))
+    assert [(item.model.ref, item.credential) for item in found] == [
+        ("one/m", "a"),
+        ("one/m", "b"),
+        ("two/m", "c"),
+        ("two/m", "d"),
+    ]
+    assert [item.upstream for item in found] == ["one:a", "one:b", "two:c", "two:d"]
+
+
+def test_a_candidate_does_not_show_its_secret():
+    made = router(model(ONE, "m"))
+    found = next(made.candidates(made.models("m", "chat")))
+    assert found.secret == "secret-a"
+    assert "secret" not in repr(found)
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=6), st.integers(1, 5))
+def test_over_a_round_every_item_has_exactly_its_weight(weights, rounds):
+    turns = SmoothRoundRobin(weights)
+    total = sum(weights)
+    picks = Counter(turns.order()[0] for _ in range(rounds * total))
+    assert picks == {index: rounds * weight for index, weight in enumerate(weights)}
+
+
+@given(st.lists(st.integers(1, 20), min_size=2, max_size=5))
+def test_at_no_moment_is_an_item_a_whole_turn_off_its_share(weights):
+    turns = SmoothRoundRobin(weights)
+    total = sum(weights)
+    picks: Counter[int] = Counter()
+    for count in range(1, 2 * total + 1):
+        order = turns.order()
+        assert sorted(order) == list(range(len(weights)))
+        picks[order[0]] += 1
+        for index, weight in enumerate(weights):
+            # Smoothness in integers: |picks - count * weight / total| < number of items.
+            assert abs(picks[index] * total - count * weight) < total * len(weights)
+
+
+def test_a_fallback_that_is_not_reached_does_not_take_its_turn():
+    made = router(
+        model(ONE, "m"),
+        model(TWO, "n"),
+        mixed=Alias("mixed", "one/m", ("two/n",)),
+        same=Alias("same", "two/n", ("two/n",)),
+    )
+    for _ in range(7):
+        first(made, "mixed")
+    assert [first(made, "two/n") for _ in range(4)] == ["c", "d", "c", "d"]
+    assert [first(made, "same") for _ in range(4)] == ["c", "d", "c", "d"]
+
+
+def test_a_fallback_that_is_reached_takes_its_turn():
+    made = router(model(ONE, "m"), model(TWO, "n"), mixed=Alias("mixed", "one/m", ("two/n",)))
+    reached = islice(made.candidates(made.models("mixed", "chat")), 3)
+    assert [item.credential for item in reached] == ["a", "b", "c"]
+    assert first(made, "two/n") == "d"
+
+
+def test_models_of_a_provider_without_credentials_are_passed_over():
+    made = router(model(BARE, "m"), model(ONE, "m"))
+    assert first(made, "m") == "a"
+    with pytest.raises(NoUpstream, match="bare/m"):
+        made.candidates(made.models("bare/m", "chat"))
+
+
+def test_only_models_of_the_paths_own_kind_serve():
+    made = router(model(ONE, "m", "image"), model(TWO, "m"))
+    assert [item.ref for item in made.models("m", "chat")] == ["two/m"]
+    with pytest.raises(InvalidRequest, match="of type image"):
+        made.models("one/m", "chat")
+
+
+def test_an_unknown_model_is_not_found_and_named_in_bounds():
+    made = router(model(ONE, "m"))
+    with pytest.raises(NotFound, match="two/m"):
+        made.models("two/m", "chat")
+    with pytest.raises(NotFound) as raised:
+        made.models("x" * 100_000, "chat")
+    assert len(raised.value.message) < 400
+    with pytest.raises(InvalidRequest, match="names no model"):
+        made.models("", "chat")
+
+
+def test_a_dangling_fallback_is_left_out():
+    made = router(model(ONE, "m"), alias=Alias("alias", "gone/m", ("one/m",)))
+    assert [item.ref for item in made.models("alias", "chat")] == ["one/m"]
