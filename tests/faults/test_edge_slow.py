@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import config_for
 from tests.faults.raw_client import RawClient
+from tests.faults.settled import assert_settled
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
 
@@ -36,9 +37,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Ite
     )
     with HubProcess(tmp_path_factory.mktemp("slow") / "hub", config) as running:
         yield running
-        assert running.balance()["held"] == "0"
-        running.verified()
-        assert "Traceback" not in running.log()
+        assert_settled(running)
 
 
 def head(hub: HubProcess, fields: bytes = b"", *, key: bytes | None = None) -> bytes:

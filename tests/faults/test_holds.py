@@ -24,7 +24,7 @@ MODELS = [
     "gpt-slow:400",
     "gpt-slow:20+long:30",
     "gpt-long:1500+stall:1400",
-    "gpt-long:3000",
+    "gpt-long:60000",
     "gpt-slow:1+long:1500",
     "gpt-tokens:900:200",
     "gpt-tokens:2:3",
@@ -211,7 +211,7 @@ def test_a_stream_extends_its_hold_in_steps(hub: HubProcess, books: Books):
 def test_a_stream_is_cut_off_only_when_nothing_is_left(
     hub: HubProcess, books: Books, upstream: FakeUpstream, tokens: int, overdraft: int
 ):
-    model = "openai/gpt-long:3000"
+    model = "openai/gpt-long:60000"
     spendable = bound(model, stream=True) + tokens * OUT + 1
     customer = books.customer(spendable - overdraft, overdraft=overdraft)
     upstream.reset()

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import config_for
 from tests.faults.raw_client import RawClient
+from tests.faults.settled import assert_settled
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
 
@@ -132,12 +133,6 @@ def wait(hub: HubProcess) -> int:
     code = hub.process.wait(DRAIN_S + SETTLE_S + 5)
     hub.stop()
     return code
-
-
-def assert_settled(hub: HubProcess) -> None:
-    assert hub.balance()["held"] == "0"
-    hub.verified()
-    assert "Traceback" not in hub.log()
 
 
 def test_streams_that_end_in_time_are_whole(hub: HubProcess):

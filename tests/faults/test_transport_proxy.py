@@ -167,3 +167,17 @@ def test_a_proxy_url_that_cannot_work_is_refused_without_its_credentials(url):
 
 def test_a_proxy_does_not_show_its_credentials():
     assert "c2VjcmV0" not in repr(Proxy.parse("http://secret:secret@127.0.0.1:3128"))
+
+
+async def test_a_host_that_is_reached_directly_never_meets_the_proxy():
+    asked = []
+    async with (
+        FaultServer(keeps_alive) as origin,
+        FaultServer(tunnelling(asked)) as proxy,
+        calling(
+            proxy=f"http://127.0.0.1:{proxy.port}", direct=frozenset({"127.0.0.1"})
+        ) as client,
+    ):
+        assert await (await call(client, origin)).read() == b"ok"
+        assert origin.connections == 1
+        assert asked == []

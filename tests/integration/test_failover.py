@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,6 +13,8 @@ from tests.books import Books, Customer, nano, price
 from tests.caller import ask, post
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
+
+from aigne_hub.storage.watch import INTERVAL_S
 
 RATES = {"input": "1000", "output": "2000"}
 OTHER_RATES = {"input": "5000", "output": "9000"}
@@ -113,7 +116,10 @@ def books(hub: HubProcess) -> Iterator[Books]:
 
 @pytest.fixture(scope="module")
 def customer(books: Books) -> Customer:
-    return books.customer(nano("10000"))
+    made = books.customer(nano("10000"))
+    # The change makes the hub read its configuration anew, which restarts every round robin.
+    time.sleep(4 * INTERVAL_S)
+    return made
 
 
 @pytest.fixture(autouse=True)

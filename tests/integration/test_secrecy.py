@@ -9,6 +9,7 @@ import base64
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,8 +120,17 @@ def drive(hub: HubProcess, customer: Customer, poor: Customer) -> Driven:
     for form in (b"%b", b'{"model": "vendor/gpt-4o-mini", "messages": "%b"}', b'{"model": "%b'):
         body = form % PROMPT.encode()
         refusals.append(post(hub, "/v1/chat/completions", body, key=customer.key))
-    assert customer.calls()
+    logged(hub, [call["id"] for call in customer.calls()])
     return Driven(hub, customer, refusals, echoes, metrics(hub))
+
+
+def logged(hub: HubProcess, call_ids: list[str]) -> None:
+    """Wait for the log line of every call: they are written in batches."""
+    assert len(call_ids) > 50
+    deadline = time.monotonic() + 5.0
+    while missing := [call_id for call_id in call_ids if call_id not in hub.log()]:
+        assert time.monotonic() < deadline, f"not logged: {missing}"
+        time.sleep(0.05)
 
 
 def metrics(hub: HubProcess) -> bytes:
@@ -183,7 +193,6 @@ def test_no_error_of_the_hubs_own_quotes_a_secret(driven: Driven):
 
 def test_logs_and_metrics_hold_no_secret(driven: Driven):
     log = driven.hub.log().encode()
-    assert log.count(b'"event"') > 50
     for secret in (VENDOR_KEY, PLAIN_KEY, driven.customer.key, driven.hub.key, STRANGER, PROMPT):
         assert_absent(secret, log, "log")
         assert_absent(secret, driven.metrics, "metrics")

@@ -62,7 +62,8 @@ class ProcessOperations:
         return Check("database", ok=True, detail="commits")
 
     def _disk(self) -> Check:
-        wrong = shortage(self._hub().settings.data_dir)
+        """Look anew, and let the next call be admitted by the same look."""
+        wrong = self._journal.shortage = shortage(self._hub().settings.data_dir)
         return Check("disk", ok=wrong is None, detail=wrong or "has room")
 
     def may_claim(self, token: str) -> bool:

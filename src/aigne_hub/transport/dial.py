@@ -34,7 +34,7 @@ class Dialer:
         *,
         context: ssl.SSLContext,
         proxy: Proxy | None,
-        direct: frozenset[str],
+        direct: frozenset[str] = frozenset(),
         resolver: Resolver,
     ) -> None:
         self._context = context

@@ -15,8 +15,10 @@ from aigne_hub.domain.errors import InvalidRequest
 HEAD_BYTES = 4_096
 
 _MODEL = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*"')
-# Before the member only scalars may stand: it is then surely the object's own, and the first.
+# Before the member only scalars may stand: it is then surely the object's own.
 _SCALARS = re.compile(rb"[ \t\r\n]*\{(?:[^\\{}\[\]]*)")
+# No encoder escapes the letters of a name; one that does could hide a second member.
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 
 
 def with_members(
@@ -29,17 +31,18 @@ def with_members(
     """Return the object with its `model` replaced and `members` set.
 
     `model` is what the body was decoded to, the last of several; `members` are known to be
-    absent. The fast way splices bytes. It is taken when the first `model` is that one,
-    stands at the top of the object, and no name in `relied_on` (members the quote was made
-    from) stands twice; otherwise the body is parsed and written again, so that hub and
-    upstream read the same values. Raises InvalidRequest when it is not an object.
+    absent. The fast way splices bytes. It is taken when `model` stands once, at the top of
+    the object, and no name in `relied_on` (members the quote was made from) stands twice;
+    otherwise the body is parsed and written again, so that hub and upstream read the same
+    values whichever of two an upstream takes. Raises InvalidRequest when it is not an object.
     """
     match = _MODEL.search(body, 0, HEAD_BYTES)
     if match is not None and _SCALARS.fullmatch(body, 0, match.start()) is not None:
         start = match.end()
         old = model.encode()
         end = start + len(old)
-        if body[start : end + 1] == old + b'"' and not any(_twice(body, n) for n in relied_on):
+        named_once = body[start : end + 1] == old + b'"' and not _ESCAPED_LETTER.search(body)
+        if named_once and all(_once(body, name) for name in ("model", *relied_on)):
             opening = body.index(b"{") + 1
             added = orjson.dumps(members)[1:-1] + b"," if members else b""
             return b"".join(
@@ -64,9 +67,9 @@ def with_members(
     return orjson.dumps(value)
 
 
-def _twice(body: bytes, name: str) -> bool:
-    """Tell whether a quoted name may stand more than once, escapes of it included.
+def _once(body: bytes, name: str) -> bool:
+    """Tell whether a quoted name stands exactly once, as a key or anywhere else.
 
     A regular expression of one literal searches large bodies faster than bytes.count.
     """
-    return len(re.findall(b'"%b"' % name.encode(), body)) != 1
+    return len(re.findall(b'"%b"' % name.encode(), body)) == 1

@@ -1,0 +1,163 @@
+"""Several serving processes over one address and one database."""
+
+import http.client
+import json
+import re
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.caller import Reply, ask, begun, chat
+from tests.conftest import config_for
+from tests.faults.settled import assert_settled
+from tests.hub import HubProcess
+from tests.upstream.client import FakeUpstream
+
+QUICK = "gpt-4o-mini"
+SLOW = "gpt-slow:50+long:400"
+WORKERS = 2
+REPLACED_S = 8.0  # a start of Python and its imports on a busy machine
+REVOKED_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Iterator[HubProcess]:
+    billing = {"enabled": True, "new_user_credits": "100000"}
+    config = config_for(upstream, models=[QUICK, SLOW], billing=billing)
+    folder = tmp_path_factory.mktemp("workers") / "hub"
+    with HubProcess(folder, config, workers=WORKERS) as running:
+        yield running
+        assert_settled(running)
+        assert running.stop() == 0
+
+
+def workers(hub: HubProcess) -> dict[int, psutil.Process]:
+    assert hub.process is not None
+    return {child.pid: child for child in psutil.Process(hub.process.pid).children()}
+
+
+def serving(worker: psutil.Process, port: int) -> int:
+    """Return how many connections a worker has with clients now."""
+    connections = [c for c in worker.net_connections("tcp") if c.laddr.port == port]
+    return sum(connection.status == psutil.CONN_ESTABLISHED for connection in connections)
+
+
+def call(hub: HubProcess, *, key: str | None = None) -> Reply:
+    return ask(hub, f"openai/{QUICK}", key=key, max_tokens=5)
+
+
+class Streams:
+    """Streams that are read on threads until they break or are given up."""
+
+    def __init__(self, hub: HubProcess, count: int) -> None:
+        self._hub = hub
+        self._begun = threading.Semaphore(0)
+        self._enough = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+        for _ in self._threads:
+            assert self._begun.acquire(timeout=10)
+
+    def _run(self) -> None:
+        body = json.dumps(chat(f"openai/{SLOW}", stream=True, max_tokens=400)).encode()
+        began = False
+        try:
+            with begun(self._hub, "/v1/chat/completions", body) as answer:
+                while (line := answer.readline()) and not self._enough.is_set():
+                    if b'"content":"w' in line and not began:
+                        began = True
+                        self._begun.release()
+        except (OSError, http.client.HTTPException):
+            pass
+
+    def stop(self) -> None:
+        self._enough.set()
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def together(hub: HubProcess, count: int) -> list[Reply]:
+    """Return the answers to calls made at once, on a connection each."""
+    replies: list[Reply] = []
+    threads = [threading.Thread(target=lambda: replies.append(call(hub))) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(replies) == count
+    return replies
+
+
+def test_both_serve(hub: HubProcess):
+    before = {pid: worker.cpu_times().user for pid, worker in workers(hub).items()}
+    assert len(before) == WORKERS
+    after = before
+    for _ in range(100):
+        assert {reply.status for reply in together(hub, 20)} == {200}
+        after = {pid: worker.cpu_times().user for pid, worker in workers(hub).items()}
+        if all(after[pid] > used + 0.02 for pid, used in before.items()):
+            break
+    else:
+        pytest.fail(f"one worker serves nothing: {before} {after}")
+
+
+def test_metrics_are_reachable(hub: HubProcess):
+    for _ in range(5):
+        with urllib.request.urlopen(f"{hub.address}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        assert re.search(r"^aigne_hub_journal_batches_total \d", text, re.MULTILINE)
+
+
+def test_a_revoked_key_stops_in_both(hub: HubProcess):
+    made = hub.cli("keys", "create", "--user", hub.user, "--name", "short-lived")
+    key = made["key"]
+    assert {call(hub, key=key).status for _ in range(10)} == {200}
+    hub.cli("keys", "revoke", made["id"])
+    revoked = time.monotonic()
+    refused_in_a_row = 0
+    while refused_in_a_row < 20:
+        assert time.monotonic() - revoked < REVOKED_S
+        status = call(hub, key=key).status
+        assert status in {200, 401}
+        refused_in_a_row = refused_in_a_row + 1 if status == 401 else 0
+
+
+def test_a_killed_worker_is_replaced_and_its_calls_are_closed(hub: HubProcess):
+    known = {call["id"] for call in hub.calls()}
+    streams = Streams(hub, 12)
+    old = workers(hub)
+    (others, survivor), (own, killed) = sorted(
+        ((serving(worker, hub.port), worker) for worker in old.values()), key=lambda each: each[0]
+    )
+    assert own + others == 12
+    killed.kill()
+    began = time.monotonic()
+    assert {reply.status for reply in together(hub, 10)} == {200}  # the other goes on serving
+    while True:
+        calls = [call for call in hub.calls() if call["id"] not in known]
+        interrupted = [call for call in calls if call["outcome"] == "interrupted"]
+        if len(interrupted) == own:
+            break
+        assert time.monotonic() - began < REPLACED_S
+        time.sleep(0.05)
+    took = time.monotonic() - began
+    print(f"{own} calls of a killed worker were closed after {took:.1f} s")
+    running = [call for call in calls if call["status"] == "processing"]
+    assert len(running) == others  # nobody closed what the survivor still serves
+    for each in interrupted:
+        assert (each["status"], each["usage_source"]) == ("failed", "counted")
+        cost = each["input_tokens"] * 0.001 + each["output_tokens"] * 0.002
+        assert float(each["credits"]) == pytest.approx(cost)
+    new = workers(hub)
+    assert len(new) == WORKERS
+    assert survivor.pid in new
+    assert killed.pid not in new
+    assert {reply.status for reply in together(hub, 20)} == {200}
+    streams.stop()
+    hub.calls_when_closed(len(known) + 12 + 30)
