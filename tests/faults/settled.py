@@ -1,11 +1,11 @@
 """What must hold of the books once no call is running, read without starting a command."""
 
 from sqlalchemy import func, select
+from tests.hub import HubProcess
 
 from aigne_hub.storage import schema
 from aigne_hub.storage.engine import create_engine, reading
 from aigne_hub.storage.verify import verify
-from tests.hub import HubProcess
 
 
 def assert_settled(hub: HubProcess) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from tests.conftest import config_for
 from tests.faults.raw_client import RawClient
 from tests.faults.settled import assert_settled

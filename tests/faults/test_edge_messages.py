@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-
 from tests.conftest import config_for
 from tests.faults.raw_client import Conversation, RawClient, converse
 from tests.hub import HubProcess

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-
 from tests.conftest import config_for
 from tests.faults.raw_client import RawClient
 from tests.faults.settled import assert_settled

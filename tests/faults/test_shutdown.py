@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.conftest import config_for
 from tests.faults.raw_client import RawClient
 from tests.faults.settled import assert_settled

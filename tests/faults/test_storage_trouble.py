@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from aigne_hub.storage.engine import sqlite_module
 from tests.caller import Reply, ask
 from tests.conftest import config_for
 from tests.faults.settled import assert_settled
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
+
+from aigne_hub.storage.engine import sqlite_module
 
 QUICK = "gpt-4o-mini"
 WORDS = 20

@@ -174,9 +174,7 @@ async def test_a_host_that_is_reached_directly_never_meets_the_proxy():
     async with (
         FaultServer(keeps_alive) as origin,
         FaultServer(tunnelling(asked)) as proxy,
-        calling(
-            proxy=f"http://127.0.0.1:{proxy.port}", direct=frozenset({"127.0.0.1"})
-        ) as client,
+        calling(proxy=f"http://127.0.0.1:{proxy.port}", direct=frozenset({"127.0.0.1"})) as client,
     ):
         assert await (await call(client, origin)).read() == b"ok"
         assert origin.connections == 1

@@ -19,8 +19,17 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, li
     folder = tmp_path_factory.mktemp("first")
     log = (folder / "log.txt").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "aigne_hub", "serve", "--data-dir", str(folder), "--port", "0",
-         "--welcome"],
+        [
+            sys.executable,
+            "-m",
+            "aigne_hub",
+            "serve",
+            "--data-dir",
+            str(folder),
+            "--port",
+            "0",
+            "--welcome",
+        ],
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-
 from tests.caller import Reply, ask, begun, chat
 from tests.conftest import config_for
 from tests.faults.settled import assert_settled

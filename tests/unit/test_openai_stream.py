@@ -122,7 +122,8 @@ def test_text_that_looks_like_markers_is_only_text():
 
 
 @pytest.mark.parametrize(
-    "tail", [[], [content("more")], [b"data: {\n\n"], [b"data: not json [DONE]\n\n"], [b"data: [DO"]]
+    "tail",
+    [[], [content("more")], [b"data: {\n\n"], [b"data: not json [DONE]\n\n"], [b"data: [DO"]],
 )
 def test_a_stream_that_breaks_off_is_not_complete(tail: list[bytes]):
     _, meter = run([content("a"), *tail])

@@ -15,6 +15,9 @@ from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
 from aigne_hub.usage.tracker import CallTracker
 
+# A refused name is kept only so far.
+NAME_MAX = 200
+
 
 @dataclass(slots=True)
 class Request:
@@ -81,6 +84,11 @@ def _worst(quotes: list[Quote]) -> Quote:
     )
 
 
+def printable(name: str) -> str:
+    """Return a model's name as it may be stored and shown: bounded, without control characters."""
+    return "".join(char if char.isprintable() else "�" for char in name[:NAME_MAX])
+
+
 async def begin(
     plane: Plane,
     reply: Reply,
@@ -104,7 +112,7 @@ async def begin(
         app_did=app_did(principal, reply.exchange.headers),
         key_id=principal.key_id,
         type=dialect.type,
-        model=known.models[0].ref if known else named[:200],
+        model=known.models[0].ref if known else printable(named),
         rate_id=rates.id if rates else None,
         stream=bool(ask and ask.stream),
         input_counted=count_text(known.size.text_bytes) if known else 0,

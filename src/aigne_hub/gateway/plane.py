@@ -51,7 +51,7 @@ class Plane:
 
     def swap(self, snapshot: Snapshot) -> None:
         """Read another version of the configuration from the next call on."""
-        self.router = Router(snapshot, self._connect)
+        self.router = Router(snapshot, self._connect, self.router)
         self.verifier.forget()
 
     def admit(self) -> None:

@@ -25,6 +25,7 @@ class _Pool:
     """The credentials of one provider and whose turn it is."""
 
     def __init__(self, provider: Provider, connect: Connect) -> None:
+        self.provider = provider
         self._members = [(c, connect(provider, c)) for c in provider.credentials]
         self._turns = SmoothRoundRobin([c.weight for c in provider.credentials])
 
@@ -35,15 +36,23 @@ class _Pool:
 
 
 class Router:
-    """Candidates over one snapshot; built anew when the snapshot is swapped."""
+    """Candidates over one snapshot; built anew when the snapshot is swapped.
 
-    def __init__(self, snapshot: Snapshot, connect: Connect) -> None:
+    Providers that `previous` has in the same state keep their turn.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, connect: Connect, previous: "Router | None" = None
+    ) -> None:
         self.snapshot = snapshot
-        self._pools = {
-            provider.name: _Pool(provider, connect)
-            for provider in snapshot.providers.values()
-            if provider.credentials
-        }
+        kept: dict[str, _Pool] = {} if previous is None else previous.pools
+        self.pools: dict[str, _Pool] = {}
+        for provider in snapshot.providers.values():
+            pool = kept.get(provider.name)
+            if pool is not None and pool.provider == provider:
+                self.pools[provider.name] = pool
+            elif provider.credentials:
+                self.pools[provider.name] = _Pool(provider, connect)
 
     def models(self, reference: str, kind: str) -> tuple[Model, ...]:
         """Return the models of `kind` behind a reference; raises NotFound or InvalidRequest."""
@@ -62,12 +71,12 @@ class Router:
         A pool's turn is taken only when its model is reached: a fallback that is not needed
         does not move the round robin of its provider.
         """
-        served = [model for model in models if model.provider.name in self._pools]
+        served = [model for model in models if model.provider.name in self.pools]
         if not served:
             raise NoUpstream(f"{models[0].ref} has no credential to call its provider with.")
         return self._in_turn(served)
 
     def _in_turn(self, models: list[Model]) -> Iterator[Candidate]:
         for model in models:
-            for credential, upstream in self._pools[model.provider.name].in_turn():
+            for credential, upstream in self.pools[model.provider.name].in_turn():
                 yield Candidate(model, credential.name, upstream, credential.secret)

@@ -15,7 +15,7 @@ from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Ask
 from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
 from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter, text_bytes
-from aigne_hub.gateway.dialects.openai_usage import UsageObject
+from aigne_hub.gateway.dialects.openai_usage import usage_of
 from aigne_hub.gateway.dialects.openai_whole import answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 
@@ -52,7 +52,7 @@ class _CompletionPeek(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    usage: UsageObject | None = None
+    usage: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -64,6 +64,7 @@ class OpenAIChat:
 
     type = "chat"
     operation = "chat/completions"
+    _limit_field: str | None = None
     _decode: Any = msgspec.json.Decoder(_ChatPeek).decode
 
     def ask(self, body: bytes) -> Ask:
@@ -108,12 +109,14 @@ class OpenAIChat:
             if ask.options_given:
                 relied_on = (*relied_on, _WRITE_AGAIN)
         if output_limit is not None:
-            members[limit_field] = output_limit
+            # A limit given as null would stand behind the spliced one.
+            members[self._limit_field or limit_field] = output_limit
+            relied_on = (*relied_on, _WRITE_AGAIN)
         return with_members(ask.body, ask.model, model, members, relied_on)
 
     def usage(self, _ask: Ask, body: bytes) -> Usage | None:
         answer = answered(_decode_answer, body)
-        return None if answer.usage is None else answer.usage.buckets()
+        return usage_of(answer.usage)
 
     def counted(self, _ask: Ask, input_tokens: int, output_bytes: int) -> Usage:
         return Usage(input_tokens=input_tokens, output_tokens=count_text(output_bytes))
@@ -135,6 +138,7 @@ class OpenAICompletions(OpenAIChat):
     """`/v1/completions`: the same answers, a prompt instead of messages."""
 
     operation = "completions"
+    _limit_field = "max_tokens"
     _decode = msgspec.json.Decoder(_CompletionPeek).decode
 
 

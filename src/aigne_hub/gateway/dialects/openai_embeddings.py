@@ -7,6 +7,7 @@ from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, quote_units
 from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Ask
+from aigne_hub.gateway.dialects.openai_usage import usage_of
 from aigne_hub.gateway.dialects.openai_whole import OpenAIWhole, answered, decode_data, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 
@@ -38,6 +39,4 @@ class OpenAIEmbeddings(OpenAIWhole):
         return with_members(ask.body, ask.model, model, {})
 
     def usage(self, _ask: Ask, body: bytes) -> Usage | None:
-        answer = answered(decode_data, body)
-        usage: Usage | None = answer.usage.buckets() if answer.usage else None
-        return usage
+        return usage_of(answered(decode_data, body).usage)

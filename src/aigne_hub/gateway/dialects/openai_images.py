@@ -7,6 +7,7 @@ from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, quote_units
 from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Ask
+from aigne_hub.gateway.dialects.openai_usage import usage_of
 from aigne_hub.gateway.dialects.openai_whole import OpenAIWhole, answered, decode_data, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 
@@ -55,7 +56,7 @@ class OpenAIImages(OpenAIWhole):
     def usage(self, _ask: Ask, body: bytes) -> Usage | None:
         answer = answered(decode_data, body)
         delivered = len(answer.data)
-        usage: Usage | None = answer.usage.buckets(delivered) if answer.usage else None
+        usage = usage_of(answer.usage, delivered)
         if usage is None and delivered:
             return Usage(images=delivered)
         return usage

@@ -12,7 +12,7 @@ import orjson
 
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects.openai_usage import UsageObject
+from aigne_hub.gateway.dialects.openai_usage import is_present, usage_of
 
 # One event larger than this is not an event.
 FRAME_BYTES_MAX = 16 * 1024 * 1024
@@ -31,7 +31,7 @@ class _Choice(msgspec.Struct):
 
 
 class _Frame(msgspec.Struct):
-    usage: UsageObject | None = None
+    usage: msgspec.Raw = msgspec.Raw()
     choices: list[_Choice] | None = None
     error: msgspec.Raw = msgspec.Raw()
 
@@ -151,13 +151,13 @@ class OpenAIStreamMeter:
             # Mere content is not parsed, so what cannot be parsed is content: the same bytes
             # fare alike however the network cut them.
             return False
-        error = bytes(parsed.error)
-        if error not in {b"", b"null"}:
-            self.failure = UpstreamError(f"The upstream reported an error: {_message(error)}")
+        if is_present(parsed.error):
+            words = _message(bytes(parsed.error))
+            self.failure = UpstreamError(f"The upstream reported an error: {words}")
             return True
-        if parsed.usage is None:
+        if not is_present(parsed.usage):
             return False
-        self.usage = parsed.usage.buckets() or self.usage
+        self.usage = usage_of(parsed.usage) or self.usage
         if not parsed.choices:
             self._usage_frame = payload
             return True

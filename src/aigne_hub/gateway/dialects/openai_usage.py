@@ -14,7 +14,7 @@ class _OutputDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
-class UsageObject(msgspec.Struct):
+class _UsageObject(msgspec.Struct):
     """`usage` of chat, completions, embeddings and images.
 
     https://platform.openai.com/docs/api-reference/chat/object: cached tokens are contained
@@ -53,3 +53,24 @@ class UsageObject(msgspec.Struct):
             ).checked()
         except AbsurdUsage:
             return None
+
+
+_decode = msgspec.json.Decoder(_UsageObject).decode
+
+
+def is_present(raw: msgspec.Raw) -> bool:
+    """Tell whether a member stands in the JSON and is not null."""
+    return bytes(raw) not in {b"", b"null"}
+
+
+def usage_of(raw: msgspec.Raw, images: int = 0) -> Usage | None:
+    """Return the buckets of a `usage` member; None when it is absent, malformed or absurd.
+
+    A usage that cannot be believed does not spoil the answer: the hub counts instead.
+    """
+    if not is_present(raw):
+        return None
+    try:
+        return _decode(raw).buckets(images)
+    except msgspec.DecodeError:
+        return None

@@ -8,14 +8,14 @@ from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
 from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Ask, StreamMeter
 from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
-from aigne_hub.gateway.dialects.openai_usage import UsageObject
+from aigne_hub.gateway.dialects.openai_usage import is_present
 
 
 class DataAnswer(msgspec.Struct):
     """The members of a list answer that are looked at."""
 
     data: list[msgspec.Raw] = []
-    usage: UsageObject | None = None
+    usage: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -59,6 +59,6 @@ def answered(decode: Any, body: bytes) -> Any:
         answer = decode(body)
     except (msgspec.DecodeError, RecursionError):
         raise UpstreamError("The upstream's answer is not valid JSON of this kind.") from None
-    if bytes(answer.error) not in {b"", b"null"}:
+    if is_present(answer.error):
         raise UpstreamError("The upstream answered 200 with an error object.")
     return answer
