@@ -2,13 +2,13 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 
 import openai
 import pytest
 from openai import OpenAI
 from pydantic import BaseModel
-
 from tests.conftest import config_for
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
@@ -248,8 +248,6 @@ def test_a_key_for_some_models_is_refused_the_others(hub: HubProcess):
 
 
 def test_a_revoked_key_stops_within_a_second(hub: HubProcess):
-    import time
-
     made = hub.cli("keys", "create", "--user", hub.user)
     with OpenAI(base_url=hub.base_url, api_key=made["key"], max_retries=0) as short_lived:
         assert ask(short_lived, "openai/gpt-4o-mini").choices
@@ -268,9 +266,9 @@ def test_a_stream_cut_by_the_upstream_is_an_error_never_a_clean_end(
     client: OpenAI, hub: HubProcess, model: str
 ):
     seen = []
+    answer = (chunk.choices[0].delta.content or "" for chunk in ask(client, model, stream=True))
     with pytest.raises(openai.APIError) as raised:
-        for chunk in ask(client, model, stream=True):
-            seen.append(chunk.choices[0].delta.content or "")
+        seen.extend(answer)
     assert raised.value.code == "upstream_error"
     call = last_call(hub)
     assert (call["outcome"], call["usage_source"]) == ("upstream_failed", "counted")

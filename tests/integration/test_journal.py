@@ -11,10 +11,12 @@ from aigne_hub.clock import SystemClock
 from aigne_hub.domain.calls import Outcome, UsageSource
 from aigne_hub.domain.errors import InsufficientCredits, InvalidRequest, Overloaded
 from aigne_hub.domain.ids import IdFactory
+from aigne_hub.domain.ledger import Category
 from aigne_hub.domain.operations import Attempt, Open, Progress, Settle
 from aigne_hub.domain.quotes import Quote
 from aigne_hub.domain.usage import Usage
-from aigne_hub.storage import engine, migrate, sqlite_journal, verify
+from aigne_hub.storage import engine, grants, migrate, sqlite_journal, verify
+from aigne_hub.storage import journal as journal_module
 from aigne_hub.storage.journal import GroupCommitJournal, JournalRefused
 
 CLOCK = SystemClock()
@@ -46,9 +48,6 @@ def path(tmp_path: Path) -> Iterator[Path]:
 
 
 def give(path: Path, nano: int) -> None:
-    from aigne_hub.domain.ledger import Category
-    from aigne_hub.storage import grants
-
     database = engine.create_engine(f"sqlite:///{path}")
     with engine.writing(database) as connection:
         grants.grant(connection, CLOCK, new_id, account=USER, amount=nano, category=Category.PAID)
@@ -264,11 +263,15 @@ async def test_a_full_disk_is_said_and_survived(path: Path):
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages + 4}").fetchall()
         opened: list[Open] = []
-        with pytest.raises(Overloaded):
+
+        async def fill() -> None:
             for _ in range(2000):
                 op = opening(whole(1))
                 await books.open(op)
                 opened.append(op)
+
+        with pytest.raises(Overloaded):
+            await fill()
         assert "full" in str(books.unavailable)
         connection.execute("PRAGMA max_page_count=1000000").fetchall()
         await books.probe()
@@ -292,9 +295,7 @@ async def test_sent_is_noted_without_a_commit_of_its_own_when_the_call_ends(path
 
 
 async def test_the_queue_has_a_limit(path: Path, monkeypatch: pytest.MonkeyPatch):
-    from aigne_hub.storage import journal as module
-
-    monkeypatch.setattr(module, "QUEUE_MAX", 10)
+    monkeypatch.setattr(journal_module, "QUEUE_MAX", 10)
     async with journal(path) as books:
         results = await asyncio.gather(
             *(books.open(opening()) for _ in range(50)), return_exceptions=True

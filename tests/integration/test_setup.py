@@ -64,8 +64,8 @@ def test_the_first_start_prints_what_a_person_needs(started):
     _, lines = started
     assert lines[0].startswith("ready http://127.0.0.1:")
     assert any(line.startswith("API key:   blocklet-") for line in lines)
-    done = subprocess.run(["bash", "-c", lines[-1]], capture_output=True, text=True, timeout=20)
-    assert "echo: hello" in done.stdout
+    answer = subprocess.check_output(["bash", "-c", lines[-1]], text=True, timeout=20)
+    assert "echo: hello" in answer
 
 
 def test_the_link_names_the_owner_and_gives_a_key_once(started):

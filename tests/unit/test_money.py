@@ -41,7 +41,7 @@ def test_parse(text: str, nano: int):
     ],
 )
 def test_what_is_no_amount_is_refused(text: str):
-    with pytest.raises(ValueError, match="credits|decimal"):
+    with pytest.raises(ValueError, match=r"credits|decimal"):
         parse_credits(text)
 
 

@@ -150,9 +150,12 @@ def test_a_finish_reason_and_a_clean_end_are_complete_without_done():
         {"prompt_tokens": -5, "completion_tokens": 1},
         {"prompt_tokens": 5, "completion_tokens": 10**12},
         {"prompt_tokens": 5, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9}},
+        {"prompt_tokens": "5", "completion_tokens": 1.5},
+        [1],
+        "none",
     ],
 )
-def test_figures_that_cannot_be_true_are_not_believed(usage: dict):
+def test_figures_that_cannot_be_true_are_not_believed(usage: object):
     _, meter = run([*PLAIN, frame(choices=[], usage=usage), DONE])
     assert meter.usage is None
     assert meter.complete
