@@ -12,19 +12,18 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from aigne_hub.gateway.dialects.openai_errors import error_body
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.head import (
     HEAD_BYTES_MAX,
+    HEAD_FIELDS_MAX,
     URL_BYTES_MAX,
     Refused,
+    below_mount,
     check_framing,
     check_size,
     check_target,
@@ -40,7 +39,6 @@ UNSENT_BYTES_MAX = 64 * 1024
 LINGER_BYTES_MAX = 64 * 1024 * 1024
 LINGER_S = 3.0
 HURRY_S = 1.0
-MOUNT = "/ai-kit"
 
 Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
 
@@ -99,7 +97,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self.edge = edge
         self.exchange: Exchange | None = None
         self.deadline: float | None = None
-        self._in_head = False
+        self._begun = self._in_head = self._in_body = False
         self._upgrading = False
         # Bytes since the parser last got anywhere: an endless head, extension or trailer.
         self._fruitless = 0
@@ -121,10 +119,9 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.edge.connections.discard(self)
-        exchange = self.exchange
         super().connection_lost(exc)
-        if exchange is not None:
-            exchange.lost()
+        if self.exchange is not None:
+            self.exchange.lost()
 
     def expire(self) -> None:
         """End a connection that kept the hub waiting."""
@@ -163,8 +160,14 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         if self._fruitful:
             self._fruitless = 0
+            if self._in_body and self._busy():
+                self.expect_within(self.edge.limits.idle_s)
         elif self._fruitless > HEAD_BYTES_MAX:
             self._fault(refused(431, f"Over {HEAD_BYTES_MAX} bytes of header fields."))
+        if self._begun:
+            self._begun = False
+            if self._in_head and not self._busy():
+                self.expect_within(self.edge.limits.head_s)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -182,21 +185,17 @@ class EdgeProtocol(HttpToolsProtocol):
             self.deadline = None
 
     def shutdown(self) -> None:
-        exchange = self.exchange
-        if exchange is None or exchange.response_complete:
-            super().shutdown()
+        if self.exchange is not None and self._busy():
+            self.exchange.keep_alive = False
         else:
-            exchange.keep_alive = False
+            super().shutdown()
 
     # -- request ------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
-        self._in_head = True
-        if not self._busy():
-            self.expect_within(self.edge.limits.head_s)
+        self._begun = self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -205,7 +204,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # a trailer could add what the head was not checked for
-            super().on_header(name, value)
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -216,28 +215,32 @@ class EdgeProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._upgrading = True
             return
-        check_size(self.headers, received=self._fruitless)
-        declared = check_framing(self.parser.get_http_version(), self.headers)
+        if len(self.headers) > HEAD_FIELDS_MAX or self._fruitless > HEAD_BYTES_MAX:
+            check_size(self.headers)
+        declared, self.expect_100_continue = check_framing(
+            self.parser.get_http_version(), self.headers
+        )
         parsed = httptools.parse_url(self.url)
         check_target(self.url, parsed)
-        path = self._path(parsed)
-        limits = self.edge.limits
-        self.expect_within(limits.idle_s)
+        path, self.url = below_mount(self.url, parsed)
+        self.deadline = None
+        self._in_body = True
         handler = self.edge.find(self.parser.get_method().decode("ascii"), path)
         if handler is not None:
             self._begin(handler, path, parsed.query or b"", declared)
-        elif declared > limits.body_bytes:
-            raise too_large(limits.body_bytes)
+        elif declared > self.edge.limits.body_bytes:
+            raise too_large(self.edge.limits.body_bytes)
         else:
             self._pass_on()
 
     def on_body(self, body: bytes) -> None:
         self._fruitful = True
-        if self._deaf or not self._busy():
+        exchange = self.exchange
+        if self._deaf:
             return
-        self.expect_within(self.edge.limits.idle_s)
-        if self.exchange is not None:
-            self.exchange.feed(body)
+        if exchange is not None:
+            if not exchange.response_complete:
+                exchange.feed(body)
             return
         super().on_body(body)
         if len(self.cycle.body) > self.edge.limits.body_bytes:
@@ -245,13 +248,16 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._fruitful = True
-        if self._deaf or self._upgrading or not self._busy():
+        if self._deaf or self._upgrading:
             return
-        self.deadline = None
-        if self.exchange is not None:
-            self.exchange.end_of_body()
-        else:
+        self._in_body = False
+        exchange = self.exchange
+        if exchange is None:
             super().on_message_complete()
+        elif not exchange.response_complete:
+            exchange.end_of_body()
+        if self._busy():
+            self.deadline = None
 
     def on_exchange_complete(self) -> None:
         assert self.exchange is not None
@@ -305,14 +311,6 @@ class EdgeProtocol(HttpToolsProtocol):
         self.exchange = None
         super().on_headers_complete()
 
-    def _path(self, parsed: Any) -> str:
-        """Return the decoded path below the mount point; `%2F` and `/` are the same."""
-        path: str = (parsed.path or b"/").decode("ascii")
-        if path.startswith(MOUNT) and path[len(MOUNT) : len(MOUNT) + 1] in {"", "/"}:
-            path = path[len(MOUNT) :] or "/"
-            self.url = path.encode() + (b"?" + parsed.query if parsed.query else b"")
-        return unquote(path) if "%" in path else path
-
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Read a request for another protocol as what it also is (RFC 9110, 7.8).
 
@@ -345,8 +343,8 @@ class EdgeProtocol(HttpToolsProtocol):
         if self._deaf:
             self._linger()
         else:
-            limits = self.edge.limits
-            self.expect_within(limits.head_s if self._in_head else limits.keep_alive_s)
+            head_s, keep_alive_s = self.edge.limits.head_s, self.edge.limits.keep_alive_s
+            self.expect_within(head_s if self._in_head else keep_alive_s)
 
     def _stop_listening(self) -> None:
         """Answer what is being answered, then close: a pipelined request is sent again."""
@@ -389,11 +387,5 @@ class EdgeProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.edge.requests_refused += 1
-        body = error_body(refusal.error)
-        status = HTTPStatus(refusal.status)
-        self.transport.write(
-            b"HTTP/1.1 %d %b\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n"
-            b"connection: close\r\n\r\n%b"
-            % (status, status.phrase.encode(), self.date_line, len(body), body)
-        )
+        self.transport.write(refusal.response(self.date_line))
         self._linger()

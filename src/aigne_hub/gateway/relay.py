@@ -121,7 +121,8 @@ async def _pump(
     try:
         while not exchange.disconnected:
             if out:
-                if not await call.deliver(count_text(meter.delivered_bytes)):
+                tokens = count_text(meter.delivered_bytes)
+                if not call.passes(tokens) and not await call.deliver(tokens):
                     out, text = _affordable(
                         dialect, out, call.tokens_held * BYTES_PER_TOKEN - stream.left_bytes
                     )

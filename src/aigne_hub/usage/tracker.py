@@ -89,21 +89,26 @@ class CallTracker:
     def elapsed_us(self) -> int:
         return self._tracker.clock.monotonic_us() - self._started_us
 
+    def passes(self, tokens: int) -> bool:
+        """Tell whether content up to `tokens` in all may leave without waiting for a commit."""
+        if tokens > 2 * self.durable or (self.rates is not None and tokens > self.tokens_held):
+            return False
+        self.delivered = tokens
+        if tokens > self.durable:
+            self._tracker.behind.add(self)
+        return True
+
     async def deliver(self, tokens: int) -> bool:
         """Make sure that content up to `tokens` in all may leave now.
 
         Returns False when the account's credits have run out: nothing more may leave.
         """
-        self.delivered = tokens
-        if tokens == 0:
+        if self.passes(tokens):
             return True
-        short = self.rates is not None and tokens > self.tokens_held
-        if short:
+        self.delivered = tokens
+        if self.rates is not None and tokens > self.tokens_held:
             return await self._extend(tokens)
-        if self.durable == 0 or tokens > 2 * self.durable:
-            await self._record(tokens, 0)
-        elif tokens > self.durable:
-            self._tracker.behind.add(self)
+        await self._record(tokens, 0)
         return True
 
     async def _extend(self, tokens: int) -> bool:
