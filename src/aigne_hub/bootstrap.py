@@ -32,7 +32,7 @@ from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
-from aigne_hub.storage import changes, engine, keys, migrate, setup, users
+from aigne_hub.storage import changes, engine, keys, revision, setup, users
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.pepper import load_or_create_pepper
@@ -98,9 +98,7 @@ def open_hub(settings: Settings, environ: Mapping[str, str]) -> Hub:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = SystemClock()
     database = engine.create_engine(settings.database_url)
-    if database.dialect.name == "sqlite" or migrate.current(database) is None:
-        migrate.upgrade(database)
-    migrate.require_current(database)
+    _bring_up_to_date(database)
     keyring = open_keyring(settings)
     return Hub(
         settings=settings,
@@ -111,6 +109,17 @@ def open_hub(settings: Settings, environ: Mapping[str, str]) -> Hub:
         clock=clock,
         ids=IdFactory(lambda: clock.now_us() // 1000, _seeded()),
     )
+
+
+def _bring_up_to_date(database: Engine) -> None:
+    found = revision.found(database)
+    if found == revision.HEAD:
+        return
+    from aigne_hub.storage import migrate  # noqa: PLC0415 - 10 MiB that a start rarely needs
+
+    if database.dialect.name == "sqlite" or found is None:
+        migrate.upgrade(database)
+    migrate.require_current(database)
 
 
 def _seeded() -> Callable[[int], int]:

@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from aigne_hub.storage import migrate, schema, triggers
+from aigne_hub.storage import migrate, revision, schema, triggers
 from aigne_hub.storage.engine import create_engine, reading, writing
 from aigne_hub.storage.migrate import SchemaMismatch
 
@@ -245,3 +245,7 @@ def test_postgresql_names_the_refusal_so_that_drivers_can_tell(empty_postgres):
         connection.execute("INSERT INTO audit_log VALUES ('a', 'a', 'a', 'a', '{}', 1)")
         with pytest.raises(psycopg.errors.RestrictViolation):
             connection.execute("DELETE FROM audit_log")
+
+
+def test_the_revision_that_a_start_expects_is_the_newest():
+    assert migrate.head() == revision.HEAD

@@ -8,14 +8,10 @@ from aigne_hub.domain.errors import HubError, InsufficientCredits
 
 # The SDKs read `type` only to show it; `code` is the stable name.
 _TYPES = {
-    400: "invalid_request_error",
     401: "authentication_error",
     402: "NOT_ENOUGH",
     403: "permission_error",
-    404: "invalid_request_error",
     409: "conflict_error",
-    413: "invalid_request_error",
-    422: "invalid_request_error",
     429: "rate_limit_error",
 }
 
@@ -24,7 +20,7 @@ def error_object(error: HubError, timestamp_ms: int | None = None) -> dict[str, 
     """Return the value of `error`; a 402 carries what a client needs to buy credit."""
     value: dict[str, Any] = {
         "message": error.message,
-        "type": _TYPES.get(error.status, "server_error"),
+        "type": _TYPES.get(error.status) or _type_of_class(error.status),
         "param": error.param,
         "code": error.code,
     }
@@ -36,6 +32,10 @@ def error_object(error: HubError, timestamp_ms: int | None = None) -> dict[str, 
         if error.affordable_tokens is not None:
             value["affordable_tokens"] = error.affordable_tokens
     return value
+
+
+def _type_of_class(status: int) -> str:
+    return "invalid_request_error" if status < 500 else "server_error"
 
 
 def error_body(error: HubError, timestamp_ms: int | None = None) -> bytes:
