@@ -106,7 +106,7 @@ def test_a_leak_is_seen(planted: str):
     [
         "GET /v1/models/openai/x",
         "/workers --workers",
-        "https://example.com/work/",
+        "https://example.com/works/",
         "127.0.0.1:8090",
     ],
 )

@@ -205,6 +205,20 @@ async def test_a_stream_extends_its_hold_by_steps_and_then_by_what_is_left(path:
     assert_in_order(path)
 
 
+async def test_a_call_that_a_fallback_serves_takes_its_price(path: Path):
+    give(path, 10 * ONE)
+    async with journal(path) as books:
+        killed, settled = opening(whole(ONE)), opening(whole(ONE))
+        for op in (killed, settled):
+            op.rate_id = "first"
+            await books.open(op)
+        await books.progress(Progress(killed.call_id, USER, 1))
+        await books.progress(Progress(killed.call_id, USER, 2, rate_id="fallback"))
+        await books.settle(settling(settled, ONE, ONE, rate_id="fallback"))
+    rates = dict(query(path, "SELECT id, rate_id FROM model_call"))
+    assert rates == {killed.call_id: "fallback", settled.call_id: "fallback"}
+
+
 async def test_settling_twice_is_refused_and_changes_nothing(path: Path):
     give(path, 10 * ONE)
     async with journal(path) as books:

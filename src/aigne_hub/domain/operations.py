@@ -63,13 +63,15 @@ class Progress:
     """Content that is about to leave, or has left within the last quarter second.
 
     `output_counted` is the running total. `extend_by` asks for that much more hold (nano);
-    the journal grants it, or what is left.
+    the journal grants it, or what is left. `rate_id` is the price of the model that serves,
+    None when it is the one the call was admitted with.
     """
 
     call_id: str
     account_id: str
     output_counted: int
     extend_by: int = 0
+    rate_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Settle:
     """Close a call: its record, the capture of its hold and its meter event, in one commit.
 
     `held` is what the journal granted in all. `charge` is the price of `usage`; None means
-    nothing is charged (and nothing is held when billing is off).
+    nothing is charged (and nothing is held when billing is off). `rate_id` as in Progress.
     """
 
     call_id: str
@@ -103,6 +105,7 @@ class Settle:
     model: str
     error_code: str | None = None
     error_message: str | None = None
+    rate_id: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
 
 

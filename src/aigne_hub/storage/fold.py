@@ -124,7 +124,7 @@ class Fold:
         return refusal if isinstance(refusal, InsufficientCredits) else admission
 
     def _progress(self, op: Progress, now_us: int) -> int:
-        self.progress.append((op.output_counted, op.call_id))
+        self.progress.append((op.rate_id, op.output_counted, op.call_id))
         account = self._account(op.account_id, now_us) if op.extend_by else None
         if account is None:
             return 0
@@ -146,6 +146,7 @@ class Fold:
                 status_of(op.outcome).value,
                 op.outcome.value,
                 op.model,
+                op.rate_id,
                 1 if op.attempts else 0,
                 op.provider,
                 op.credential,

@@ -6,7 +6,7 @@ Each is named with the order of its parameters, so rows are plain tuples.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, insert, literal_column, update
+from sqlalchemy import bindparam, func, insert, literal_column, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
@@ -39,6 +39,7 @@ CLOSE_CALL = (
     "status",
     "outcome",
     "model",
+    "rate_id",
     "sent",
     "provider",
     "credential",
@@ -133,7 +134,10 @@ def _change(dialect: Dialect, table: Any, where: Any, *names: str, **values: Any
 
 def _of_calls(dialect: Dialect) -> dict[str, Prepared]:
     call = schema.model_call
+    # A fallback has a price of its own; otherwise the call keeps the one it began with.
+    served_at: Any = func.coalesce(bindparam("b_rate_id"), call.c.rate_id)
     closing: dict[str, Any] = {name: bindparam(f"b_{name}") for name in CLOSE_CALL}
+    closing["rate_id"] = served_at
     names = (*(f"b_{name}" for name in CLOSE_CALL), "call_id")
     return {
         "open_call": _row(dialect, call, *OPEN_CALL),
@@ -143,9 +147,11 @@ def _of_calls(dialect: Dialect) -> dict[str, Prepared]:
             dialect,
             call,
             _call_where(),
+            "b_rate_id",
             "delivered",
             "call_id",
             delivered_tokens=bindparam("delivered"),
+            rate_id=served_at,
         ),
         "attempt": _row(dialect, schema.call_attempt, *ATTEMPT),
     }

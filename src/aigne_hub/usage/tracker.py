@@ -49,6 +49,7 @@ class CallTracker:
 
     __slots__ = (
         "_journal",
+        "_rate_id",
         "_started_us",
         "_tracker",
         "attempts",
@@ -69,6 +70,7 @@ class CallTracker:
         self._started_us = tracker.clock.monotonic_us()
         self.task: asyncio.Task[object] | None = None
         self.opened = opened
+        self._rate_id: str | None = None
         self.rates = rates
         self.n = n
         self.held = 0
@@ -85,6 +87,8 @@ class CallTracker:
         """Take the price of the model that serves, which a fallback has of its own."""
         if self.rates is not None and rates is not None:
             self.rates = rates
+            if rates.id != self.opened.rate_id:
+                self._rate_id = rates.id
 
     def elapsed_us(self) -> int:
         return self._tracker.clock.monotonic_us() - self._started_us
@@ -135,7 +139,7 @@ class CallTracker:
     async def _record(self, tokens: int, extend_by: int) -> int:
         opened = self.opened
         added = await self._journal.progress(
-            Progress(opened.call_id, opened.account_id, tokens, extend_by)
+            Progress(opened.call_id, opened.account_id, tokens, extend_by, self._rate_id)
         )
         self.held += added
         self.durable = max(self.durable, tokens)
@@ -179,6 +183,7 @@ class CallTracker:
             model=model,
             error_code=error.code if error else None,
             error_message=error.recorded if error else None,
+            rate_id=self._rate_id,
             attempts=self.attempts,
         )
         end = self._journal.void if due.usage is None else self._journal.settle
