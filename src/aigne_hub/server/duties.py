@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import structlog
 
-from aigne_hub.bootstrap import read_snapshot
+from aigne_hub.bootstrap import Hub, read_snapshot
 from aigne_hub.gateway.edge import Edge
+from aigne_hub.gateway.plane import Plane
 from aigne_hub.storage import checkpoint, grants, jobs, liveness, room, watch
 from aigne_hub.storage.engine import sqlite_path, writing
 from aigne_hub.storage.journal import GroupCommitJournal
@@ -16,12 +17,17 @@ from aigne_hub.telemetry import CallLog
 from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
 from aigne_hub.usage.tracker import SWEEP_S
 
-if TYPE_CHECKING:
-    from aigne_hub.server.worker import Worker
-
 REAP_S = 1.0
 CLEANUP_S = 15.0
 EXPIRY_S = 60.0
+
+
+class Served(Protocol):
+    """What the duties look after: the worker, as far as they know it."""
+
+    hub: Hub
+    plane: Plane
+    process_id: str
 
 
 class Duties:
@@ -29,7 +35,7 @@ class Duties:
 
     def __init__(
         self,
-        worker: "Worker",
+        worker: Served,
         *,
         edge: Edge,
         journal: GroupCommitJournal,
