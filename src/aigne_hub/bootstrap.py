@@ -32,7 +32,7 @@ from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
-from aigne_hub.storage import changes, engine, keys, revision, setup, users
+from aigne_hub.storage import changes, engine, keys, liveness, revision, setup, users
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.pepper import load_or_create_pepper
@@ -42,7 +42,6 @@ from aigne_hub.transport import Client, Timeouts
 from aigne_hub.usage.tracker import Tracker
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
-PROCESS_FOLDER = "processes"
 OWNER_EMAIL = "owner@localhost"
 # No proxy reaches what runs on this machine, such as a local Ollama.
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -63,7 +62,7 @@ class Hub:
 
     @property
     def process_folder(self) -> Path:
-        return self.settings.data_dir / PROCESS_FOLDER
+        return liveness.folder_of(engine.sqlite_path(self.settings.database_url))
 
     def with_file(self, hub_file: HubFile) -> "Hub":
         return replace(self, hub_file=hub_file)

@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from aigne_hub.bootstrap import PROCESS_FOLDER
 from aigne_hub.cli import backup as copies
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.settings import Settings
-from aigne_hub.storage import engine, migrate
+from aigne_hub.storage import engine, liveness, migrate
 
 app = group("Upgrade, back up and restore the database.")
 
@@ -60,7 +59,7 @@ def restore(cli: Invocation, file: File) -> None:
     settings = _sqlite_settings(cli, "pg_restore")
     target = engine.sqlite_path(settings.database_url)
     with _bar(cli, "Restoring") as progress:
-        kept = copies.restore(file, target, settings.data_dir / PROCESS_FOLDER, progress)
+        kept = copies.restore(file, target, liveness.folder_of(target), progress)
     replaced = None if kept is None else str(kept)
     text = f"restored {target} from {file}"
     if replaced:

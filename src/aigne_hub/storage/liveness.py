@@ -23,6 +23,15 @@ class ProcessLock:
         os.close(self._fd)
 
 
+def folder_of(database: Path) -> Path:
+    """Return where the processes on a SQLite file keep their locks.
+
+    Beside the file, however it is spelled: every process that can open the database must see
+    who else lives on it, whatever data directory it was started with.
+    """
+    return database.resolve().parent / "processes"
+
+
 @contextmanager
 def alone(folder: Path, task: str, *, wait: bool = True) -> Iterator[bool]:
     """Run a task in one process at a time; gives False when another has it and `wait` is off."""
