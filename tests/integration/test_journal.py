@@ -11,7 +11,6 @@ from aigne_hub.clock import SystemClock
 from aigne_hub.domain.calls import Outcome, UsageSource
 from aigne_hub.domain.errors import InsufficientCredits, InvalidRequest, Overloaded
 from aigne_hub.domain.ids import IdFactory
-from aigne_hub.domain.ledger import Category
 from aigne_hub.domain.operations import Attempt, Open, Progress, Settle
 from aigne_hub.domain.quotes import Quote
 from aigne_hub.domain.usage import Usage
@@ -50,7 +49,7 @@ def path(tmp_path: Path) -> Iterator[Path]:
 def give(path: Path, nano: int) -> None:
     database = engine.create_engine(f"sqlite:///{path}")
     with engine.writing(database) as connection:
-        grants.grant(connection, CLOCK, new_id, account=USER, amount=nano, category=Category.PAID)
+        grants.grant(connection, CLOCK, new_id, account=USER, amount=nano)
     database.dispose()
 
 

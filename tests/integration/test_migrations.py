@@ -175,8 +175,8 @@ INSERT INTO rate (id, model_id, version, amounts, source, effective_us)
 INSERT INTO audit_log (id, actor, action, object, created_us) VALUES ('a', 'a', 'a', 'a', 1);
 INSERT INTO call_attempt (call_id, seq, provider, credential, started_us, duration_us)
     VALUES ('c', 0, 'p', 'c', 1, 1);
-INSERT INTO hold (call_id, account_id, amount, state, created_us)
-    VALUES ('c', 'u', 5, 'pending', 1);
+INSERT INTO hold (call_id, account_id, amount, state, created_us, expires_us)
+    VALUES ('c', 'u', 5, 'pending', 1, 2);
 INSERT INTO meter_event (call_id, meter, account_id, value, created_us)
     VALUES ('c', 'm', 'u', 5, 1);
 """

@@ -92,7 +92,7 @@ def test_what_the_file_declares_is_offered(hub, run):
     ]
     gpt, llama = snapshot.resolve("fast")
     assert (gpt.max_output_tokens, gpt.context_tokens) == (16_384, 131_072)
-    assert (gpt.rates.input, gpt.rates.output) == (150_000_000, 600_000_000)
+    assert (gpt.rates.base.input, gpt.rates.base.output) == (150_000_000, 600_000_000)
     assert (llama.max_output_tokens, llama.context_tokens) == (10, 20)
     with reading(hub.engine) as connection:
         rate = connection.execute(select(schema.rate).order_by(schema.rate.c.id)).first()
@@ -123,9 +123,9 @@ def test_changes_in_the_file_are_followed(hub, run):
     )
     second = _snapshot(hub)
     assert second.providers["openai"].credentials[0].secret == "sk-rotated"
-    assert second.models["openai/gpt"].rates.input == 200_000_000
+    assert second.models["openai/gpt"].rates.base.input == 200_000_000
     assert second.models["openai/gpt"].rates.id != first.models["openai/gpt"].rates.id
-    assert first.models["openai/gpt"].rates.input == 150_000_000
+    assert first.models["openai/gpt"].rates.base.input == 150_000_000
 
 
 def test_what_the_file_no_longer_declares_is_removed_and_can_return(hub, run):
@@ -172,7 +172,11 @@ def test_without_providers_the_built_in_one_answers(hub, run):
     }
     for model in snapshot.models.values():
         assert model.rates is not None
-        assert (model.rates.request, model.rates.input_worst, model.rates.image) == (0, 0, 0)
+        assert (model.rates.base.request, model.rates.base.input_worst, model.rates.base.image) == (
+            0,
+            0,
+            0,
+        )
         assert (model.max_output_tokens, model.context_tokens) == (16_384, 131_072)
     assert run(EMPTY) == Reconciled()
 
@@ -210,7 +214,7 @@ def test_the_built_in_provider_stays_beside_others_when_it_is_declared(hub, run,
     assert set(snapshot.providers) == {"demo", "local", "openai"}
     assert {"demo/echo", "demo/embed", "demo/image"} < set(snapshot.models)
     wanted = 1_000_000_000 if "demo/echo, type" in declared else 0
-    assert snapshot.models["demo/echo"].rates.input == wanted
+    assert snapshot.models["demo/echo"].rates.base.input == wanted
 
 
 def test_every_account_gets_the_overdraft_but_none_falls_below_what_it_uses(hub, run):

@@ -55,7 +55,12 @@ def _call(hub, user, *, held=None, attempts=(), **values):
         if held is not None:
             connection.execute(
                 insert(schema.hold).values(
-                    call_id=call_id, account_id=user.id, amount=held, state="pending", created_us=1
+                    call_id=call_id,
+                    account_id=user.id,
+                    amount=held,
+                    state="pending",
+                    created_us=1,
+                    expires_us=2,
                 )
             )
         for seq, attempt in enumerate(attempts):

@@ -68,9 +68,8 @@ def test_the_snapshot_is_what_was_declared(hub, offered):
     assert model is snapshot.models["openai/gpt"]
     assert model.provider is provider
     assert (model.type, model.max_output_tokens, model.context_tokens) == ("chat", 100, 1_000)
-    assert model.rates == RateCard(
-        id=model.rates.id, input=150, output=600, cache_read=150, cache_write=150
-    )
+    assert model.rates == RateCard.of(model.rates.id, {"input": 150, "output": 600})
+    assert (model.rates.base.cache_read, model.rates.base.cache_write) == (150, 150)
     assert snapshot.aliases["fast"].fallbacks == ("a/b", "c/d:e")
 
 
@@ -107,7 +106,7 @@ def test_a_new_price_is_a_new_version_and_the_old_one_stays(hub, offered):
     assert _snapshot(hub).models["openai/gpt"].rates is None
     with _change(hub) as change:
         declarations.put_rates(change, offered.id, {"request": 0}, cost={}, source="t")
-    assert _snapshot(hub).models["openai/gpt"].rates.request == 0
+    assert _snapshot(hub).models["openai/gpt"].rates.base.request == 0
     with reading(hub.engine) as connection:
         rows = connection.execute(select(schema.rate).order_by(schema.rate.c.version)).all()
     assert [row.version for row in rows] == [1, 2, 3, 4, 5]

@@ -5,7 +5,7 @@ from sqlalchemy import select, text
 
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.errors import InvalidRequest, NotFound
-from aigne_hub.domain.ledger import Category
+from aigne_hub.domain.lots import Category
 from aigne_hub.domain.money import AMOUNT_MAX
 from aigne_hub.storage import accounts, grants, schema, users
 from aigne_hub.storage.changes import changes
@@ -19,8 +19,8 @@ OPEN = (
     """INSERT INTO model_call (id, status, account_id, user_did, app_did, key_id, process_id,
         request_id, type, model, stream, input_counted, started_us)
     VALUES (:id, 'processing', :u, 'd', 'd', 'k', 'p', 'r', 'chat', 'm', 0, 1, :now)""",
-    """INSERT INTO hold (call_id, account_id, amount, state, created_us)
-    VALUES (:id, :u, :held, 'pending', :now)""",
+    """INSERT INTO hold (call_id, account_id, amount, state, created_us, expires_us)
+    VALUES (:id, :u, :held, 'pending', :now, :now + 1)""",
 )
 SETTLE = (
     """UPDATE model_call SET status = 'success', outcome = 'completed', charge = :charge
@@ -45,7 +45,9 @@ def _account(hub, email, overdraft=0):
 
 def _grant(hub, account, amount, **options):
     with writing(hub.engine) as connection:
-        return grants.grant(connection, hub.clock, hub.ids, account, amount, **options)
+        return grants.grant(
+            connection, hub.clock, hub.ids, account, amount, grants.Terms(**options)
+        )
 
 
 def _balance(hub, account):
@@ -157,20 +159,20 @@ def test_due_expiries_are_posted_by_the_job_and_by_the_next_grant(hub, account):
     for owner in (account, other):
         _grant(hub, owner, 6, expires_us=hub.clock.us + HOUR_US)
         _grant(hub, owner, 1, expires_us=hub.clock.us + 2 * HOUR_US)
-    first_due = _row(hub, account).expiry_due_us
+    first_due = _row(hub, account).due_us
     hub.clock.advance(3_601)
     assert _grant(hub, other, 2).balance == 3
     with writing(hub.engine) as connection:
-        assert grants.expire_due(connection, hub.clock.now_us()) == 1
-        assert grants.expire_due(connection, hub.clock.now_us()) == 0
+        assert grants.advance_due(connection, hub.clock.now_us()) == 1
+        assert grants.advance_due(connection, hub.clock.now_us()) == 0
     row = _row(hub, account)
-    assert (row.balance, row.expiry_due_us > first_due) == (1, True)
+    assert (row.balance, row.due_us > first_due) == (1, True)
     newest = _history(hub, account)[0]
     assert (newest.kind, newest.change, newest.credit) == ("expiry", -6, "breakage")
     hub.clock.advance(3_601)
     with writing(hub.engine) as connection:
-        assert grants.expire_due(connection, hub.clock.now_us()) == 2
-    assert (_row(hub, account).balance, _row(hub, account).expiry_due_us) == (0, None)
+        assert grants.advance_due(connection, hub.clock.now_us()) == 2
+    assert (_row(hub, account).balance, _row(hub, account).due_us) == (0, None)
     assert _agree(hub)
 
 
@@ -180,8 +182,8 @@ def test_an_open_hold_keeps_the_credit_it_stands_on(hub, account):
     hub.clock.advance(3_601)
     assert _balance(hub, account) == Balance(balance=4, held=4, available=0, granted=10, spent=0)
     with writing(hub.engine) as connection:
-        assert grants.expire_due(connection, hub.clock.now_us()) == 1
-        assert grants.expire_due(connection, hub.clock.now_us()) == 0
+        assert grants.advance_due(connection, hub.clock.now_us()) == 1
+        assert grants.advance_due(connection, hub.clock.now_us()) == 0
     assert _row(hub, account).balance == 4
     assert _agree(hub)
 
@@ -250,11 +252,11 @@ def test_any_sequence_of_grants_calls_and_expiries_keeps_the_books(sqlite_hub, s
             case 1:
                 hub.clock.advance(random.randint(1, 600))
                 with writing(hub.engine) as connection:
-                    grants.expire_due(connection, hub.clock.now_us())
+                    grants.advance_due(connection, hub.clock.now_us())
             case _:
                 # The journal posts due expiries before it looks at what is available.
                 with writing(hub.engine) as connection:
-                    grants.expire_due(connection, hub.clock.now_us())
+                    grants.advance_due(connection, hub.clock.now_us())
                 available = _balance(hub, account).available
                 _spend(hub, account, random.randint(0, 40), held=random.randint(0, available))
         assert _agree(hub)

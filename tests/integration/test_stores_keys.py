@@ -64,7 +64,7 @@ def test_the_holder_of_a_key_is_a_principal(hub, user):
     assert (principal.key_id, principal.app_did) == (made.record.id, made.record.app_did)
     assert (principal.role, principal.scopes) == (Role.MEMBER, frozenset({Scope.INFERENCE}))
     assert (principal.models, principal.expires_us) == (("openai/gpt-*", "demo/echo"), expires)
-    assert holder.limits == limits
+    assert Limits.of(principal.limits) == made.record.limits == limits
     assert (holder.revoked, holder.disabled) == (False, False)
 
 
@@ -72,7 +72,7 @@ def test_a_key_without_wishes_has_the_default_scopes_and_no_limits(hub, user):
     holder = _holder(hub, _create(hub, user).text)
     assert holder.principal.scopes == DEFAULT_SCOPES
     assert holder.principal.models == ()
-    assert holder.limits == Limits()
+    assert holder.principal.limits == ()
 
 
 def test_every_key_is_an_application_with_an_identity(hub, user):
@@ -133,11 +133,22 @@ def test_a_key_that_makes_no_sense_is_refused(sqlite_hub, options, message):
     [
         {"credit_limit": 1},
         {"window": Window.DAY},
-        {"credit_limit": -1, "window": Window.DAY},
         {"rpm": 0},
-        {"tpm": 2_000_000_001},
+        {"streams": 0},
     ],
 )
 def test_limits_that_limit_nothing_are_refused(limits):
     with pytest.raises(InvalidRequest):
         Limits(**limits)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"credit_limit": -1, "window": Window.DAY}, {"tpm": 2_000_000_001}, {"streams": 1_000_001}],
+)
+def test_limits_out_of_bounds_are_refused(sqlite_hub, limits):
+    with changes(sqlite_hub.engine, sqlite_hub.clock, sqlite_hub.ids, actor="test") as change:
+        make = (change, sqlite_hub.keyring, sqlite_hub.randbytes)
+        user = users.create(*make, email="u@example.com", role=Role.MEMBER)
+        with pytest.raises(InvalidRequest, match="a limit is 0 to"):
+            keys.create(*make, sqlite_hub.pepper, user=user, limits=Limits(**limits))

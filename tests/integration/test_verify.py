@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from aigne_hub.domain.access import Role
-from aigne_hub.domain.ledger import Category
+from aigne_hub.domain.lots import Category
 from aigne_hub.domain.money import NANO_PER_CREDIT
 from aigne_hub.storage import grants, triggers, users
 from aigne_hub.storage.changes import changes
@@ -23,9 +23,10 @@ INSERT INTO model_call (id, status, outcome, account_id, user_did, app_did, key_
     ('c3', 'failed', 'upstream_failed', :u, 'd', 'd', 'k', 'p', 'r', 'chat', 'm', 0, 'r1', 1, 3, 0),
     ('c4', 'failed', 'rejected', :u, 'd', 'd', 'k', 'p', 'r', 'chat', 'm', 0, NULL, 1, 4, 0),
     ('c5', 'success', 'completed', :v, 'd', 'd', 'k', 'p', 'r', 'chat', 'm', 0, 'r1', 1, 5, :three);
-INSERT INTO hold (call_id, account_id, amount, state, captured, created_us, resolved_us) VALUES
-    ('c1', :u, :three, 'captured', :three, 1, 2), ('c2', :u, :two, 'pending', NULL, 1, NULL),
-    ('c3', :u, :two, 'voided', 0, 1, 2), ('c5', :v, :two, 'captured', :two, 1, 2);
+INSERT INTO hold (call_id, account_id, amount, state, captured, created_us, expires_us,
+    resolved_us) VALUES
+    ('c1', :u, :three, 'captured', :three, 1, 9, 2), ('c2', :u, :two, 'pending', NULL, 1, 9, NULL),
+    ('c3', :u, :two, 'voided', 0, 1, 9, 2), ('c5', :v, :two, 'captured', :two, 1, 9, 2);
 INSERT INTO transfer (operation_id, seq, kind, debit, credit, amount, account_id, grant_id, call_id,
     created_us) VALUES
     ('c1', 0, 'capture', :u, 'revenue', :one, :u, :g1, 'c1', 2),
@@ -54,7 +55,7 @@ def books(hub):
         u = users.create(*create, email="u@example.com", role=Role.MEMBER)
         v = users.create(*create, email="v@example.com", role=Role.MEMBER, overdraft=2 * CREDIT)
         give = (change.connection, hub.clock, hub.ids, u.id)
-        g1 = grants.grant(*give, CREDIT, Category.PROMOTIONAL)
+        g1 = grants.grant(*give, CREDIT, grants.Terms(Category.PROMOTIONAL))
         g2 = grants.grant(*give, 9 * CREDIT)
     values = {"u": u.id, "v": v.id, "g1": g1.id, "g2": g2.id}
     values |= {"one": CREDIT, "two": 2 * CREDIT, "three": 3 * CREDIT, "seven": 7 * CREDIT}
@@ -100,7 +101,7 @@ PLANTED = {
     "grant was posted once, for its amount": (
         "UPDATE credit_grant SET amount = amount + 1 WHERE id = :g2"
     ),
-    "what left a grant was spent, expired or repaid a debt": (
+    "what left a grant was spent, expired, taken back or repaid a debt": (
         "UPDATE transfer SET grant_id = :g1 WHERE operation_id = 'c1' AND seq = 1"
     ),
     "transfer is positive and has the two sides of its kind": (
@@ -131,12 +132,33 @@ PLANTED = {
     "hold captured what its call paid": (
         "UPDATE hold SET captured = captured + 1 WHERE call_id = 'c5'"
     ),
-    "capture and write-off belong to a captured hold": "DELETE FROM hold WHERE call_id = 'c1'",
+    "what is charged for a call belongs to its captured hold": (
+        "DELETE FROM hold WHERE call_id = 'c1'"
+    ),
     "captured hold has one meter event, and no other has": (
         "DELETE FROM meter_event WHERE call_id = 'c1'"
     ),
     "meter event is the call's charge": (
         "UPDATE meter_event SET value = value + 1 WHERE call_id = 'c1'"
+    ),
+    "no more of a call is refunded than it was charged": (
+        "INSERT INTO transfer (operation_id, seq, kind, debit, credit, amount, account_id, call_id,"
+        " created_us) VALUES ('f', 0, 'refund', 'revenue', :u, :seven, :u, 'c1', 3)"
+    ),
+    "no more of a grant is taken back than was granted": (
+        "INSERT INTO grant_reversal (operation_id, grant_id, account_id, amount, created_us)"
+        " VALUES ('v', :g1, :u, :two, 3)"
+    ),
+    "reversal's transfers add up to it": (
+        "INSERT INTO grant_reversal (operation_id, grant_id, account_id, amount, created_us)"
+        " VALUES ('v', :g1, :u, :one, 3)"
+    ),
+    "limit holds nothing when no call does": (
+        "INSERT INTO limit_counter (id, held) VALUES ('key:k/credits/day@0', 1)"
+    ),
+    "idempotency key of a closed call is complete": (
+        "INSERT INTO idempotency_key (key_digest, body_digest, call_id, created_us)"
+        " VALUES ('00', '00', 'c1', 1)"
     ),
     "call names a price that exists": "UPDATE model_call SET rate_id = 'r9' WHERE id = 'c2'",
     "model's rate versions are numbered without a gap": "DELETE FROM rate WHERE id = 'r1'",

@@ -37,7 +37,7 @@ from aigne_hub.transport import (
 from aigne_hub.usage.tracker import CallTracker, Tracker
 
 SECRET = "in-house-secret-0123456789"
-RATES = [RateCard(f"rate{number}", input=number + 1) for number in range(9)]
+RATES = [RateCard.of(f"rate{number}", {"input": number + 1}) for number in range(9)]
 DIALECT = OpenAIChat()
 GOOD = json.dumps({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}).encode()
 EVENT = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'

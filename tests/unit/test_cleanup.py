@@ -50,7 +50,7 @@ class Store:
         return iter(self.calls)
 
 
-RATES = RateCard("rate", input=150_001, output=600_007, request=3)
+RATES = RateCard.of("rate", {"input": 150_001, "output": 600_007, "request": 3})
 
 
 def stale(call_id: str = "a", **more) -> StaleCall:

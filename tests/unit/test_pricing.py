@@ -16,13 +16,11 @@ from aigne_hub.domain.usage import TOKENS_MAX, AbsurdUsage, Usage
 AMOUNTS = st.integers(0, 10**15)
 TOKENS = st.integers(0, TOKENS_MAX)
 CARDS = st.builds(
-    RateCard,
-    id=st.just("r"),
-    input=AMOUNTS,
-    output=AMOUNTS,
-    cache_read=AMOUNTS,
-    cache_write=AMOUNTS,
-    request=AMOUNTS,
+    RateCard.of,
+    st.just("r"),
+    st.fixed_dictionaries(
+        dict.fromkeys(("input", "output", "cache_read", "cache_write", "request"), AMOUNTS)
+    ),
 )
 USAGES = st.builds(
     Usage,
@@ -37,13 +35,13 @@ USAGES = st.builds(
 def test_cost_is_the_exact_rational_price_rounded_once(card: RateCard, usage: Usage):
     exact = (
         Fraction(
-            usage.input_tokens * card.input
-            + usage.output_tokens * card.output
-            + usage.cache_read_tokens * card.cache_read
-            + usage.cache_write_tokens * card.cache_write,
+            usage.input_tokens * card.base.input
+            + usage.output_tokens * card.base.output
+            + usage.cache_read_tokens * card.base.cache_read
+            + usage.cache_write_tokens * card.base.cache_write,
             BLOCK,
         )
-        + card.request
+        + card.base.request
     )
     assert abs(card.cost(usage) - exact) <= Fraction(1, 2)
 
@@ -86,7 +84,7 @@ def test_affordable_is_the_largest_number_that_fits(
 
 def test_a_missing_cache_rate_is_the_input_rate_never_zero():
     card = RateCard.of("r", {"input": 7, "output": 9})
-    assert (card.cache_read, card.cache_write) == (7, 7)
+    assert (card.base.cache_read, card.base.cache_write) == (7, 7)
 
 
 def test_unknown_and_negative_rates_are_refused():

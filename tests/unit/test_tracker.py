@@ -16,7 +16,7 @@ from aigne_hub.domain.quotes import STREAM_STEP_TOKENS, quote_tokens
 from aigne_hub.domain.usage import Usage
 from aigne_hub.usage.tracker import CallTracker, Tracker
 
-RATES = RateCard("rate", input=1_000_000, output=2_000_003)
+RATES = RateCard.of("rate", {"input": 1_000_000, "output": 2_000_003})
 TRIED = Attempt("openai", "main", 200, None, 0, 0)
 
 
@@ -170,7 +170,7 @@ async def test_a_sweep_that_cannot_write_harms_nobody():
     steps=st.lists(st.integers(1, 900), max_size=12),
 )
 def test_what_may_leave_is_held_for_and_a_stop_means_that_nothing_is_left(credit, price, n, steps):
-    rates = RateCard("rate", input=1_000_000, output=price)
+    rates = RateCard.of("rate", {"input": 1_000_000, "output": price})
 
     async def story() -> None:
         journal = HeldBackJournal(credit=credit * 1000)
@@ -188,7 +188,7 @@ def test_what_may_leave_is_held_for_and_a_stop_means_that_nothing_is_left(credit
                 assert journal.credit == 0
                 assert total > call.tokens_held
                 break
-            assert call.held * BLOCK >= 10 * rates.input + total * price
+            assert call.held * BLOCK >= 10 * rates.base.input + total * price
         assert call.held + journal.credit == credit * 1000
 
     asyncio.run(story())
@@ -202,7 +202,7 @@ async def test_a_hold_is_extended_by_what_is_missing_and_one_step():
     await asyncio.sleep(0)
     journal.commit()
     assert await leaving
-    assert call.held - first == -(-(5 + STREAM_STEP_TOKENS) * RATES.output // BLOCK)
+    assert call.held - first == -(-(5 + STREAM_STEP_TOKENS) * RATES.base.output // BLOCK)
     assert call.tokens_held == 2 * STREAM_STEP_TOKENS + 5
 
 
@@ -315,7 +315,7 @@ async def test_a_call_that_went_nowhere_costs_nothing():
 
 
 async def test_a_fallback_is_charged_at_its_own_price():
-    dearer = RateCard("dearer", input=3_000_000, output=9_000_000)
+    dearer = RateCard.of("dearer", {"input": 3_000_000, "output": 9_000_000})
     journal = HeldBackJournal(credit=10**12)
     _, call = await started(journal, RATES)
     call.attempts.append(TRIED)

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from aigne_hub.domain.errors import InvalidRequest, NotFound
+from aigne_hub.domain.limits import Limit
 from aigne_hub.domain.pricing import RateCard
 
 
@@ -31,7 +33,10 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model a provider offers. `ref` is `provider/name`; `rates` is None when unpriced."""
+    """A model a provider offers. `ref` is `provider/name`; `rates` is None when unpriced.
+
+    `cost` is what the provider charges, None when nobody said.
+    """
 
     ref: str
     name: str
@@ -41,6 +46,7 @@ class Model:
     context_tokens: int
     rates: RateCard | None
     created_us: int = 0
+    cost: RateCard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class Snapshot:
     models: Mapping[str, Model]
     aliases: Mapping[str, Alias]
     by_name: Mapping[str, tuple[Model, ...]]
+    project_limits: Mapping[str, tuple[Limit, ...]]
 
     @classmethod
     def of(
@@ -67,11 +74,12 @@ class Snapshot:
         providers: Mapping[str, Provider],
         models: Mapping[str, Model],
         aliases: Mapping[str, Alias],
+        project_limits: Mapping[str, tuple[Limit, ...]] = MappingProxyType({}),
     ) -> "Snapshot":
         names: dict[str, tuple[Model, ...]] = {}
         for model in models.values():
             names[model.name] = (*names.get(model.name, ()), model)
-        return cls(version, providers, models, aliases, names)
+        return cls(version, providers, models, aliases, names, project_limits)
 
     def resolve(self, reference: str) -> tuple[Model, ...]:
         """Return the models behind a reference, best first.

@@ -6,7 +6,7 @@ import typer
 from aigne_hub.cli.arguments import LIMIT_DEFAULT, Limit, UserName, amount, instant
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.domain.instants import format_instant
-from aigne_hub.domain.ledger import Category
+from aigne_hub.domain.lots import Category
 from aigne_hub.domain.money import format_credits
 from aigne_hub.storage import grants, users
 
@@ -23,6 +23,9 @@ def grant(
     expires_at: Annotated[
         str | None, typer.Option(metavar="ISO", help="When what is left of it goes, with its zone.")
     ] = None,
+    effective_at: Annotated[
+        str | None, typer.Option(metavar="ISO", help="From when on it can be spent.")
+    ] = None,
     priority: Annotated[
         int,
         typer.Option(min=0, max=grants.PRIORITY_MAX, help="Grants of a lower one are spent first."),
@@ -32,6 +35,7 @@ def grant(
     """Give a user credit. A debt is repaid from it first."""
     nano = amount(amount_, "--amount")
     expires_us = None if expires_at is None else instant(expires_at, "--expires-at")
+    effective_us = None if effective_at is None else instant(effective_at, "--effective-at")
     with cli.changing() as (_, change):
         holder = users.find(change.connection, user)
         made = grants.grant(
@@ -40,9 +44,12 @@ def grant(
             change.ids,
             holder.id,
             nano,
-            category=category,
-            priority=priority,
-            expires_us=expires_us,
+            grants.Terms(
+                category=category,
+                priority=priority,
+                effective_us=effective_us,
+                expires_us=expires_us,
+            ),
         )
         detail = {"grant": made.id, "amount": nano, "category": category.value}
         change.audit("credits.grant", holder.id, detail)

@@ -9,6 +9,7 @@ from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.domain.access import DEFAULT_SCOPES, Scope
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.money import format_credits
+from aigne_hub.domain.windows import Window
 from aigne_hub.storage import keys, users
 
 COLUMNS = ("name", "prefix", "scopes", "models", "created_at", "expires_at", "revoked_at", "id")
@@ -36,10 +37,11 @@ def create(
         str | None, typer.Option(metavar="A", help="Credits it may spend per window.")
     ] = None,
     limit_window: Annotated[
-        keys.Window | None, typer.Option(help="What --credit-limit is counted over.")
+        Window | None, typer.Option(help="What --credit-limit is counted over.")
     ] = None,
     rpm: Annotated[int | None, typer.Option(metavar="N", help="Calls per minute.")] = None,
     tpm: Annotated[int | None, typer.Option(metavar="N", help="Tokens per minute.")] = None,
+    streams: Annotated[int | None, typer.Option(metavar="N", help="Streams at once.")] = None,
 ) -> None:
     """Make a key. It is shown here and never again."""
     limits = keys.Limits(
@@ -47,6 +49,7 @@ def create(
         limit_window,
         rpm,
         tpm,
+        streams,
     )
     lasts = None if expires_in is None else duration(expires_in, "--expires-in")
     with cli.changing() as (hub, change):
@@ -110,6 +113,7 @@ def _document(key: keys.ApiKey, holder: users.User) -> Mapping[str, object]:
         "limit_window": None if limits.window is None else limits.window.value,
         "rpm": limits.rpm,
         "tpm": limits.tpm,
+        "streams": limits.streams,
         "created_at": _instant(key.created_us),
         "revoked_at": _instant(key.revoked_us),
     }

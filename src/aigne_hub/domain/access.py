@@ -5,6 +5,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from aigne_hub.domain.errors import Forbidden, Unauthenticated
+from aigne_hub.domain.limits import Limit
 
 
 class Role(StrEnum):
@@ -34,7 +35,8 @@ DEFAULT_SCOPES = frozenset({Scope.INFERENCE, Scope.MODELS})
 class Principal:
     """A verified caller. It cannot be built empty, so no failure path can invent one.
 
-    `expires_us` is Unix time in microseconds. An empty `models` means every model.
+    `expires_us` is Unix time in microseconds. An empty `models` means every model. `limits`
+    are those of its key and its user.
     """
 
     user_id: str
@@ -45,6 +47,7 @@ class Principal:
     scopes: frozenset[Scope]
     models: tuple[str, ...] = ()
     expires_us: int | None = None
+    limits: tuple[Limit, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.user_id and self.user_did and self.key_id and self.app_did):

@@ -21,6 +21,23 @@ A dialect turns one of these into the bytes its clients expect; nothing else may
 choose a status or a code.
 """
 
+from typing import NamedTuple
+
+
+class LimitState(NamedTuple):
+    """A limit as a refused caller is told it. Amounts are credits, calls, tokens or streams.
+
+    `resets_at` is when its window ends (RFC 3339), None for never.
+    """
+
+    limit: str
+    measure: str
+    window: str
+    amount: str
+    used: str
+    held: str
+    resets_at: str | None
+
 
 class HubError(Exception):
     """Anything the hub answers instead of a result. `message` is safe to show to the caller.
@@ -58,18 +75,25 @@ class InsufficientCredits(HubError):
     """The worst case of the call does not fit into what the account has available.
 
     `link` is where credit can be bought; `affordable_tokens` is the largest output limit
-    that would have been admitted, or None when not even one token fits.
+    that would have been admitted, or None when not even one token fits. `limit` describes
+    the spending limit that refused it, if one did.
     """
 
     code = "insufficient_credits"
     status = 402
 
     def __init__(
-        self, message: str, *, link: str | None = None, affordable_tokens: int | None = None
+        self,
+        message: str,
+        *,
+        link: str | None = None,
+        affordable_tokens: int | None = None,
+        limit: LimitState | None = None,
     ) -> None:
         super().__init__(message)
         self.link = link
         self.affordable_tokens = affordable_tokens
+        self.limit = limit
 
 
 class Forbidden(HubError):
@@ -104,8 +128,16 @@ class _RetryLater(HubError):
 
 
 class RateLimited(_RetryLater):
+    """Too many calls, tokens or streams. `limit` is the hub's own; None when an upstream's."""
+
     code = "rate_limited"
     status = 429
+
+    def __init__(
+        self, message: str, *, retry_after_s: int = 1, limit: LimitState | None = None
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.limit = limit
 
 
 class UpstreamError(HubError):

@@ -6,66 +6,17 @@ zero. Money moves only by transfers, which are never changed; a hold is a pendin
 that is resolved once, by capture (all, part or nothing) or by recovery.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Literal, NamedTuple
 
-
-class Category(StrEnum):
-    PROMOTIONAL = "promotional"
-    PAID = "paid"
-
-
-# System accounts: the other side of a customer's transfers, summed on read.
-REVENUE = "revenue"
-PROMOTIONAL = "promotional"
-FUNDING_MANUAL = "funding:manual"
-WRITE_OFF = "write_off"
-BREAKAGE = "breakage"
-
-TransferKind = Literal["grant", "capture", "write_off", "expiry"]
-
-
-class Transfer(NamedTuple):
-    """One immutable movement from `debit` to `credit`.
-
-    (`account_id`, `operation_id`, `seq`) is its identity and idempotency key: a call, a grant
-    or an expiry posts once.
-    """
-
-    account_id: str
-    operation_id: str
-    seq: int
-    kind: TransferKind
-    debit: str
-    credit: str
-    amount: int
-    grant_id: str | None
-    call_id: str | None
-    created_us: int
-
-
-@dataclass(slots=True)
-class Lot:
-    """What is left of one grant."""
-
-    id: str
-    remaining: int
-    category: Category
-    priority: int
-    created_us: int
-    expires_us: int | None = None
-
-    def burn_order(self) -> tuple[int, float, bool, int, str]:
-        """Lower priority first, then earlier expiry, promotional before paid, then age."""
-        expiry = float("inf") if self.expires_us is None else self.expires_us
-        return (
-            self.priority,
-            expiry,
-            self.category is Category.PAID,
-            self.created_us,
-            self.id,
-        )
+from aigne_hub.domain.lots import Lot
+from aigne_hub.domain.transfers import (
+    BREAKAGE,
+    REVENUE,
+    WRITE_OFF,
+    Transfer,
+    TransferKind,
+)
 
 
 @dataclass(slots=True)
@@ -93,17 +44,17 @@ class Account:
             raise ValueError("a release is part of what is held")
         self.held -= amount
 
-    def grant(self, lot: Lot, *, source: str, at_us: int) -> Transfer:
-        """Post a grant. A debt is repaid from it first."""
-        amount = lot.remaining
-        if amount <= 0:
+    def grant(self, lot: Lot, *, source: str, at_us: int) -> list[Transfer]:
+        """Add a grant; it is posted now, or by `advance` once it is effective."""
+        if lot.remaining <= 0:
             raise ValueError("a grant is positive")
-        debt = max(-self.balance, 0)
-        self.balance += amount
-        lot.remaining = max(amount - debt, 0)
+        lot.source = source
         self.lots.append(lot)
         self.touched.add(lot.id)
-        return Transfer(self.id, lot.id, 0, "grant", source, self.id, amount, lot.id, None, at_us)
+        if lot.effective_us is not None and lot.effective_us > at_us:
+            lot.posted = False
+            return []
+        return [self._post(lot, at_us)]
 
     def capture(self, call_id: str, *, held: int, charge: int, at_us: int) -> list[Transfer]:
         """Resolve a hold: take `charge`, release the rest, write off what cannot be paid.
@@ -113,47 +64,29 @@ class Account:
         """
         self.release(held)
         paid = min(charge, max(self.available, 0))
-        transfers = [
-            Transfer(
-                self.id,
-                call_id,
-                seq,
-                "capture",
-                self.id,
-                REVENUE,
-                amount,
-                lot_id,
-                call_id,
-                at_us,
-            )
-            for seq, (lot_id, amount) in enumerate(self._burn(paid))
-        ]
+        parts = self._burn(paid)
+        transfers = self._numbered(call_id, "capture", REVENUE, parts, call_id, at_us)
         if charge > paid:
             transfers.append(
-                Transfer(
-                    self.id,
-                    call_id,
-                    len(transfers),
-                    "write_off",
-                    WRITE_OFF,
-                    REVENUE,
-                    charge - paid,
-                    None,
-                    call_id,
-                    at_us,
+                self._written_off(
+                    call_id, len(transfers), REVENUE, charge - paid, call_id, None, at_us
                 )
             )
         return transfers
 
-    def expire(self, at_us: int) -> list[Transfer]:
-        """Post due expiries to breakage, except what open holds still stand on.
+    def advance(self, at_us: int) -> list[Transfer]:
+        """Let time pass: post grants that became effective and expiries that are due.
 
-        A hold taken before a grant expired may settle from it; what it releases afterwards
-        expires with the next call of this function.
+        What open holds stand on stays: a hold taken before a grant expired may settle from
+        it, and what it releases afterwards expires with the next call of this function.
         """
-        transfers = []
+        transfers = [
+            self._post(lot, at_us)
+            for lot in self.lots
+            if not lot.posted and lot.effective_us is not None and lot.effective_us <= at_us
+        ]
         for lot in sorted(self.lots, key=Lot.burn_order):
-            if lot.expires_us is None or lot.expires_us > at_us or not lot.remaining:
+            if not lot.posted or lot.expires_us is None or lot.expires_us > at_us:
                 continue
             amount = min(lot.remaining, max(self.balance - self.held, 0))
             if not amount:
@@ -162,22 +95,137 @@ class Account:
             lot.remaining -= amount
             self.balance -= amount
             self.touched.add(lot.id)
-            # A lot can expire in parts; what was left before each part numbers them.
+            # A lot can expire in parts, and be refunded in between; what was left and when
+            # tells the parts apart.
+            operation = f"{lot.id}/{before}@{at_us}"
             transfers.append(
                 Transfer(
-                    self.id,
-                    f"{lot.id}/{before}",
-                    0,
-                    "expiry",
-                    self.id,
-                    BREAKAGE,
-                    amount,
-                    lot.id,
-                    None,
-                    at_us,
+                    self.id, operation, 0, "expiry", self.id, BREAKAGE, amount, lot.id, None, at_us
                 )
             )
         return transfers
+
+    def refund(
+        self,
+        operation_id: str,
+        parts: Iterable[tuple[str | None, int]],
+        slack: Mapping[str, int],
+        *,
+        call_id: str,
+        at_us: int,
+    ) -> list[Transfer]:
+        """Give a charge back to the lots it came from; the lots must be loaded.
+
+        `parts` are (lot, amount) as captured. A debt incurred since is repaid first. What was
+        overdraft (None) and has been repaid meanwhile returns to the lots that repaid it:
+        `slack` says how much of each lot did.
+        """
+        left = dict(slack)
+        transfers: list[Transfer] = []
+        for lot_id, amount in parts:
+            if amount <= 0:
+                raise ValueError("a refund is positive")
+            into = [(lot_id, amount)] if lot_id is not None else self._repaid(amount, left)
+            for target, part in into:
+                self._return(target, part)
+                seq = len(transfers)
+                transfers.append(
+                    Transfer(
+                        self.id,
+                        operation_id,
+                        seq,
+                        "refund",
+                        REVENUE,
+                        self.id,
+                        part,
+                        target,
+                        call_id,
+                        at_us,
+                    )
+                )
+        return transfers
+
+    def adjust(self, operation_id: str, amount: int, call_id: str, at_us: int) -> list[Transfer]:
+        """Charge `amount` more for a settled call; what cannot be paid is written off."""
+        paid = min(amount, max(self.available, 0))
+        parts = self._burn(paid)
+        transfers = self._numbered(operation_id, "adjustment", REVENUE, parts, call_id, at_us)
+        if amount > paid:
+            transfers.append(
+                self._written_off(
+                    operation_id, len(transfers), REVENUE, amount - paid, call_id, None, at_us
+                )
+            )
+        return transfers
+
+    def reverse(
+        self, operation_id: str, lot: Lot, amount: int, source: str, at_us: int
+    ) -> list[Transfer]:
+        """Take back `amount` of a grant whose payment was returned.
+
+        Its own lot pays first, then whatever is available, the overdraft included; the rest
+        is written off against the funding account. Holds in flight keep what they hold.
+        """
+        if amount <= 0:
+            raise ValueError("a reversal is positive")
+        posted = [] if lot.posted else [self._post(lot, at_us)]
+        paid = min(amount, max(self.available, 0))
+        own = min(lot.remaining, paid)
+        parts: list[tuple[str | None, int]] = []
+        if own:
+            lot.remaining -= own
+            self.balance -= own
+            self.touched.add(lot.id)
+            parts.append((lot.id, own))
+        parts += self._burn(paid - own)
+        transfers = self._numbered(operation_id, "reversal", source, parts, None, at_us)
+        if amount > paid:
+            transfers.append(
+                self._written_off(
+                    operation_id, len(transfers), source, amount - paid, None, lot.id, at_us
+                )
+            )
+        return posted + transfers
+
+    def due_us(self) -> int | None:
+        """Return the earliest instant at which time alone changes this account."""
+        instants = [due for lot in self.lots if (due := lot.due_us()) is not None]
+        return min(instants, default=None)
+
+    def _post(self, lot: Lot, at_us: int) -> Transfer:
+        """Post a grant. A debt is repaid from it first."""
+        amount = lot.remaining
+        debt = max(-self.balance, 0)
+        self.balance += amount
+        lot.remaining = max(amount - debt, 0)
+        lot.posted = True
+        self.touched.add(lot.id)
+        return Transfer(
+            self.id, lot.id, 0, "grant", lot.source, self.id, amount, lot.id, None, at_us
+        )
+
+    def _repaid(self, amount: int, slack: dict[str, int]) -> list[tuple[str | None, int]]:
+        """Say where `amount` of former overdraft returns to: debt first, then who repaid it."""
+        debt = min(max(-self.balance, 0), amount)
+        into: list[tuple[str | None, int]] = [(None, debt)] if debt else []
+        amount -= debt
+        for lot in sorted(self.lots, key=Lot.burn_order, reverse=True):
+            part = min(slack.get(lot.id, 0), amount)
+            if part:
+                slack[lot.id] -= part
+                amount -= part
+                into.append((lot.id, part))
+        if amount:
+            raise ValueError("more overdraft is refunded than was repaid or is owed")
+        return into
+
+    def _return(self, lot_id: str | None, amount: int) -> None:
+        debt = min(max(-self.balance, 0), amount)
+        self.balance += amount
+        if lot_id is not None and amount > debt:
+            lot = next(lot for lot in self.lots if lot.id == lot_id)
+            lot.remaining += amount - debt
+            self.touched.add(lot_id)
 
     def _burn(self, amount: int) -> list[tuple[str | None, int]]:
         """Take `amount` from the lots in burn order; what no lot covers is overdraft (None)."""
@@ -189,7 +237,7 @@ class Account:
         for lot in lots:
             if not amount:
                 break
-            if lot.remaining:
+            if lot.remaining and lot.posted:
                 taken = min(lot.remaining, amount)
                 lot.remaining -= taken
                 amount -= taken
@@ -198,3 +246,31 @@ class Account:
         if amount:
             parts.append((None, amount))
         return parts
+
+    def _numbered(
+        self,
+        operation_id: str,
+        kind: TransferKind,
+        to: str,
+        parts: Sequence[tuple[str | None, int]],
+        call_id: str | None,
+        at_us: int,
+    ) -> list[Transfer]:
+        return [
+            Transfer(self.id, operation_id, seq, kind, self.id, to, amount, lot_id, call_id, at_us)
+            for seq, (lot_id, amount) in enumerate(parts)
+        ]
+
+    def _written_off(
+        self,
+        operation_id: str,
+        seq: int,
+        to: str,
+        amount: int,
+        call_id: str | None,
+        lot_id: str | None,
+        at_us: int,
+    ) -> Transfer:
+        return Transfer(
+            self.id, operation_id, seq, "write_off", WRITE_OFF, to, amount, lot_id, call_id, at_us
+        )

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from aigne_hub.domain.calls import Outcome, UsageSource
 from aigne_hub.domain.errors import HubError
+from aigne_hub.domain.idempotency import Answer, Claim
+from aigne_hub.domain.limits import Limit
 from aigne_hub.domain.quotes import Quote
 from aigne_hub.domain.usage import Usage
 
@@ -19,7 +21,8 @@ class Open:
     `quote` is None when billing is off. `refusal` opens and closes a call that was refused
     before it could be quoted, so that every call of a known caller is on record.
     `rate_id` is the price version the call is admitted with; `input_counted` the prompt
-    tokens counted from text, kept for a call that ends without a report.
+    tokens counted from text, kept for a call that ends without a report. `tokens_wanted` is
+    what it reserves of limits that count tokens. A `claim` is taken in the same commit.
     """
 
     call_id: str
@@ -36,14 +39,25 @@ class Open:
     started_us: int
     quote: Quote | None = None
     refusal: HubError | None = None
+    limits: tuple[Limit, ...] = ()
+    tokens_wanted: int = 0
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The answer to Open: how much is held, and for how many output tokens."""
+    """The answer to Open: how much is held, and for how many output tokens.
+
+    `counters` are the limits' counters the call holds room in, `tokens_reserved` what it
+    holds of those that count tokens. `replay` names the call that has answered this
+    idempotency key before; then nothing was opened.
+    """
 
     held: int
     tokens: int
+    counters: tuple[str, ...] = ()
+    tokens_reserved: int = 0
+    replay: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,17 @@ class Attempt:
     error: str | None
     started_us: int
     duration_us: int
+
+    def row(self) -> tuple[str, str, int | None, str | None, int, int]:
+        """Return the columns of its record, in the order above."""
+        return (
+            self.provider,
+            self.credential,
+            self.status,
+            self.error,
+            self.started_us,
+            self.duration_us,
+        )
 
 
 @dataclass(slots=True)
@@ -72,6 +97,7 @@ class Progress:
     output_counted: int
     extend_by: int = 0
     rate_id: str | None = None
+    counters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +113,9 @@ class Settle:
 
     `held` is what the journal granted in all. `charge` is the price of `usage`; None means
     nothing is charged (and nothing is held when billing is off). `rate_id` as in Progress.
+    `cost` is what the provider charges for `usage` in nano-credits, None when unknown.
+    `counters` and `tokens_reserved` are those of its Admission. A call that `claimed` an
+    idempotency key keeps its `answer` with it; without a charge the key is free again.
     """
 
     call_id: str
@@ -107,6 +136,12 @@ class Settle:
     error_message: str | None = None
     rate_id: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
+    cost: int | None = None
+    counters: tuple[str, ...] = ()
+    tokens_reserved: int = 0
+    claimed: bool = False
+    answer: Answer | None = None
+    hold_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,21 +112,29 @@ def quote_tokens(
         wanted, least = min(output_limit, STREAM_STEP_TOKENS), 1
     else:
         wanted, least = output_limit, output_limit if explicit else 1
+    per_input, per_output = rates.worst(input_tokens)
     return Quote(
-        fixed=input_tokens * rates.input_worst + rates.request * BLOCK,
-        per_token=rates.output * n,
+        fixed=input_tokens * per_input + rates.request_worst() * BLOCK,
+        per_token=per_output * n,
         tokens_wanted=wanted,
         tokens_min=min(least, wanted),
     )
 
 
 def quote_units(
-    rates: RateCard, *, images: int = 0, input_tokens: int = 0, output_tokens: int = 0
+    rates: RateCard,
+    *,
+    images: int = 0,
+    image_kind: str = "",
+    input_tokens: int = 0,
+    output_tokens: int = 0,
 ) -> Quote:
     """Quote a call whose size is known before: nothing of it can be lowered."""
+    per_input, per_output = rates.worst(input_tokens)
+    pictures = images * rates.image_worst(image_kind) if images else 0
     fixed = (
-        input_tokens * rates.input_worst
-        + output_tokens * rates.output
-        + (images * rates.image + rates.request) * BLOCK
+        input_tokens * per_input
+        + output_tokens * per_output
+        + (pictures + rates.request_worst()) * BLOCK
     )
     return Quote(fixed=fixed, per_token=0, tokens_wanted=0, tokens_min=0)

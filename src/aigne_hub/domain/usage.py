@@ -1,10 +1,25 @@
-"""What a call consumed, in disjoint buckets."""
+"""What a call consumed, in disjoint buckets and the refinements inside them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 # No model reads or writes this much in one call; a larger figure is a fault, not a bill.
 TOKENS_MAX = 100_000_000
 UNITS_MAX = 1_000_000_000
+STANDARD = "standard"
+# The longest name of a service tier or image kind that is believed.
+NAME_MAX = 64
+
+# Each refinement, and the bucket whose tokens it is part of.
+REFINEMENTS = {
+    "audio_input_tokens": "input_tokens",
+    "image_input_tokens": "input_tokens",
+    "cache_write_1h_tokens": "cache_write_tokens",
+    "reasoning_tokens": "output_tokens",
+    "audio_output_tokens": "output_tokens",
+    "image_output_tokens": "output_tokens",
+}
+BUCKETS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+UNITS = ("images", "duration_ms", "characters", "requests", "searches")
 
 
 class AbsurdUsage(ValueError):
@@ -13,11 +28,12 @@ class AbsurdUsage(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Disjoint token buckets and units of one call.
+    """Disjoint token buckets, refinements inside them, and units of one call.
 
-    `input_tokens` excludes what was read from or written to a prompt cache;
-    `reasoning_tokens` is contained in `output_tokens` and shown only. `duration_ms` is audio
-    or video time, priced per second.
+    `input_tokens` excludes what was read from or written to a prompt cache. A refinement is
+    contained in its bucket (REFINEMENTS) and priced apart where the rate card has a price
+    for it. `duration_ms` is audio or video time, priced per second. `image_kind` is size and
+    quality as `1024x1024/high`; `service_tier` the tier that served, such as `batch`.
     """
 
     input_tokens: int = 0
@@ -25,29 +41,60 @@ class Usage:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
     images: int = 0
     duration_ms: int = 0
     characters: int = 0
     requests: int = 1
+    searches: int = 0
+    image_kind: str = ""
+    service_tier: str = STANDARD
 
     def checked(self) -> "Usage":
         """Return self, or raise AbsurdUsage."""
-        tokens = (
-            self.input_tokens,
-            self.output_tokens,
-            self.cache_read_tokens,
-            self.cache_write_tokens,
-            self.reasoning_tokens,
-        )
-        for amount in tokens:
+        for name in BUCKETS:
+            amount = getattr(self, name)
             if type(amount) is not int or not 0 <= amount <= TOKENS_MAX:
-                raise AbsurdUsage(f"token count {amount!r}")
-        for amount in (self.images, self.duration_ms, self.characters, self.requests):
+                raise AbsurdUsage(f"{name} {amount!r}")
+        for name, bucket in REFINEMENTS.items():
+            amount = getattr(self, name)
+            if type(amount) is not int or not 0 <= amount <= TOKENS_MAX:
+                raise AbsurdUsage(f"{name} {amount!r}")
+            if amount > getattr(self, bucket):
+                raise AbsurdUsage(f"{name} {amount} is more than {bucket}")
+        for name in UNITS:
+            amount = getattr(self, name)
             if type(amount) is not int or not 0 <= amount <= UNITS_MAX:
-                raise AbsurdUsage(f"unit count {amount!r}")
+                raise AbsurdUsage(f"{name} {amount!r}")
+        if len(self.image_kind) > NAME_MAX or not 0 < len(self.service_tier) <= NAME_MAX:
+            raise AbsurdUsage("a name that is too long")
         return self
+
+    @property
+    def context_tokens(self) -> int:
+        """Return all tokens the model read: what tiers by context length go by."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    @property
+    def total_tokens(self) -> int:
+        return self.context_tokens + self.output_tokens
 
     @property
     def units(self) -> int:
         """Images, seconds (rounded up) or characters: whichever this kind of call has."""
         return self.images or -(-self.duration_ms // 1000) or self.characters
+
+    def detail(self) -> dict[str, int | str]:
+        """Return what the four buckets do not tell, as far as there is anything to tell.
+
+        With the buckets it is everything a price needs: `Usage(**buckets, **detail)`.
+        """
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in BUCKETS and getattr(self, field.name) != field.default
+        }

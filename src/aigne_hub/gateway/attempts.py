@@ -108,7 +108,7 @@ async def first_answer(
             )
         )
         if isinstance(result, Whole | Streaming):
-            call.served_at(candidate.model.rates)
+            call.served_at(candidate.model.rates, candidate.model.cost)
             return result
         if isinstance(result, ClientGone | UpstreamRefusal | Overloaded):
             raise result

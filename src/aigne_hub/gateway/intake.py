@@ -8,7 +8,7 @@ from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import Forbidden, HubError, UnpricedModel
 from aigne_hub.domain.operations import Open
 from aigne_hub.domain.pricing import RateCard
-from aigne_hub.domain.quotes import Quote, Size, count_text, size_of
+from aigne_hub.domain.quotes import STREAM_STEP_TOKENS, Quote, Size, count_text, size_of
 from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.plane import Plane
@@ -105,11 +105,13 @@ async def begin(
     ask = known.ask if known else None
     rates = known.rates if known else None
     named = getattr(refusal, "__notes__", [""])[0]
+    application = app_did(principal, reply.exchange.headers)
+    limits = principal.limits + plane.router.snapshot.project_limits.get(application, ())
     opened = Open(
         call_id=reply.call_id,
         account_id=principal.user_id,
         user_did=principal.user_did,
-        app_did=app_did(principal, reply.exchange.headers),
+        app_did=application,
         key_id=principal.key_id,
         type=dialect.type,
         model=known.models[0].ref if known else printable(named),
@@ -120,8 +122,24 @@ async def begin(
         started_us=plane.clock.now_us(),
         quote=known.quote if known else None,
         refusal=refusal,
+        limits=limits,
+        tokens_wanted=_tokens_wanted(known) if known and limits else 0,
     )
     return await plane.tracker.start(opened, rates, ask.n if ask else 1)
+
+
+def _tokens_wanted(request: Request) -> int:
+    """Return what a call reserves of limits on tokens: its text, and the output it may have.
+
+    Without an output limit that is one step of a stream: what it answers beyond that is
+    counted when it has ended, and leaves so much less for the calls after it.
+    """
+    ask, model = request.ask, request.models[0]
+    output = 0
+    if model.type == "chat":
+        output = ask.output_limit if ask.output_limit is not None else STREAM_STEP_TOKENS
+        output = min(output, model.max_output_tokens) * ask.n
+    return count_text(request.size.text_bytes) + output
 
 
 def lowered_limit(request: Request, call: CallTracker) -> int | None:

@@ -52,7 +52,7 @@ def _entry(model: Model) -> dict[str, Any]:
     rates = model.rates
     pricing = None
     if rates is not None:
-        amounts = {unit: getattr(rates, unit) for unit in RATE_UNITS}
+        amounts = {unit: getattr(rates.base, unit) for unit in RATE_UNITS}
         pricing = {unit: format_credits(amount) for unit, amount in amounts.items() if amount}
     return {
         "id": model.ref,

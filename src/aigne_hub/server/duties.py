@@ -19,7 +19,7 @@ from aigne_hub.usage.tracker import SWEEP_S
 
 REAP_S = 1.0
 CLEANUP_S = 15.0
-EXPIRY_S = 60.0
+ADVANCE_S = 60.0
 
 
 class Served(Protocol):
@@ -62,7 +62,7 @@ class Duties:
             (checkpoint.INTERVAL_S, self._checkpoint),
             (room.INTERVAL_S, self._look_for_room),
             (CLEANUP_S, self._cleanup),
-            (EXPIRY_S, self._expire),
+            (ADVANCE_S, self._advance),
         ]
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._every(*duty)) for duty in duties]
@@ -115,15 +115,15 @@ class Duties:
             if mine:
                 await cleanup_stale_processing_calls(self._orphans, self._journal, hub.clock)
 
-    async def _expire(self) -> None:
-        await asyncio.to_thread(self._expire_due)
+    async def _advance(self) -> None:
+        await asyncio.to_thread(self._advance_due)
 
-    def _expire_due(self) -> None:
-        """Post due expiries, in one process of all, until none is left."""
+    def _advance_due(self) -> None:
+        """Post what time alone does to accounts, in one process of all, until nothing is left."""
         worker, hub = self._worker, self._worker.hub
-        every_us = int(EXPIRY_S * 1_000_000) // 2
-        with jobs.lease(hub.engine, hub.clock, "expire", worker.process_id, every_us) as mine:
+        every_us = int(ADVANCE_S * 1_000_000) // 2
+        with jobs.lease(hub.engine, hub.clock, "advance", worker.process_id, every_us) as mine:
             more = mine
             while more:
                 with writing(hub.engine) as connection:
-                    more = grants.expire_due(connection, hub.clock.now_us()) > 0
+                    more = grants.advance_due(connection, hub.clock.now_us()) > 0

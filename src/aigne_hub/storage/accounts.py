@@ -6,7 +6,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, case, select, update
 
 from aigne_hub.domain.errors import NotFound
-from aigne_hub.domain.ledger import Account, Category, Lot, Transfer
+from aigne_hub.domain.ledger import Account
+from aigne_hub.domain.transfers import Transfer
 from aigne_hub.storage import ledger, schema
 
 
@@ -20,17 +21,8 @@ def load(connection: Connection, account_id: str, *, lock: bool) -> Account:
     row = connection.execute(query, {"account_id": account_id}).one_or_none()
     if row is None:
         raise NotFound(f"There is no account {account_id!r}.")
-    lots = [
-        Lot(
-            lot.id,
-            lot.remaining,
-            Category(lot.category),
-            lot.priority,
-            lot.created_us,
-            lot.expires_us,
-        )
-        for lot in connection.execute(ledger.SELECT_LOTS, {"account_id": account_id})
-    ]
+    rows = connection.execute(ledger.SELECT_LOTS, {"account_id": account_id})
+    lots = [ledger.lot_of(row) for row in rows]
     return Account(row.id, row.balance, row.held, row.overdraft, lots)
 
 
@@ -42,23 +34,20 @@ def save(connection: Connection, account: Account, transfers: Sequence[Transfer]
             "account_id": account.id,
             "balance": account.balance,
             "held": account.held,
-            "expiry_due_us": expiry_due(account),
+            "next_due_us": account.due_us(),
         },
     )
     touched = [lot for lot in account.lots if lot.id in account.touched]
     if touched:
         connection.execute(
             ledger.UPDATE_LOT,
-            [{"grant_id": lot.id, "remaining": lot.remaining} for lot in touched],
+            [
+                {"grant_id": lot.id, "remaining": lot.remaining, "is_posted": lot.posted}
+                for lot in touched
+            ],
         )
     if transfers:
         connection.execute(ledger.INSERT_TRANSFER, [entry._asdict() for entry in transfers])
-
-
-def expiry_due(account: Account) -> int | None:
-    """Return the earliest instant at which a lot with anything left expires."""
-    instants = [lot.expires_us for lot in account.lots if lot.remaining and lot.expires_us]
-    return min(instants, default=None)
 
 
 def set_overdraft(connection: Connection, overdraft: int) -> int:

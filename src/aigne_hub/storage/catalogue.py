@@ -3,13 +3,14 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
 from aigne_hub.catalog.snapshot import Alias, Credential, Model, Provider, Snapshot
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.pricing import RateCard
-from aigne_hub.storage import schema
+from aigne_hub.storage import limits, schema
 from aigne_hub.storage.changes import version
 
 
@@ -26,6 +27,7 @@ def load_snapshot(connection: Connection, keyring: Keyring) -> Snapshot:
         {provider.name: provider for provider in providers.values()},
         {model.ref: model for model in models},
         _aliases(connection),
+        limits.of_projects(connection),
     )
 
 
@@ -81,15 +83,23 @@ def _models(connection: Connection, providers: Mapping[str, Provider]) -> list[M
                 provider=provider,
                 max_output_tokens=row.max_output_tokens,
                 context_tokens=row.context_tokens,
-                rates=rates.get(row.id),
+                rates=rates[row.id].price if row.id in rates else None,
                 created_us=row.created_us,
+                cost=rates[row.id].cost if row.id in rates else None,
             )
         )
     return found
 
 
-def _rates(connection: Connection) -> dict[str, RateCard]:
-    """Return the newest rate card of every priced model, by the model's id."""
+class Priced(NamedTuple):
+    """One version of a model's prices: what callers pay, and what the provider charges."""
+
+    price: RateCard | None
+    cost: RateCard | None
+
+
+def _rates(connection: Connection) -> dict[str, Priced]:
+    """Return the newest version of every model's prices, by the model's id."""
     table = schema.rate
     newest = (
         select(table.c.model_id, func.max(table.c.version).label("version"))
@@ -97,18 +107,21 @@ def _rates(connection: Connection) -> dict[str, RateCard]:
         .subquery()
     )
     rows = connection.execute(
-        select(table.c.id, table.c.model_id, table.c.amounts).join(
+        select(table.c.id, table.c.model_id, table.c.amounts, table.c.cost).join(
             newest,
             (newest.c.model_id == table.c.model_id) & (newest.c.version == table.c.version),
         )
     )
-    cards = {}
-    for rate_id, model_id, amounts in rows:
-        by_unit = json.loads(amounts)
-        # A version without amounts says that the model is no longer priced.
-        if by_unit:
-            cards[model_id] = RateCard.of(rate_id, by_unit)
-    return cards
+    return {
+        row.model_id: Priced(card_of(row.id, row.amounts), card_of(row.id, row.cost))
+        for row in rows
+    }
+
+
+def card_of(rate_id: str | None, amounts: str | None) -> RateCard | None:
+    """Return the card of a rate's column; None when it has no amounts, so no price."""
+    by_unit = json.loads(amounts or "{}")
+    return RateCard.of(rate_id or "", by_unit) if by_unit else None
 
 
 def _aliases(connection: Connection) -> dict[str, Alias]:

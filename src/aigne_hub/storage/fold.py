@@ -1,46 +1,39 @@
-"""Fold a batch of journal operations over the accounts they touch, in arrival order.
+"""Fold a batch of journal operations over what they touch, in arrival order.
 
-Pure but for its arguments: accounts in, rows out. Both databases write these rows; neither
-decides anything. One row per account and lot is written, however many calls moved it.
+Pure but for its view: state in, rows out. Both databases write these rows; neither decides
+anything. One row per account, lot and counter is written, however many calls moved it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
+from aigne_hub.billing import allowance
 from aigne_hub.billing.credits import check_user_credit_balance, create_meter_event
 from aigne_hub.domain.calls import status_of
 from aigne_hub.domain.errors import HubError, InsufficientCredits
-from aigne_hub.domain.ledger import Account, Lot
 from aigne_hub.domain.operations import Admission, Open, Probe, Progress, Settle, Settled
 from aigne_hub.domain.usage import Usage
+from aigne_hub.storage.batch import Accounts, Claims, Counters, Row, View
 
 Operation = Open | Progress | Settle | Probe
-Row = tuple[Any, ...]
 
+# A hold that is still pending after this long is expired by recovery, whoever owns its call.
+HOLD_LIFE_US = 24 * 3600 * 1_000_000
 _NO_USAGE = Usage(requests=0)
 # Drivers bind plain str and int several times faster than their subclasses.
 _PROCESSING, _FAILED, _REJECTED = "processing", "failed", "rejected"
 
 
 class Fold:
-    """The rows of one batch, by statement, and the answer to each operation.
+    """The rows of one batch, by statement, and the answer to each operation."""
 
-    `load_account(id)` and `load_lots(id)` read inside the batch's transaction, each at most
-    once an account.
-    """
-
-    def __init__(
-        self,
-        process_id: str,
-        load_account: Callable[[str], tuple[Account, int | None] | None],
-        load_lots: Callable[[str], list[Lot]],
-    ) -> None:
+    def __init__(self, process_id: str, view: View) -> None:
         self._process_id = process_id
-        self._load_account = load_account
-        self._load_lots = load_lots
-        self._accounts: dict[str, Account | None] = {}
-        self._with_lots: set[str] = set()
-        self._expiry_due: dict[str, int | None] = {}
+        self._accounts = Accounts(view)
+        self._counters = Counters(view)
+        self._claims = Claims(view)
         self.open_call: list[Row] = []
         self.close_call: list[Row] = []
         self.progress: list[Row] = []
@@ -49,11 +42,12 @@ class Fold:
         self.close_hold: list[Row] = []
         self.attempt: list[Row] = []
         self.meter_event: list[Row] = []
-        self.transfer: list[Row] = []
         self.heartbeat: list[Row] = []
+        self.free_claim: list[Row] = []
+        self.close_claim: list[Row] = []
 
     def run(self, operations: Sequence[Operation], now_us: int) -> list[Any]:
-        """Return one answer an operation: a value, or the InsufficientCredits to raise."""
+        """Return one answer an operation: a value, or the HubError to raise."""
         answers: list[Any] = []
         for operation in operations:
             if type(operation) is Open:
@@ -67,36 +61,46 @@ class Fold:
                 answers.append(None)
         return answers
 
-    def account_rows(self) -> list[Row]:
-        return [
-            (account.balance, account.held, self._due(account), account.id)
-            for account in self._accounts.values()
-            if account is not None
-        ]
+    def rows(self, sent: Sequence[str]) -> Mapping[str, list[Row]]:
+        """Return all rows by the name of the statement that writes them."""
+        return {
+            "open_call": self.open_call,
+            "open_hold": self.open_hold,
+            "sent": [(call_id,) for call_id in sent],
+            "progress": self.progress,
+            "extend_hold": self.extend_hold,
+            "close_call": self.close_call,
+            "close_hold": self.close_hold,
+            "attempt": self.attempt,
+            "meter_event": self.meter_event,
+            "transfer": self._accounts.transfers,
+            "account": self._accounts.rows(),
+            "lot": self._accounts.lot_rows(),
+            "counter": self._counters.rows(),
+            "event": self._counters.events,
+            "drop_claim": self._claims.stale,
+            "take_claim": self._claims.taken,
+            "free_claim": self.free_claim,
+            "close_claim": self.close_claim,
+            "heartbeat": self.heartbeat,
+        }
 
-    def lot_rows(self) -> list[Row]:
-        return [
-            (lot.remaining, lot.id)
-            for account in self._accounts.values()
-            if account is not None and account.touched
-            for lot in account.lots
-            if lot.id in account.touched
-        ]
-
-    def _open(self, op: Open, now_us: int) -> Admission | InsufficientCredits:
-        refusal: HubError | None = op.refusal
+    def _open(self, op: Open, now_us: int) -> Admission | HubError:
+        refusal = op.refusal
         admission = Admission(0, 0)
-        if refusal is None and op.quote is not None:
+        if refusal is None and op.claim is not None:
+            met = self._claims.meet(op, now_us)
+            if isinstance(met, HubError):
+                refusal = met
+            elif met is not None:
+                return Admission(0, 0, replay=met.call_id)
+        if refusal is None:
             try:
-                admission = check_user_credit_balance(
-                    self._account(op.account_id, now_us), op.quote
-                )
-            except InsufficientCredits as error:
+                admission = self._admit(op, now_us)
+            except HubError as error:
                 refusal = error
-            else:
-                self.open_hold.append(
-                    (op.call_id, op.account_id, admission.held, "pending", op.started_us)
-                )
+        if refusal is None and op.claim is not None:
+            self._claims.take(op, now_us)
         refused = refusal is not None
         self.open_call.append(
             (
@@ -119,18 +123,57 @@ class Fold:
                 max(now_us - op.started_us, 0) if refused else None,
                 None if refusal is None else refusal.code,
                 None if refusal is None else refusal.message,
+                "\n".join(admission.counters) or None,
+                admission.tokens_reserved,
             )
         )
-        return refusal if isinstance(refusal, InsufficientCredits) else admission
+        return admission if refusal is None or refusal is op.refusal else refusal
+
+    def _admit(self, op: Open, now_us: int) -> Admission:
+        """Hold credit, and room under every limit; raises RateLimited or InsufficientCredits."""
+        checked = [(limit, self._counters.of(limit, now_us)) for limit in op.limits]
+        admission = Admission(0, 0)
+        if checked:
+            allowance.require_room(checked, op, now_us)
+        if op.quote is not None:
+            account = self._accounts.get(op.account_id, now_us)
+            limited = allowance.tightest(checked) if checked else None
+            try:
+                admission = check_user_credit_balance(account, op.quote, limited, now_us)
+            except InsufficientCredits as error:
+                if error.limit is not None and limited is not None:
+                    self._counters.alert([limited[1]], op.account_id, now_us, refused=True)
+                raise
+            self.open_hold.append(
+                (
+                    op.call_id,
+                    op.account_id,
+                    admission.held,
+                    "pending",
+                    op.started_us,
+                    op.started_us + HOLD_LIFE_US,
+                )
+            )
+        if not checked:
+            return admission
+        return Admission(
+            admission.held,
+            admission.tokens,
+            allowance.reserve(checked, op, admission.held),
+            op.tokens_wanted,
+        )
 
     def _progress(self, op: Progress, now_us: int) -> int:
         self.progress.append((op.rate_id, op.output_counted, op.call_id))
-        account = self._account(op.account_id, now_us) if op.extend_by else None
+        account = self._accounts.get(op.account_id, now_us) if op.extend_by else None
         if account is None:
             return 0
-        more = min(op.extend_by, max(account.available, 0))
+        spending = allowance.spending(map(self._counters.get, op.counters))
+        more = min(op.extend_by, max(account.available, 0), *(c.room for c in spending))
         if more:
             account.hold(more)
+            for counter in spending:
+                counter.hold(more)
             self.extend_hold.append((more, op.call_id))
         return more
 
@@ -140,7 +183,18 @@ class Fold:
             written_off = self._resolve_hold(op)
             if op.usage is not None:
                 self.meter_event.append(create_meter_event(op))
+        if op.counters:
+            counters = [self._counters.get(counter_id) for counter_id in op.counters]
+            allowance.settle(counters, op, op.charge - written_off)
+            self._counters.alert(counters, op.account_id, op.ended_us)
+        if op.claimed:
+            self._resolve_claim(op)
+        self._close_call(op)
+        return Settled(op.charge, written_off)
+
+    def _close_call(self, op: Settle) -> None:
         usage = op.usage or _NO_USAGE
+        detail = usage.detail() if op.usage is not None else None
         self.close_call.append(
             (
                 status_of(op.outcome).value,
@@ -155,8 +209,10 @@ class Fold:
                 usage.cache_read_tokens,
                 usage.cache_write_tokens,
                 usage.units,
+                orjson.dumps(detail).decode() if detail else None,
                 None if op.usage_source is None else op.usage_source.value,
                 op.charge,
+                op.cost,
                 op.duration_us,
                 op.ttfb_us,
                 len(op.attempts),
@@ -168,86 +224,36 @@ class Fold:
         # A call answered at its first try is its own attempt; its row says all about it.
         kept = op.attempts if len(op.attempts) > 1 or op.error_code else ()
         for seq, attempt in enumerate(kept):
-            self.attempt.append(
-                (
-                    op.call_id,
-                    seq,
-                    attempt.provider,
-                    attempt.credential,
-                    attempt.status,
-                    attempt.error,
-                    attempt.started_us,
-                    attempt.duration_us,
-                )
-            )
-        return Settled(op.charge, written_off)
+            self.attempt.append((op.call_id, seq, *attempt.row()))
 
     def _resolve_hold(self, op: Settle) -> int:
-        account = self._account(op.account_id, op.ended_us)
+        account = self._accounts.get(op.account_id, op.ended_us)
         if account is None:
             raise LookupError(f"call {op.call_id} holds on an account that does not exist")
         transfers = []
         if op.charge:
-            self._lots(account)
+            self._accounts.with_lots(account)
             transfers = account.capture(
                 op.call_id, held=op.held, charge=op.charge, at_us=op.ended_us
             )
         else:
             account.release(op.held)
         written_off = sum(t.amount for t in transfers if t.kind == "write_off")
-        state = "voided" if op.usage is None else "captured"
+        released = "expired" if op.hold_expired else "voided"
+        state = released if op.usage is None else "captured"
         self.close_hold.append((state, op.charge - written_off, op.ended_us, op.call_id))
-        due = self._expiry_due.get(account.id)
-        if due is not None and due <= op.ended_us:
-            self._lots(account)
-            transfers += account.expire(op.ended_us)
-        self.transfer.extend(transfers)
+        self._accounts.transfers.extend(transfers)
+        self._accounts.advance(account, op.ended_us)
         return written_off
 
-    def _account(self, account_id: str, now_us: int) -> Account | None:
-        """Return the account as of now: due expiries are posted when it is first read."""
-        try:
-            return self._accounts[account_id]
-        except KeyError:
-            pass
-        loaded = self._load_account(account_id)
-        if loaded is None:
-            self._accounts[account_id] = None
-            return None
-        account, due = loaded
-        self._accounts[account_id] = account
-        self._expiry_due[account_id] = due
-        if due is not None and due <= now_us:
-            self._lots(account)
-            self.transfer.extend(account.expire(now_us))
-        return account
-
-    def _lots(self, account: Account) -> None:
-        if account.id not in self._with_lots:
-            self._with_lots.add(account.id)
-            account.lots = self._load_lots(account.id)
-
-    def _due(self, account: Account) -> int | None:
-        if account.id not in self._with_lots:
-            return self._expiry_due[account.id]
-        dates = [lot.expires_us for lot in account.lots if lot.remaining and lot.expires_us]
-        return min(dates, default=None)
-
-
-def rows_by_statement(fold: Fold, sent: Sequence[str]) -> Mapping[str, list[Row]]:
-    """Return all rows of a fold by the name of the statement that writes them."""
-    return {
-        "open_call": fold.open_call,
-        "open_hold": fold.open_hold,
-        "sent": [(call_id,) for call_id in sent],
-        "progress": fold.progress,
-        "extend_hold": fold.extend_hold,
-        "close_call": fold.close_call,
-        "close_hold": fold.close_hold,
-        "attempt": fold.attempt,
-        "meter_event": fold.meter_event,
-        "transfer": fold.transfer,
-        "account": fold.account_rows(),
-        "lot": fold.lot_rows(),
-        "heartbeat": fold.heartbeat,
-    }
+    def _resolve_claim(self, op: Settle) -> None:
+        """Complete an idempotency key whose call was delivered, free any other."""
+        if op.usage is None:
+            self.free_claim.append((op.call_id,))
+            return
+        answer = op.answer
+        self.close_claim.append(
+            (None, None, None, None, op.call_id)
+            if answer is None
+            else (answer.status, answer.content_type, answer.model, answer.body, op.call_id)
+        )

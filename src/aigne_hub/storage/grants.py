@@ -3,19 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, case, exists, func, insert, or_, select
 
-from aigne_hub.domain.errors import InvalidRequest
-from aigne_hub.domain.ledger import FUNDING_MANUAL, PROMOTIONAL, Category, Lot
+from aigne_hub.domain.errors import Conflict, InvalidRequest
+from aigne_hub.domain.lots import Category, Lot
 from aigne_hub.domain.money import AMOUNT_MAX, format_credits
+from aigne_hub.domain.transfers import FUNDING, FUNDING_MANUAL, PROMOTIONAL
 from aigne_hub.ports import Clock
 from aigne_hub.storage import accounts, schema
 
 PRIORITY_DEFAULT = 50
 PRIORITY_MAX = 100
 HISTORY_MAX = 1_000_000
-# Accounts whose expiries one transaction posts, so that calls never wait long for it.
-EXPIRE_BATCH = 500
+REFERENCE_MAX = 200
+NAME_MAX = 200
+# Accounts that one transaction advances, so that calls never wait long for it.
+ADVANCE_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class Grant:
 class Balance:
     """An account in nano-credits; credit that has expired is in none of the first three.
 
-    `available` = `balance` - `held` + overdraft. `granted` and `spent` are of all time.
+    `available` = `balance` - `held` + overdraft. `granted` and `spent` are of all time;
+    what was refunded is not spent, what was taken back was granted all the same.
     """
 
     balance: int
@@ -57,67 +61,120 @@ class Entry:
     created_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a grant is given under.
+
+    `source` is the ledger account it comes from: by default `promotional` or, when paid,
+    `funding:manual`. A second grant with the same `reference` is refused as a Conflict.
+    """
+
+    category: Category = Category.PAID
+    priority: int = PRIORITY_DEFAULT
+    effective_us: int | None = None
+    expires_us: int | None = None
+    source: str | None = None
+    reference: str | None = None
+    name: str = ""
+
+    def checked(self, now_us: int) -> "Terms":
+        """Return self, or raise InvalidRequest."""
+        if not 0 <= self.priority <= PRIORITY_MAX:
+            raise InvalidRequest(f"A priority is 0 to {PRIORITY_MAX}.", param="priority")
+        if self.expires_us is not None and self.expires_us <= max(now_us, self.effective_us or 0):
+            raise InvalidRequest("The grant would already have expired.", param="expires_at")
+        for text, most, param in (
+            (self.reference or "", REFERENCE_MAX, "reference"),
+            (self.name, NAME_MAX, "name"),
+        ):
+            if len(text) > most or not text.isprintable():
+                raise InvalidRequest(f"A {param} is at most {most} characters.", param=param)
+        return self
+
+    @property
+    def funded_from(self) -> str:
+        if self.source is None:
+            return PROMOTIONAL if self.category is Category.PROMOTIONAL else FUNDING_MANUAL
+        if self.source != PROMOTIONAL and not self.source.startswith(FUNDING):
+            raise ValueError(f"{self.source!r} is not a ledger account that funds grants")
+        return self.source
+
+
 def grant(
     connection: Connection,
     clock: Clock,
     ids: Callable[[], str],
     account: str,
     amount: int,
-    category: Category = Category.PAID,
-    priority: int = PRIORITY_DEFAULT,
-    expires_us: int | None = None,
-    source: str | None = None,
+    terms: Terms = Terms(),
 ) -> Grant:
     """Post a grant of `amount` nano-credits to an account, repaying a debt from it first.
 
-    `source` is the ledger account it comes from: by default `promotional` or, when paid,
-    `funding:manual`. Raises InvalidRequest, or NotFound when there is no such account.
+    One that becomes effective later is posted then. Raises InvalidRequest, Conflict, or
+    NotFound when there is no such account.
     """
     now = clock.now_us()
-    source = source or _source_of(category)
-    if source != PROMOTIONAL and not source.startswith("funding:"):
-        raise ValueError(f"{source!r} is not a ledger account that funds grants")
-    if not 0 <= priority <= PRIORITY_MAX:
-        raise InvalidRequest(f"A priority is 0 to {PRIORITY_MAX}.", param="priority")
-    if expires_us is not None and expires_us <= now:
-        raise InvalidRequest("The grant would already have expired.", param="expires_at")
+    terms.checked(now)
     held_by = accounts.load(connection, account, lock=True)
-    transfers = held_by.expire(now)
+    if terms.reference is not None and find_by_reference(connection, terms.reference):
+        raise Conflict("There is a grant with this reference already.")
+    transfers = held_by.advance(now)
     if not 0 < amount <= AMOUNT_MAX - max(held_by.balance, 0):
         raise InvalidRequest(
             f"A grant is more than 0, and no balance exceeds {format_credits(AMOUNT_MAX)} credits.",
             param="amount",
         )
-    lot = Lot(ids(), amount, category, priority, now, expires_us)
-    transfers.append(held_by.grant(lot, source=source, at_us=now))
+    lot = Lot(
+        ids(), amount, terms.category, terms.priority, now, terms.expires_us, terms.effective_us
+    )
+    transfers += held_by.grant(lot, source=terms.funded_from, at_us=now)
     connection.execute(
         insert(schema.credit_grant).values(
             id=lot.id,
             account_id=account,
             amount=amount,
             remaining=lot.remaining,
-            category=category,
-            priority=priority,
-            expires_us=expires_us,
+            category=lot.category,
+            priority=lot.priority,
+            effective_us=lot.effective_us,
+            expires_us=lot.expires_us,
             created_us=now,
-            source=source,
+            source=lot.source,
+            posted=lot.posted,
+            reference=terms.reference,
+            name=terms.name,
         )
     )
     accounts.save(connection, held_by, transfers)
     return Grant(lot.id, amount, lot.remaining, held_by.balance)
 
 
+def find_by_reference(connection: Connection, reference: str) -> str | None:
+    """Return the id of the grant that was made with a reference."""
+    granted = schema.credit_grant.c
+    found: str | None = connection.execute(
+        select(granted.id).where(granted.reference == reference)
+    ).scalar_one_or_none()
+    return found
+
+
 def balance(connection: Connection, clock: Clock, account: str) -> Balance:
     """Return what an account has now, as if everything due had expired already."""
     loaded = accounts.load(connection, account, lock=False)
-    loaded.expire(clock.now_us())
+    loaded.advance(clock.now_us())
     granted, spent = schema.credit_grant, schema.transfer
     total_granted = connection.execute(
-        select(func.coalesce(func.sum(granted.c.amount), 0)).where(granted.c.account_id == account)
+        select(func.coalesce(func.sum(granted.c.amount), 0)).where(
+            granted.c.account_id == account, granted.c.posted
+        )
     ).scalar_one()
     total_spent = connection.execute(
-        select(func.coalesce(func.sum(spent.c.amount), 0)).where(
-            spent.c.account_id == account, spent.c.kind == "capture"
+        select(
+            func.coalesce(
+                func.sum(case((spent.c.kind == "refund", -spent.c.amount), else_=spent.c.amount)), 0
+            )
+        ).where(
+            spent.c.account_id == account, spent.c.kind.in_(("capture", "adjustment", "refund"))
         )
     ).scalar_one()
     return Balance(
@@ -156,28 +213,28 @@ def history(connection: Connection, account: str, limit: int) -> list[Entry]:
     ]
 
 
-def expire_due(connection: Connection, now_us: int) -> int:
-    """Post the expiries that are due; return how many transfers that took.
+def advance_due(connection: Connection, now_us: int) -> int:
+    """Post what time alone does to accounts: grants that became effective, and expiries.
 
-    At most EXPIRE_BATCH accounts, the longest overdue first: run it again until it returns 0.
-    What open holds stand on stays until they are resolved.
+    Returns how many transfers that took, of at most ADVANCE_BATCH accounts, the longest
+    overdue first: run it again until it returns 0. What open holds stand on stays until they
+    are resolved.
     """
-    table = schema.account.c
+    table, granted = schema.account.c, schema.credit_grant.c
     posted = 0
+    scheduled = exists().where(
+        granted.account_id == table.id, granted.posted.is_(False), granted.effective_us <= now_us
+    )
     overdue = connection.execute(
         select(table.id)
-        .where(table.expiry_due_us <= now_us, table.balance > table.held)
-        .order_by(table.expiry_due_us, table.id)
-        .limit(EXPIRE_BATCH)
+        .where(table.due_us <= now_us, or_(table.balance > table.held, scheduled))
+        .order_by(table.due_us, table.id)
+        .limit(ADVANCE_BATCH)
     ).scalars()
     # Locks are taken in the order of ids, as everywhere.
     for account_id in sorted(overdue):
         account = accounts.load(connection, account_id, lock=True)
-        transfers = account.expire(now_us)
+        transfers = account.advance(now_us)
         accounts.save(connection, account, transfers)
         posted += len(transfers)
     return posted
-
-
-def _source_of(category: Category) -> str:
-    return PROMOTIONAL if category is Category.PROMOTIONAL else FUNDING_MANUAL

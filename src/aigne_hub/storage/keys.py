@@ -1,8 +1,7 @@
 """API keys: shown once, stored as a keyed hash, each an application of its own."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -13,26 +12,18 @@ from aigne_hub.crypto.did import RoleType
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.access import DEFAULT_SCOPES, Principal, Role, Scope
 from aigne_hub.domain.errors import InvalidRequest, NotFound
-from aigne_hub.domain.money import AMOUNT_MAX
+from aigne_hub.domain.limits import Limit, Measure, Subject
+from aigne_hub.domain.windows import Window
 from aigne_hub.storage import identities, schema
+from aigne_hub.storage import limits as limits_of
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.users import User
 
 NAME_MAX = 100
 MODELS_MAX = 100
 PATTERN_MAX = 256
-PER_MINUTE_MAX = 2_000_000_000
 
 _KEY = schema.api_key.c
-
-
-class Window(StrEnum):
-    """What a key's credit limit is counted over."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    TOTAL = "total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +34,37 @@ class Limits:
     window: Window | None = None
     rpm: int | None = None
     tpm: int | None = None
+    streams: int | None = None
 
     def __post_init__(self) -> None:
         if (self.credit_limit is None) != (self.window is None):
             raise InvalidRequest("A credit limit needs a window, and a window a credit limit.")
-        if self.credit_limit is not None and not 0 <= self.credit_limit <= AMOUNT_MAX:
-            raise InvalidRequest("A credit limit is not negative.", param="credit_limit")
-        for name, rate in (("rpm", self.rpm), ("tpm", self.tpm)):
-            if rate is not None and not 0 < rate <= PER_MINUTE_MAX:
-                raise InvalidRequest(f"{name} is 1 to {PER_MINUTE_MAX}.", param=name)
+        for name, rate in (("rpm", self.rpm), ("tpm", self.tpm), ("streams", self.streams)):
+            if rate == 0:
+                raise InvalidRequest(f"{name} is at least 1.", param=name)
+
+    def entries(self) -> Iterator[tuple[Measure, Window, int]]:
+        if self.credit_limit is not None and self.window is not None:
+            yield Measure.CREDITS, self.window, self.credit_limit
+        if self.rpm is not None:
+            yield Measure.REQUESTS, Window.MINUTE, self.rpm
+        if self.tpm is not None:
+            yield Measure.TOKENS, Window.MINUTE, self.tpm
+        if self.streams is not None:
+            yield Measure.STREAMS, Window.TOTAL, self.streams
+
+    @classmethod
+    def of(cls, limits: Iterable[Limit]) -> "Limits":
+        """Return the limits of a key as its makers gave them; others are left out."""
+        amounts = {(limit.measure, limit.window): limit.amount for limit in limits}
+        spending = next((w for m, w in amounts if m is Measure.CREDITS), None)
+        return cls(
+            None if spending is None else amounts[Measure.CREDITS, spending],
+            spending,
+            amounts.get((Measure.REQUESTS, Window.MINUTE)),
+            amounts.get((Measure.TOKENS, Window.MINUTE)),
+            amounts.get((Measure.STREAMS, Window.TOTAL)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,6 @@ class KeyHolder:
     """Who presented a key, and whether it still opens anything."""
 
     principal: Principal
-    limits: Limits
     revoked: bool
     disabled: bool
 
@@ -137,14 +149,12 @@ def create(
             app_did=record.app_did,
             scopes=" ".join(sorted(scopes)),
             models="\n".join(models),
-            credit_limit=limits.credit_limit,
-            limit_window=limits.window,
-            rpm=limits.rpm,
-            tpm=limits.tpm,
             created_us=now,
             expires_us=expires_us,
         )
     )
+    for measure, window, amount in limits.entries():
+        limits_of.put(change, Subject.KEY, record.id, measure, window, amount)
     change.audit("key.create", record.id, {"user": user.id, "prefix": record.prefix, "name": name})
     return NewKey(record, text)
 
@@ -154,7 +164,7 @@ def listed(connection: Connection, user: User) -> list[ApiKey]:
     rows = connection.execute(
         select(schema.api_key).where(_KEY.user_id == user.id).order_by(_KEY.id)
     )
-    return [_record(row) for row in rows]
+    return [_record(connection, row) for row in rows.all()]
 
 
 def revoke(change: Changes, key_id: str) -> ApiKey:
@@ -162,7 +172,7 @@ def revoke(change: Changes, key_id: str) -> ApiKey:
     row = change.connection.execute(select(schema.api_key).where(_KEY.id == key_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no key {key_id[:80]!r}. See: aigne-hub keys list")
-    record = _record(row)
+    record = _record(change.connection, row)
     if record.revoked_us is not None:
         return record
     now = change.clock.now_us()
@@ -186,21 +196,20 @@ def find_by_digest(connection: Connection, digest: bytes) -> KeyHolder | None:
     ).one_or_none()
     if row is None:
         return None
-    record = _record(row)
     principal = Principal(
-        user_id=record.user_id,
+        user_id=row.user_id,
         user_did=row.did,
-        key_id=record.id,
-        app_did=record.app_did,
+        key_id=row.id,
+        app_did=row.app_did,
         role=Role(row.role),
-        scopes=record.scopes,
-        models=record.models,
-        expires_us=record.expires_us,
+        scopes=_scopes(row),
+        models=_patterns(row),
+        expires_us=row.expires_us,
+        limits=limits_of.of(connection, (Subject.KEY, row.id), (Subject.USER, row.user_id)),
     )
     return KeyHolder(
         principal,
-        record.limits,
-        revoked=record.revoked_us is not None,
+        revoked=row.revoked_us is not None,
         disabled=row.disabled_us is not None,
     )
 
@@ -215,21 +224,24 @@ def _check_patterns(models: Sequence[str]) -> None:
             )
 
 
-def _record(row: Row[Any]) -> ApiKey:
+def _scopes(row: Row[Any]) -> frozenset[Scope]:
+    return frozenset(map(Scope, row.scopes.split()))
+
+
+def _patterns(row: Row[Any]) -> tuple[str, ...]:
+    return tuple(row.models.split("\n")) if row.models else ()
+
+
+def _record(connection: Connection, row: Row[Any]) -> ApiKey:
     return ApiKey(
         id=row.id,
         user_id=row.user_id,
         name=row.name,
         prefix=row.prefix,
         app_did=row.app_did,
-        scopes=frozenset(map(Scope, row.scopes.split())),
-        models=tuple(row.models.split("\n")) if row.models else (),
-        limits=Limits(
-            row.credit_limit,
-            None if row.limit_window is None else Window(row.limit_window),
-            row.rpm,
-            row.tpm,
-        ),
+        scopes=_scopes(row),
+        models=_patterns(row),
+        limits=Limits.of(limits_of.of(connection, (Subject.KEY, row.id))),
         created_us=row.created_us,
         expires_us=row.expires_us,
         revoked_us=row.revoked_us,

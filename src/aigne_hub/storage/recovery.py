@@ -1,13 +1,12 @@
 """Finding calls that no living process will close."""
 
-import json
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, insert, or_, select, update
 
-from aigne_hub.domain.pricing import RateCard
 from aigne_hub.storage import liveness, schema
+from aigne_hub.storage.catalogue import card_of
 from aigne_hub.storage.engine import reading, writing
 from aigne_hub.usage.cleanup import StaleCall
 
@@ -36,8 +35,14 @@ class Orphans:
         self._now_us = now_us
 
     def stale_calls(self) -> Iterator[StaleCall]:
-        """Yield calls of dead processes, and calls of this one that it has lost sight of."""
+        """Yield the calls that nobody will close.
+
+        They are those of dead processes, those of this one that it has lost sight of, and
+        those whose hold has expired.
+        """
         call, hold, rate = schema.model_call.c, schema.hold.c, schema.rate.c
+        claim = schema.idempotency_key.c
+        now = self._now_us()
         processing = call.status == "processing"
         with reading(self._engine) as connection:
             owners = set(
@@ -55,17 +60,23 @@ class Orphans:
                     call.input_counted,
                     call.delivered_tokens,
                     call.process_id,
+                    call.counters,
+                    call.tokens_reserved,
                     hold.amount,
+                    hold.expires_us,
+                    claim.call_id.label("claimed"),
                     rate.id.label("rate_id"),
                     rate.amounts,
+                    rate.cost,
                 )
                 .join_from(schema.model_call, schema.hold, hold.call_id == call.id, isouter=True)
                 .join(schema.rate, rate.id == call.rate_id, isouter=True)
-                .where(processing, call.process_id.in_(gone))
+                .join(schema.idempotency_key, claim.call_id == call.id, isouter=True)
+                .where(processing, or_(call.process_id.in_(gone), hold.expires_us <= now))
                 .limit(ROUND_MAX)
             ).all()
         here = self._open_here()
-        young = self._now_us() - FORGOTTEN_AFTER_US
+        young = now - FORGOTTEN_AFTER_US
         for row in rows:
             if row.process_id == self._process_id and (row.id in here or row.started_us > young):
                 continue
@@ -77,9 +88,12 @@ class Orphans:
                 input_counted=row.input_counted,
                 delivered_tokens=row.delivered_tokens or 0,
                 held=row.amount,
-                rates=None
-                if row.rate_id is None
-                else RateCard.of(row.rate_id, json.loads(row.amounts)),
+                rates=card_of(row.rate_id, row.amounts),
+                cost=card_of(row.rate_id, row.cost),
+                counters=tuple(row.counters.split("\n")) if row.counters else (),
+                tokens_reserved=row.tokens_reserved,
+                claimed=row.claimed is not None,
+                hold_expired=row.expires_us is not None and row.expires_us <= now,
             )
 
 

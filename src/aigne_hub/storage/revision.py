@@ -5,7 +5,7 @@ from sqlalchemy import Engine, inspect, text
 from aigne_hub.storage.engine import reading
 
 # The newest revision in migrations/versions; a test keeps the two together.
-HEAD = "0001"
+HEAD = "0001_billing"
 _TABLE = "alembic_version"
 
 

@@ -13,9 +13,14 @@ from typing import Any
 
 from sqlalchemy.dialects import sqlite
 
-from aigne_hub.domain.ledger import Account, Category, Lot
-from aigne_hub.storage.fold import Fold, Operation, Row, rows_by_statement
+from aigne_hub.domain.idempotency import Claimed
+from aigne_hub.domain.ledger import Account
+from aigne_hub.domain.limits import Counter
+from aigne_hub.domain.lots import Lot
+from aigne_hub.storage.batch import Row
+from aigne_hub.storage.fold import Fold, Operation
 from aigne_hub.storage.journal import StoreUnavailable
+from aigne_hub.storage.ledger import lot_of
 from aigne_hub.storage.statements import Statements
 
 # A commit slower than this, on a moving average, leaves the loop; faster than half, it returns.
@@ -55,6 +60,7 @@ class SqliteStore:
         self._now_us = now_us
         self._jitter = jitter
         self._sql = Statements.compiled(sqlite.dialect(paramstyle="qmark"))
+        self._view = _SqliteView(connection, self._sql)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._commit_average_s = 0.0
         self._in_thread = False
@@ -63,9 +69,9 @@ class SqliteStore:
     async def commit(self, operations: Sequence[Operation], sent: Sequence[str]) -> list[Any]:
         await self._begin()
         try:
-            fold = Fold(self._process_id, self._load_account, self._load_lots)
+            fold = Fold(self._process_id, self._view)
             answers = fold.run(operations, self._now_us())
-            for name, rows in rows_by_statement(fold, sent).items():
+            for name, rows in fold.rows(sent).items():
                 if rows:
                     self._execute(name, rows)
             await self._end()
@@ -96,17 +102,6 @@ class SqliteStore:
             changed = self._connection.executemany(sql, rows).rowcount
         if name in _MUST_CHANGE and changed != len(rows):
             raise AlreadyResolvedError(f"{name} changed {changed} of {len(rows)} rows")
-
-    def _load_account(self, account_id: str) -> tuple[Account, int | None] | None:
-        row = self._connection.execute(self._sql.select_account.sql, (account_id,)).fetchone()
-        return None if row is None else (Account(*row[:4]), row[4])
-
-    def _load_lots(self, account_id: str) -> list[Lot]:
-        rows = self._connection.execute(self._sql.select_lots.sql, (account_id,))
-        return [
-            Lot(lot_id, remaining, Category(category), priority, created, expires)
-            for lot_id, remaining, category, priority, created, expires in rows
-        ]
 
     async def _begin(self) -> None:
         """Take the write lock. A busy wait inside SQLite would block every stream."""
@@ -151,6 +146,33 @@ class SqliteStore:
         if _is_busy(error) or any(sign in text for sign in _UNAVAILABLE):
             return StoreUnavailable(str(error))
         return error
+
+
+class _SqliteView:
+    """storage.batch.View: reads on the journal's own connection, which holds the write lock."""
+
+    def __init__(self, connection: Any, sql: Statements) -> None:
+        self._execute = connection.execute
+        self._sql = sql
+
+    def account(self, account_id: str) -> tuple[Account, int | None] | None:
+        row = self._execute(self._sql.select_account.sql, (account_id,)).fetchone()
+        return None if row is None else (Account(*row[:4]), row[4])
+
+    def lots(self, account_id: str) -> list[Lot]:
+        rows = self._execute(self._sql.select_lots.sql, (account_id,))
+        return [lot_of(row) for row in rows]
+
+    def counter(self, counter_id: str) -> Counter | None:
+        row = self._execute(self._sql.select_counter.sql, (counter_id,)).fetchone()
+        return None if row is None else Counter(*row)
+
+    def claim(self, key_digest: bytes) -> Claimed | None:
+        row = self._execute(self._sql.select_claim.sql, (key_digest,)).fetchone()
+        if row is None:
+            return None
+        key, body, call_id, created_us, complete, kept = row
+        return Claimed(key, body, call_id, created_us, bool(complete), bool(kept))
 
 
 class AlreadyResolvedError(Exception):

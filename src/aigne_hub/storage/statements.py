@@ -6,12 +6,13 @@ Each is named with the order of its parameters, so rows are plain tuples.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, literal_column, update
+from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
 from aigne_hub.billing.credits import MeterEvent
-from aigne_hub.domain.ledger import Transfer
+from aigne_hub.domain.transfers import Transfer
 from aigne_hub.storage import ledger, schema
 
 OPEN_CALL = (
@@ -34,6 +35,8 @@ OPEN_CALL = (
     "duration_us",
     "error_code",
     "error_message",
+    "counters",
+    "tokens_reserved",
 )
 CLOSE_CALL = (
     "status",
@@ -48,8 +51,10 @@ CLOSE_CALL = (
     "cache_read_tokens",
     "cache_write_tokens",
     "units",
+    "usage_detail",
     "usage_source",
     "charge",
+    "cost",
     "duration_us",
     "ttfb_us",
     "attempts",
@@ -115,12 +120,26 @@ class Statements:
     lot: Prepared
     select_account: Prepared
     select_lots: Prepared
+    counter: Prepared
+    event: Prepared
+    select_counter: Prepared
+    drop_claim: Prepared
+    take_claim: Prepared
+    free_claim: Prepared
+    close_claim: Prepared
+    select_claim: Prepared
     dead_letter: Prepared
     heartbeat: Prepared
 
     @classmethod
     def compiled(cls, dialect: Dialect) -> "Statements":
-        return cls(**_of_calls(dialect), **_of_money(dialect), **_of_the_hub(dialect))
+        return cls(
+            **_of_calls(dialect),
+            **_of_money(dialect),
+            **_of_limits(dialect),
+            **_of_claims(dialect),
+            **_of_the_hub(dialect),
+        )
 
 
 def _row(dialect: Dialect, table: Any, *names: str) -> Prepared:
@@ -161,7 +180,16 @@ def _of_money(dialect: Dialect) -> dict[str, Prepared]:
     hold = schema.hold
     more = hold.c.amount + bindparam("more")
     return {
-        "open_hold": _row(dialect, hold, "call_id", "account_id", "amount", "state", "created_us"),
+        "open_hold": _row(
+            dialect,
+            hold,
+            "call_id",
+            "account_id",
+            "amount",
+            "state",
+            "created_us",
+            "expires_us",
+        ),
         "extend_hold": _change(dialect, hold, _hold_where(), "more", "call_id", amount=more),
         "close_hold": _change(
             dialect,
@@ -178,12 +206,75 @@ def _of_money(dialect: Dialect) -> dict[str, Prepared]:
         "meter_event": _row(dialect, schema.meter_event, *MeterEvent._fields),
         "transfer": prepare(ledger.INSERT_TRANSFER, dialect, Transfer._fields),
         "account": prepare(
-            ledger.UPDATE_ACCOUNT, dialect, ("balance", "held", "expiry_due_us", "account_id")
+            ledger.UPDATE_ACCOUNT, dialect, ("balance", "held", "next_due_us", "account_id")
         ),
-        "lot": prepare(ledger.UPDATE_LOT, dialect, ("remaining", "grant_id")),
+        "lot": prepare(ledger.UPDATE_LOT, dialect, ("remaining", "is_posted", "grant_id")),
         "select_account": prepare(ledger.SELECT_ACCOUNT, dialect, ("account_id",)),
         "select_lots": prepare(ledger.SELECT_LOTS, dialect, ("account_id",)),
     }
+
+
+def _of_limits(dialect: Dialect) -> dict[str, Prepared]:
+    counter, event = schema.limit_counter, schema.event
+    names = ("id", "used", "held", "amount", "alerted", "until_us")
+    events = ("id", "type", "account_id", "payload", "created_us")
+    return {
+        "counter": prepare(_upsert(dialect, counter, names), dialect, names),
+        # An event that happened again is the same event.
+        "event": prepare(_insert_new(dialect, event, events), dialect, events),
+        "select_counter": prepare(
+            select(*(counter.c[name] for name in names)).where(
+                counter.c.id == bindparam("counter_id")
+            ),
+            dialect,
+            ("counter_id",),
+        ),
+    }
+
+
+def _of_claims(dialect: Dialect) -> dict[str, Prepared]:
+    claim = schema.idempotency_key
+    by_call = claim.c.call_id == bindparam("of_call")
+    by_key = claim.c.key_digest == bindparam("digest")
+    kept = ("status", "content_type", "model", "body")
+    closing: dict[str, Any] = {name: bindparam(f"b_{name}") for name in kept}
+    return {
+        "take_claim": _row(dialect, claim, "key_digest", "body_digest", "call_id", "created_us"),
+        "drop_claim": prepare(delete(claim).where(by_key), dialect, ("digest",)),
+        "free_claim": prepare(delete(claim).where(by_call), dialect, ("of_call",)),
+        "close_claim": prepare(
+            update(claim).where(by_call).values(**closing, complete=literal_column("1")),
+            dialect,
+            (*(f"b_{name}" for name in kept), "of_call"),
+        ),
+        "select_claim": prepare(
+            select(
+                claim.c.key_digest,
+                claim.c.body_digest,
+                claim.c.call_id,
+                claim.c.created_us,
+                claim.c.complete,
+                claim.c.status.is_not(None),
+            ).where(by_key),
+            dialect,
+            ("digest",),
+        ),
+    }
+
+
+def _upsert(dialect: Dialect, table: Any, names: tuple[str, ...]) -> Any:
+    made = _insert(dialect)(table).values({name: bindparam(name) for name in names})
+    changed = {name: made.excluded[name] for name in names if name != "id"}
+    return made.on_conflict_do_update(index_elements=["id"], set_=changed)
+
+
+def _insert_new(dialect: Dialect, table: Any, names: tuple[str, ...]) -> Any:
+    made = _insert(dialect)(table).values({name: bindparam(name) for name in names})
+    return made.on_conflict_do_nothing(index_elements=["id"])
+
+
+def _insert(dialect: Dialect) -> Any:
+    return sqlite.insert if dialect.name == "sqlite" else postgresql.insert
 
 
 def _of_the_hub(dialect: Dialect) -> dict[str, Prepared]:

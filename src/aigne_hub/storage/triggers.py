@@ -48,6 +48,7 @@ TRIGGERS = (
     *_append_only("transfer"),
     *_append_only("audit_log"),
     *_append_only("rate"),
+    *_append_only("grant_reversal"),
     # Retention deletes old attempts with their calls.
     Trigger("call_attempt", "append_only", "UPDATE", "rows are never changed"),
     Trigger(
@@ -73,8 +74,15 @@ TRIGGERS = (
     Trigger(
         "credit_grant",
         "fixed_terms",
-        "UPDATE OF id, account_id, amount, category, source, created_us",
+        "UPDATE OF id, account_id, amount, category, source, created_us, effective_us, expires_us",
         "only what remains of a grant changes",
+    ),
+    Trigger(
+        "credit_grant",
+        "posted_once",
+        "UPDATE OF posted",
+        "a posted grant stays posted",
+        "OLD.posted AND NOT NEW.posted",
     ),
     _no_delete("credit_grant"),
     _no_delete("account"),

@@ -11,7 +11,7 @@ from aigne_hub.crypto.did import InvalidDid, RoleType, did_of
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
-from aigne_hub.domain.ledger import Category
+from aigne_hub.domain.lots import Category
 from aigne_hub.storage import accounts, grants, identities, schema
 from aigne_hub.storage.changes import Changes
 
@@ -93,7 +93,7 @@ def _welcome(change: Changes, user: User, amount: int) -> None:
         change.ids,
         user.id,
         amount,
-        category=Category.PROMOTIONAL,
+        grants.Terms(category=Category.PROMOTIONAL, name="New user bonus credit"),
     )
     detail = {"grant": granted.id, "amount": amount, "reason": "billing.new_user_credits"}
     change.audit("credits.grant", user.id, detail)

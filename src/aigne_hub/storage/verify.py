@@ -30,25 +30,28 @@ _CHECKS: Final[Mapping[str, str]] = {
     "grants left add up to the balance": """
         SELECT a.id FROM account a LEFT JOIN (
             SELECT account_id, SUM(remaining) AS remaining
-            FROM credit_grant GROUP BY account_id) g ON g.account_id = a.id
+            FROM credit_grant WHERE posted GROUP BY account_id) g ON g.account_id = a.id
         WHERE COALESCE(g.remaining, 0) <> CASE WHEN a.balance > 0 THEN a.balance ELSE 0 END""",
     "grant was posted once, for its amount": """
         SELECT g.id FROM credit_grant g LEFT JOIN transfer t
             ON t.operation_id = g.id AND t.kind = 'grant' AND t.grant_id = g.id
             AND t.credit = g.account_id AND t.account_id = g.account_id AND t.debit = g.source
-        WHERE t.amount IS NULL OR t.amount <> g.amount
+        WHERE g.posted <> (t.amount IS NOT NULL) OR t.amount <> g.amount
+            OR (NOT g.posted AND g.remaining <> g.amount)
         UNION ALL
         SELECT t.operation_id FROM transfer t LEFT JOIN credit_grant g ON g.id = t.grant_id
         WHERE t.kind = 'grant' AND (g.id IS NULL OR t.operation_id <> g.id)""",
     # What left a grant without a transfer repaid a debt, which was incurred without a grant.
-    "what left a grant was spent, expired or repaid a debt": """
+    "what left a grant was spent, expired, taken back or repaid a debt": """
         SELECT g.id FROM credit_grant g LEFT JOIN (
-            SELECT grant_id, SUM(amount) AS used FROM transfer
-            WHERE kind IN ('capture', 'expiry') AND grant_id IS NOT NULL
+            SELECT grant_id,
+                SUM(CASE WHEN kind = 'refund' THEN -amount ELSE amount END) AS used
+            FROM transfer WHERE kind IN ('capture', 'adjustment', 'expiry', 'reversal', 'refund')
+                AND grant_id IS NOT NULL
             GROUP BY grant_id) t ON t.grant_id = g.id
         LEFT JOIN (
             SELECT account_id, SUM(amount) AS lent FROM transfer
-            WHERE kind = 'capture' AND grant_id IS NULL
+            WHERE kind IN ('capture', 'adjustment', 'reversal') AND grant_id IS NULL
             GROUP BY account_id) d ON d.account_id = g.account_id
         WHERE g.amount - g.remaining - COALESCE(t.used, 0) NOT BETWEEN 0 AND COALESCE(d.lent, 0)""",
     "transfer is positive and has the two sides of its kind": """
@@ -57,7 +60,33 @@ _CHECKS: Final[Mapping[str, str]] = {
                 AND (debit = 'promotional' OR debit LIKE 'funding:%'))
             OR (kind = 'capture' AND debit = account_id AND credit = 'revenue')
             OR (kind = 'expiry' AND debit = account_id AND credit = 'breakage')
-            OR (kind = 'write_off' AND debit = 'write_off' AND credit = 'revenue')))""",
+            OR (kind = 'adjustment' AND debit = account_id AND credit = 'revenue')
+            OR (kind = 'refund' AND debit = 'revenue' AND credit = account_id)
+            OR (kind = 'reversal' AND debit = account_id
+                AND (credit = 'promotional' OR credit LIKE 'funding:%'))
+            OR (kind = 'write_off' AND debit = 'write_off'
+                AND (credit = 'revenue' OR credit = 'promotional' OR credit LIKE 'funding:%'))))""",
+    "no more of a call is refunded than it was charged": """
+        SELECT call_id FROM transfer
+        WHERE call_id IS NOT NULL AND kind IN ('capture', 'adjustment', 'refund')
+        GROUP BY call_id
+        HAVING SUM(CASE WHEN kind = 'refund' THEN -amount ELSE amount END) < 0""",
+    "no more of a grant is taken back than was granted": """
+        SELECT r.grant_id FROM grant_reversal r JOIN credit_grant g ON g.id = r.grant_id
+        GROUP BY r.grant_id, g.amount HAVING SUM(r.amount) > g.amount""",
+    "reversal's transfers add up to it": """
+        SELECT r.operation_id FROM grant_reversal r LEFT JOIN (
+            SELECT account_id, operation_id, SUM(amount) AS moved FROM transfer
+            WHERE kind IN ('reversal', 'write_off') GROUP BY account_id, operation_id) t
+            ON t.operation_id = r.operation_id AND t.account_id = r.account_id
+        WHERE r.amount <> COALESCE(t.moved, 0)""",
+    # What calls in flight hold is on their rows; a counter that holds more leaked.
+    "limit holds nothing when no call does": """
+        SELECT id FROM limit_counter WHERE held > 0 AND NOT EXISTS (
+            SELECT 1 FROM model_call WHERE status = 'processing' AND counters IS NOT NULL)""",
+    "idempotency key of a closed call is complete": """
+        SELECT i.call_id FROM idempotency_key i JOIN model_call c ON c.id = i.call_id
+        WHERE (c.status = 'processing') = (i.complete = 1)""",
     "transfer belongs to an account that exists": """
         SELECT t.operation_id FROM transfer t LEFT JOIN account a ON a.id = t.account_id
         WHERE a.id IS NULL""",
@@ -88,18 +117,18 @@ _CHECKS: Final[Mapping[str, str]] = {
     "call's transfers add up to its charge": """
         SELECT c.id FROM model_call c LEFT JOIN (
             SELECT call_id, SUM(amount) AS posted FROM transfer
-            WHERE call_id IS NOT NULL GROUP BY call_id) t ON t.call_id = c.id
+            WHERE operation_id = call_id GROUP BY call_id) t ON t.call_id = c.id
         WHERE COALESCE(c.charge, 0) <> COALESCE(t.posted, 0)""",
     "hold captured what its call paid": """
         SELECT h.call_id FROM hold h LEFT JOIN (
             SELECT call_id, SUM(amount) AS paid FROM transfer
             WHERE kind = 'capture' GROUP BY call_id) t ON t.call_id = h.call_id
         WHERE COALESCE(h.captured, 0) <> COALESCE(t.paid, 0)""",
-    "capture and write-off belong to a captured hold": """
+    "what is charged for a call belongs to its captured hold": """
         SELECT t.operation_id FROM transfer t LEFT JOIN hold h ON h.call_id = t.call_id
-        WHERE t.kind IN ('capture', 'write_off') AND (h.call_id IS NULL
-            OR t.operation_id <> t.call_id OR h.state <> 'captured'
-            OR h.account_id <> t.account_id)""",
+        WHERE t.call_id IS NOT NULL AND (h.call_id IS NULL OR h.state <> 'captured'
+            OR h.account_id <> t.account_id
+            OR (t.kind = 'capture') > (t.operation_id = t.call_id))""",
     "captured hold has one meter event, and no other has": """
         SELECT h.call_id FROM hold h LEFT JOIN meter_event m ON m.call_id = h.call_id
         WHERE (h.state = 'captured') <> (m.call_id IS NOT NULL)

@@ -20,7 +20,8 @@ CLOSED_AT_ONCE = 256
 class StaleCall:
     """A call still `processing` whose process is gone, as its journal left it.
 
-    `held` is None when the call was not billed; `rates` is the card it was admitted with.
+    `held` is None when the call was not billed; `rates` is the card it was admitted with and
+    `cost` the provider's. The rest is as in its Admission and its Settle.
     """
 
     call_id: str
@@ -31,6 +32,11 @@ class StaleCall:
     delivered_tokens: int
     held: int | None
     rates: RateCard | None
+    cost: RateCard | None = None
+    counters: tuple[str, ...] = ()
+    tokens_reserved: int = 0
+    claimed: bool = False
+    hold_expired: bool = False
 
 
 class StaleCalls(Protocol):
@@ -76,6 +82,11 @@ def _interrupted(call: StaleCall, now_us: int) -> Settle:
         ttfb_us=None,
         billed=call.held is not None,
         model=call.model,
+        cost=call.cost.cost(usage) if call.cost is not None and usage is not None else None,
+        counters=call.counters,
+        tokens_reserved=call.tokens_reserved,
+        claimed=call.claimed,
+        hold_expired=call.hold_expired,
         error_code="interrupted",
         error_message="The hub stopped while this call was running.",
     )

@@ -42,7 +42,8 @@ class Unobserved:
 class CallTracker:
     """One open call of a known account.
 
-    `rates` is the price it was admitted at, None when billing is off. `tokens_held` is how
+    `rates` is the price it was admitted at, None when billing is off; `cost` what the provider
+    that serves charges, None when unknown. `tokens_held` is how
     many counted output tokens the hold pays for. The task that starts a call works on it:
     when that ends without closing the call, recovery does.
     """
@@ -53,6 +54,8 @@ class CallTracker:
         "_started_us",
         "_tracker",
         "attempts",
+        "cost",
+        "counters",
         "delivered",
         "durable",
         "held",
@@ -61,6 +64,7 @@ class CallTracker:
         "rates",
         "task",
         "tokens_held",
+        "tokens_reserved",
         "ttfb_us",
     )
 
@@ -75,6 +79,9 @@ class CallTracker:
         self.n = n
         self.held = 0
         self.tokens_held = 0
+        self.cost: RateCard | None = None
+        self.counters: tuple[str, ...] = ()
+        self.tokens_reserved = 0
         self.delivered = 0
         self.durable = 0
         self.attempts: list[Attempt] = []
@@ -83,8 +90,9 @@ class CallTracker:
     def sent(self) -> None:
         self._journal.sent(self.opened.call_id)
 
-    def served_at(self, rates: RateCard | None) -> None:
-        """Take the price of the model that serves, which a fallback has of its own."""
+    def served_at(self, rates: RateCard | None, cost: RateCard | None = None) -> None:
+        """Take the price and cost of the model that serves, which a fallback has of its own."""
+        self.cost = cost
         if self.rates is not None and rates is not None:
             self.rates = rates
             if rates.id != self.opened.rate_id:
@@ -119,7 +127,7 @@ class CallTracker:
         """Hold another step, or what is left, before `tokens` leave."""
         rates = self.rates
         assert rates is not None
-        price = rates.output
+        price = rates.output_worst
         more = -(-(max(tokens - self.tokens_held, 0) + STREAM_STEP_TOKENS) * price // BLOCK)
         added = await self._record(tokens, more)
         if added == more:
@@ -139,7 +147,14 @@ class CallTracker:
     async def _record(self, tokens: int, extend_by: int) -> int:
         opened = self.opened
         added = await self._journal.progress(
-            Progress(opened.call_id, opened.account_id, tokens, extend_by, self._rate_id)
+            Progress(
+                opened.call_id,
+                opened.account_id,
+                tokens,
+                extend_by,
+                self._rate_id,
+                self.counters if extend_by else (),
+            )
         )
         self.held += added
         self.durable = max(self.durable, tokens)
@@ -185,6 +200,9 @@ class CallTracker:
             error_message=error.recorded if error else None,
             rate_id=self._rate_id,
             attempts=self.attempts,
+            cost=self.cost.cost(due.usage) if self.cost is not None and due.usage else None,
+            counters=self.counters,
+            tokens_reserved=self.tokens_reserved,
         )
         end = self._journal.void if due.usage is None else self._journal.settle
         try:
@@ -236,6 +254,8 @@ class Tracker:
             raise
         call.held = admission.held
         call.tokens_held = admission.tokens * n
+        call.counters = admission.counters
+        call.tokens_reserved = admission.tokens_reserved
         call.task = asyncio.current_task()
         self._open[opened.call_id] = call
         return call

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from aigne_hub.domain.errors import HubError, InsufficientCredits
+from aigne_hub.domain.errors import HubError, InsufficientCredits, RateLimited
 
 # The SDKs read `type` only to show it; `code` is the stable name.
 _TYPES = {
@@ -31,6 +31,8 @@ def error_object(error: HubError, timestamp_ms: int | None = None) -> dict[str, 
         value["timestamp"] = timestamp_ms
         if error.affordable_tokens is not None:
             value["affordable_tokens"] = error.affordable_tokens
+    if isinstance(error, InsufficientCredits | RateLimited) and error.limit is not None:
+        value["limit"] = error.limit._asdict()
     return value
 
 

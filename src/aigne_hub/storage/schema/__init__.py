@@ -5,10 +5,24 @@ Ids are UUIDv7 text, instants are Unix microseconds, money is nano-credits, all 
 ledger append-only.
 """
 
-from aigne_hub.storage.schema.calls import call_attempt, model_call
+from aigne_hub.storage.schema.calls import call_attempt, idempotency_key, model_call
 from aigne_hub.storage.schema.catalogue import alias, credential, model, provider, rate
 from aigne_hub.storage.schema.columns import metadata
-from aigne_hub.storage.schema.money import account, credit_grant, hold, meter_event, transfer
+from aigne_hub.storage.schema.limits import (
+    event,
+    limit_counter,
+    usage_limit,
+    webhook_delivery,
+    webhook_endpoint,
+)
+from aigne_hub.storage.schema.money import (
+    account,
+    credit_grant,
+    grant_reversal,
+    hold,
+    meter_event,
+    transfer,
+)
 from aigne_hub.storage.schema.operations import audit_log, dead_letter, hub_state, job, process
 from aigne_hub.storage.schema.users import api_key, identity, user
 
@@ -21,10 +35,14 @@ __all__ = [
     "credential",
     "credit_grant",
     "dead_letter",
+    "event",
+    "grant_reversal",
     "hold",
     "hub_state",
+    "idempotency_key",
     "identity",
     "job",
+    "limit_counter",
     "metadata",
     "meter_event",
     "model",
@@ -33,5 +51,8 @@ __all__ = [
     "provider",
     "rate",
     "transfer",
+    "usage_limit",
     "user",
+    "webhook_delivery",
+    "webhook_endpoint",
 ]

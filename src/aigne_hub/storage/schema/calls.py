@@ -1,6 +1,16 @@
 """What was called."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 
 from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of
 
@@ -32,13 +42,20 @@ model_call = Table(
     Column("cache_read_tokens", BigInteger),
     Column("cache_write_tokens", BigInteger),
     Column("units", BigInteger),
+    # What the columns above do not tell (domain.usage.Usage.detail), as JSON.
+    Column("usage_detail", Text),
     Column("usage_source", Text),
     Column("charge", BigInteger),
+    # What the provider charges for it; null when no cost is declared.
+    Column("cost", BigInteger),
     Column("duration_us", BigInteger),
     Column("ttfb_us", BigInteger),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("error_code", Text),
     Column("error_message", Text),
+    # The limits' counters it holds room in, a line each, and the tokens it reserved there.
+    Column("counters", Text),
+    Column("tokens_reserved", BigInteger, nullable=False, server_default="0"),
     one_of("status", "processing", "success", "failed", name="status"),
     one_of(
         "outcome",
@@ -54,6 +71,7 @@ model_call = Table(
     CheckConstraint("(status = 'processing') = (outcome IS NULL)", name="closed"),
     one_of("usage_source", "provider", "counted", name="usage_source"),
     CheckConstraint("charge >= 0", name="charge"),
+    CheckConstraint("cost >= 0", name="cost"),
     CheckConstraint(
         "input_tokens >= 0 AND output_tokens >= 0 AND cache_read_tokens >= 0 "
         "AND cache_write_tokens >= 0 AND units >= 0",
@@ -82,3 +100,19 @@ call_attempt = Table(
     Column("duration_us", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# One charge and one answer for each key for a day; the digest covers the key and whose it is.
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("key_digest", LargeBinary, primary_key=True),
+    Column("body_digest", LargeBinary, nullable=False),
+    Column("call_id", Text, nullable=False, unique=True),
+    instant("created_us"),
+    Column("complete", Integer, nullable=False, server_default="0"),
+    Column("status", Integer),
+    Column("content_type", Text),
+    Column("model", Text),
+    Column("body", LargeBinary),
+)
+Index("ix_idempotency_key_created_us", idempotency_key.c.created_us)

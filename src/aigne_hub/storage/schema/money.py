@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     text,
+    true,
 )
 
 from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata, one_of
@@ -22,8 +24,8 @@ account = Table(
     amount("balance", "0"),
     amount("held", "0"),
     amount("overdraft", "0"),
-    # The earliest instant at which a lot of this account expires; null for never.
-    Column("expiry_due_us", BigInteger),
+    # The earliest instant at which a lot becomes effective or expires; null for never.
+    Column("due_us", BigInteger),
     instant("created_us"),
     CheckConstraint("held >= 0", name="held"),
     CheckConstraint("overdraft >= 0", name="overdraft"),
@@ -39,9 +41,15 @@ credit_grant = Table(
     amount("remaining"),
     Column("category", Text, nullable=False),
     Column("priority", Integer, nullable=False),
+    instant("effective_us", nullable=True),
     instant("expires_us", nullable=True),
     instant("created_us"),
     Column("source", Text, nullable=False),
+    # Whether its transfer is posted; a grant that is not yet effective is in no balance.
+    Column("posted", Boolean, nullable=False, server_default=true()),
+    # Who asked for it, so that a repeated request finds what the first one made.
+    Column("reference", Text, unique=True),
+    Column("name", Text, nullable=False, server_default=""),
     CheckConstraint("amount > 0", name="amount"),
     CheckConstraint("remaining >= 0 AND remaining <= amount", name="remaining"),
     one_of("category", "promotional", "paid", name="category"),
@@ -70,8 +78,30 @@ transfer = Table(
     instant("created_us"),
     CheckConstraint("amount > 0", name="amount"),
     CheckConstraint("debit <> credit", name="sides"),
-    one_of("kind", "grant", "capture", "write_off", "expiry", name="kind"),
+    one_of(
+        "kind",
+        "grant",
+        "capture",
+        "write_off",
+        "expiry",
+        "refund",
+        "adjustment",
+        "reversal",
+        name="kind",
+    ),
     sqlite_with_rowid=False,
+)
+
+# How much of a grant was taken back by each reversal: its transfers may name other lots.
+grant_reversal = Table(
+    "grant_reversal",
+    metadata,
+    Column("operation_id", Text, primary_key=True),
+    Column("grant_id", Text, ForeignKey("credit_grant.id"), nullable=False, index=True),
+    Column("account_id", Text, nullable=False),
+    amount("amount"),
+    instant("created_us"),
+    CheckConstraint("amount > 0", name="amount"),
 )
 
 hold = Table(
@@ -83,9 +113,10 @@ hold = Table(
     Column("state", Text, nullable=False),
     Column("captured", BigInteger),
     instant("created_us"),
+    instant("expires_us"),
     instant("resolved_us", nullable=True),
     CheckConstraint("amount >= 0", name="amount"),
-    one_of("state", "pending", "captured", "voided", name="state"),
+    one_of("state", "pending", "captured", "voided", "expired", name="state"),
     CheckConstraint("(state = 'pending') = (resolved_us IS NULL)", name="resolved"),
     CheckConstraint("captured >= 0", name="captured"),
     sqlite_with_rowid=False,
