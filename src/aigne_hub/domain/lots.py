@@ -27,12 +27,12 @@ class Lot:
     posted: bool = True
     source: str = ""
 
-    def burn_order(self) -> tuple[int, float, bool, int, str]:
+    def burn_order(self) -> tuple[int, bool, int, bool, int, str]:
         """Lower priority first, then earlier expiry, promotional before paid, then age."""
-        expiry = float("inf") if self.expires_us is None else self.expires_us
         return (
             self.priority,
-            expiry,
+            self.expires_us is None,
+            self.expires_us or 0,
             self.category is Category.PAID,
             self.created_us,
             self.id,
