@@ -34,6 +34,8 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("storage/sqlite_journal.py", "self._sql.dead_letter.sql"): "as above",
     ("storage/sqlite_journal.py", "self._sql.select_account.sql"): "as above",
     ("storage/sqlite_journal.py", "self._sql.select_lots.sql"): "as above",
+    ("storage/sqlite_journal.py", "self._sql.select_counter.sql"): "as above",
+    ("storage/sqlite_journal.py", "self._sql.select_claim.sql"): "as above",
 }
 
 

@@ -152,23 +152,23 @@ class _SqliteView:
     """storage.batch.View: reads on the journal's own connection, which holds the write lock."""
 
     def __init__(self, connection: Any, sql: Statements) -> None:
-        self._execute = connection.execute
+        self._connection = connection
         self._sql = sql
 
     def account(self, account_id: str) -> tuple[Account, int | None] | None:
-        row = self._execute(self._sql.select_account.sql, (account_id,)).fetchone()
+        row = self._connection.execute(self._sql.select_account.sql, (account_id,)).fetchone()
         return None if row is None else (Account(*row[:4]), row[4])
 
     def lots(self, account_id: str) -> list[Lot]:
-        rows = self._execute(self._sql.select_lots.sql, (account_id,))
+        rows = self._connection.execute(self._sql.select_lots.sql, (account_id,))
         return [lot_of(row) for row in rows]
 
     def counter(self, counter_id: str) -> Counter | None:
-        row = self._execute(self._sql.select_counter.sql, (counter_id,)).fetchone()
+        row = self._connection.execute(self._sql.select_counter.sql, (counter_id,)).fetchone()
         return None if row is None else Counter(*row)
 
     def claim(self, key_digest: bytes) -> Claimed | None:
-        row = self._execute(self._sql.select_claim.sql, (key_digest,)).fetchone()
+        row = self._connection.execute(self._sql.select_claim.sql, (key_digest,)).fetchone()
         if row is None:
             return None
         key, body, call_id, created_us, complete, kept = row
