@@ -117,7 +117,8 @@ def test_every_component_is_used_or_an_error(document):
 
 def test_operation_ids_are_unique_and_present(document):
     names = [operation["operationId"] for _, _, operation in operations(document)]
-    assert len(names) == len(set(names)) == 10
+    assert all(names)
+    assert len(names) == len(set(names))
 
 
 def test_every_operation_is_complete(document):

@@ -27,6 +27,7 @@ from aigne_hub.gateway.edge import Edge, EdgeLimits
 from aigne_hub.gateway.routes import routes
 from aigne_hub.hub_file import load_hub_file
 from aigne_hub.problems import ConfigError
+from aigne_hub.server.backend import ProcessBackend
 from aigne_hub.server.duties import Duties
 from aigne_hub.server.operations import ProcessOperations
 from aigne_hub.settings import Settings
@@ -120,7 +121,8 @@ class Worker:
             edge=edge,
             call_log=call_log,
         )
-        server = _Server(self._config(edge, operations), edge, hub.settings.drain_s, ready)
+        backend = ProcessBackend(lambda: self.hub, self.plane)
+        server = _Server(self._config(edge, operations, backend), edge, hub.settings.drain_s, ready)
         self._handle_signals(server)
         duties = Duties(self, edge=edge, journal=journal, orphans=orphans, call_log=call_log)
         duties.start()
@@ -151,9 +153,11 @@ class Worker:
         apply_declarations(hub)
         return hub
 
-    def _config(self, edge: Edge, operations: ProcessOperations) -> uvicorn.Config:
+    def _config(
+        self, edge: Edge, operations: ProcessOperations, backend: ProcessBackend
+    ) -> uvicorn.Config:
         return uvicorn.Config(
-            create_app(operations),
+            create_app(operations, backend),
             http=edge.protocol,  # type: ignore[arg-type] # a factory serves as well as a class
             loop="none",
             ws="none",

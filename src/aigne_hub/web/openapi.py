@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from fastapi.openapi.utils import get_openapi
 
+from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.codes import ERROR_CODES
 from aigne_hub.web.operations import operations_router
 from aigne_hub.web.pages import pages_router
@@ -26,7 +27,11 @@ def openapi_document(public_url: str, version: str) -> dict[str, Any]:
         openapi_version="3.1.0",
         description=_DESCRIPTION,
         servers=[{"url": public_url}],
-        routes=[*operations_router().routes, *pages_router().routes],
+        routes=[
+            *operations_router().routes,
+            *pages_router().routes,
+            *(route for router in api_routers() for route in router.routes),
+        ],
     )
     kept: dict[str, Any] = yaml.safe_load(_DATA_PLANE.read_text(encoding="utf-8"))
     document["tags"] = kept["tags"]
