@@ -14,7 +14,12 @@ from aigne_hub.web.pages import pages_router
 _DATA_PLANE = Path(__file__).parent / "data_plane.yaml"
 # Paths whose operations take a key, and its four forms.
 _KEYED = ("/api/", "/payment/api/")
-_ANY_KEY = [{"bearer": []}, {"x-api-key": []}, {"x-goog-api-key": []}, {"api-key": []}]
+_ANY_KEY: list[dict[str, list[str]]] = [
+    {"bearer": []},
+    {"x-api-key": []},
+    {"x-goog-api-key": []},
+    {"api-key": []},
+]
 _DESCRIPTION = (
     "One address in front of every AI provider. Calls are authenticated with a key of this "
     "hub, recorded, metered and, where billing is on, charged in credits. "
