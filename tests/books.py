@@ -14,8 +14,10 @@ from aigne_hub.settings import load_settings
 from aigne_hub.storage import accounts, grants, keys, users
 from aigne_hub.storage.calls import list_calls, show_call
 from aigne_hub.storage.changes import changes
-from aigne_hub.storage.engine import reading
+from aigne_hub.storage.engine import reading, writing
 from tests.hub import HubProcess
+
+NO_LIMITS = keys.Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,10 @@ class Books:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Keep no connection open, so that a hub that dies was the database's only user."""
         self._hub.engine.dispose()
 
     def read(self, query: Callable[[Any], Any]) -> Any:
@@ -89,7 +95,12 @@ class Books:
         return dict(self.read(lambda view: show_call(view, call_id)))
 
     def customer(
-        self, nano: int = 0, *, models: Sequence[str] = (), overdraft: int | None = None
+        self,
+        nano: int = 0,
+        *,
+        models: Sequence[str] = (),
+        overdraft: int | None = None,
+        limits: keys.Limits = NO_LIMITS,
     ) -> Customer:
         """Create a customer with `nano` of credit."""
         hub = self._hub
@@ -104,11 +115,26 @@ class Books:
                 overdraft=overdraft,
             )
             made = keys.create(
-                change, hub.keyring, urandom, hub.pepper, user=user, models=tuple(models)
+                change,
+                hub.keyring,
+                urandom,
+                hub.pepper,
+                user=user,
+                models=tuple(models),
+                limits=limits,
             )
             if nano:
                 grants.grant(change.connection, hub.clock, hub.ids, user.id, nano)
         return Customer(self, user, made.text)
+
+    def grant(self, customer: Customer, nano: int, *, lasts_s: float | None = None) -> None:
+        """Give a customer credit; with `lasts_s` returns when it has expired."""
+        hub = self._hub
+        with writing(hub.engine) as connection:
+            expires_us = None if lasts_s is None else hub.clock.now_us() + int(lasts_s * 1e6)
+            terms = grants.Terms(expires_us=expires_us)
+            grants.grant(connection, hub.clock, hub.ids, customer.user.id, nano, terms)
+        time.sleep(lasts_s or 0)
 
 
 def nano(credits_: str) -> int:

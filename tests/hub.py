@@ -23,23 +23,13 @@ STOP_S = 20.0
 class HubProcess:
     """A data directory and the server over it.
 
-    `config` is hub.yaml as a value; the database is SQLite unless another is named. `cli` runs
-    one command and returns its JSON.
+    `config` is hub.yaml as a value. `cli` runs one command and returns its JSON.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        config: Mapping[str, Any],
-        *,
-        workers: int = 1,
-        start: bool = True,
-        database_url: str | None = None,
-        environ: Mapping[str, str] | None = None,
+        self, folder: Path, config: Mapping[str, Any], *, workers: int = 1, start: bool = True
     ) -> None:
         self.folder = folder
-        self.database_url = database_url or f"sqlite:///{folder / 'hub.db'}"
-        self._environ = environ or {}
         self.config_file = folder / "hub.yaml"
         self.workers = workers
         self.configure(config)
@@ -74,22 +64,11 @@ class HubProcess:
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIGNE_")}
-        return {
-            **kept,
-            "AIGNE_HUB_CONFIG": str(self.config_file),
-            "AIGNE_HUB_DATABASE_URL": self.database_url,
-            **self._environ,
-        }
+        return {**kept, "AIGNE_HUB_CONFIG": str(self.config_file)}
 
     def start(self) -> None:
         """Start serving, on the same port as before; returns once the hub says it is ready."""
-        command = [sys.executable, "-m", "aigne_hub", "serve", "--data-dir", str(self.folder)]
-        command += ["--port", str(self.port), "--workers", str(self.workers)]
-        log = (self.folder / "log.txt").open("ab")
-        self.process = subprocess.Popen(
-            command, env=self.environment(), stdout=subprocess.PIPE, stderr=log
-        )
-        log.close()
+        self.process = self.spawn(self.command())
         assert self.process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
@@ -97,6 +76,17 @@ class HubProcess:
         text = line.decode().strip()
         assert text.startswith("ready http://"), f"{text!r}: {self.log()[-3000:]}"
         self.port = int(text.rpartition(":")[2])
+
+    def command(self) -> list[str]:
+        command = [sys.executable, "-m", "aigne_hub", "serve", "--data-dir", str(self.folder)]
+        return [*command, "--port", str(self.port), "--workers", str(self.workers)]
+
+    def spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Run a command in the hub's environment, with its log as standard error."""
+        with (self.folder / "log.txt").open("ab") as log:
+            return subprocess.Popen(
+                command, env=self.environment(), stdout=subprocess.PIPE, stderr=log
+            )
 
     def stop(self, number: int = signal.SIGTERM) -> int | None:
         """End the server and return its exit code."""
@@ -144,7 +134,7 @@ class HubProcess:
 
     def calls(self, limit: int = 1000) -> list[dict[str, Any]]:
         """Return what `calls list` prints, without the start of a process each time."""
-        database = create_engine(self.database_url)
+        database = create_engine(f"sqlite:///{self.folder / 'hub.db'}")
         try:
             with reading(database) as connection:
                 return list(list_calls(connection, user=None, status=None, limit=limit))

@@ -46,8 +46,8 @@ class Store:
     def __init__(self, calls: list[StaleCall]) -> None:
         self.calls = calls
 
-    async def stale_calls(self):
-        return self.calls
+    def stale_calls(self):
+        return iter(self.calls)
 
 
 RATES = RateCard.of("rate", {"input": 150_001, "output": 600_007, "request": 3})

@@ -6,11 +6,12 @@ from typing import Protocol
 
 import structlog
 
-from aigne_hub.bootstrap import Backing, Hub, read_snapshot
+from aigne_hub.bootstrap import Hub, read_snapshot
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
-from aigne_hub.storage import checkpoint, grants, jobs, room, watch
-from aigne_hub.storage.engine import writing
+from aigne_hub.storage import checkpoint, grants, jobs, liveness, room, watch
+from aigne_hub.storage.engine import sqlite_path, writing
+from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.recovery import Orphans
 from aigne_hub.telemetry import CallLog
 from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
@@ -37,15 +38,18 @@ class Duties:
         worker: Served,
         *,
         edge: Edge,
-        backing: Backing,
+        journal: GroupCommitJournal,
         orphans: Orphans,
         call_log: CallLog,
     ) -> None:
         self._worker = worker
         self._edge = edge
-        self._backing = backing
+        self._journal = journal
         self._orphans = orphans
         self._call_log = call_log
+        path = sqlite_path(worker.hub.settings.database_url)
+        self._watch = watch.VersionWatch(path)
+        self._checkpointer = checkpoint.Checkpointer(path)
         self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
@@ -55,13 +59,11 @@ class Duties:
             (SWEEP_S, self._sweep),
             (watch.INTERVAL_S, self._follow),
             (REAP_S, self._reap),
+            (checkpoint.INTERVAL_S, self._checkpoint),
+            (room.INTERVAL_S, self._look_for_room),
             (CLEANUP_S, self._cleanup),
             (ADVANCE_S, self._advance),
         ]
-        if self._backing.checkpointer is not None:
-            duties.append((checkpoint.INTERVAL_S, self._checkpoint))
-        if self._backing.folder is not None:
-            duties.append((room.INTERVAL_S, self._look_for_room))
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._every(*duty)) for duty in duties]
 
@@ -70,9 +72,8 @@ class Duties:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._call_log.flush()
-        await self._backing.watch.close()
-        if self._backing.checkpointer is not None:
-            self._backing.checkpointer.close()
+        self._watch.close()
+        self._checkpointer.close()
 
     async def _every(self, interval_s: float, duty: Callable[[], Awaitable[None]]) -> None:
         failing = False
@@ -94,27 +95,25 @@ class Duties:
     async def _follow(self) -> None:
         """Swap the snapshot when the configuration's version has moved."""
         plane = self._worker.plane
-        if await self._backing.watch.version() != plane.router.snapshot.version:
+        if self._watch.version() != plane.router.snapshot.version:
             plane.swap(await asyncio.to_thread(read_snapshot, self._worker.hub))
 
     async def _reap(self) -> None:
         self._edge.reap()
 
     async def _checkpoint(self) -> None:
-        checkpointer, batches = self._backing.checkpointer, self._backing.journal.batches
-        if checkpointer is not None and batches != self._checkpointed:
-            self._checkpointed = batches
-            await asyncio.to_thread(checkpointer.run)
+        if self._journal.batches != self._checkpointed:
+            self._checkpointed = self._journal.batches
+            await asyncio.to_thread(self._checkpointer.run)
 
     async def _look_for_room(self) -> None:
-        if self._backing.folder is not None:
-            self._backing.journal.shortage = room.shortage(self._backing.folder)
+        self._journal.shortage = room.shortage(self._worker.hub.settings.data_dir)
 
     async def _cleanup(self) -> None:
-        backing, clock = self._backing, self._worker.hub.clock
-        async with backing.liveness.alone("recovery", wait=False) as mine:
+        hub = self._worker.hub
+        with liveness.alone(hub.process_folder, "recovery", wait=False) as mine:
             if mine:
-                await cleanup_stale_processing_calls(self._orphans, backing.journal, clock)
+                await cleanup_stale_processing_calls(self._orphans, self._journal, hub.clock)
 
     async def _advance(self) -> None:
         await asyncio.to_thread(self._advance_due)
