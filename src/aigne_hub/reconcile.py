@@ -87,7 +87,11 @@ class _Run:
             )
             self._note(Kind.MODEL, model.model, put.effect)
             priced = declarations.put_rates(
-                self._change, put.id, model.rates, cost=model.cost, source=SOURCE
+                self._change,
+                put.id,
+                model.rates.amounts(),
+                cost=model.cost.amounts(),
+                source=SOURCE,
             )
             self._count(priced, f"rates {model.model}")
 

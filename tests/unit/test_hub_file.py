@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aigne_hub.domain.pricing import RateCard
 from aigne_hub.hub_file import (
     DEPTH_MAX,
     FILE_BYTES_MAX,
@@ -79,9 +80,9 @@ def test_the_example_is_read_exactly(load):
     assert openai.base_url == "http://127.0.0.1:9100/v1"
     assert [one.api_key.get_secret_value() for one in openai.credentials] == ["sk-one", "sk-two"]
     assert [one.weight for one in openai.credentials] == [100, 50]
-    assert hub.models[0].rates == {"input": 150_000_000, "output": 600_000_000}
-    assert hub.models[1].cost == {"image": 1_000_000_000}
-    assert hub.models[4].rates == {}
+    assert hub.models[0].rates.amounts() == {"input": 150_000_000, "output": 600_000_000}
+    assert hub.models[1].cost.amounts() == {"image": 1_000_000_000}
+    assert hub.models[4].rates.amounts() == {}
     assert (hub.models[4].max_output_tokens, hub.models[4].context_tokens) == (8192, 200_000)
     assert hub.aliases["fast"].fallbacks == ("claude/haiku:4.5", "demo/echo")
     assert (hub.billing.enabled, hub.billing.new_user_credits) == (True, 2_500_000_000)
@@ -180,6 +181,66 @@ def test_each_fault_has_its_path_line_and_message(check, text, path, line, messa
         ("type: chatt", ".type", "must be 'chat', 'embedding'"),
         ("type: chat, max_output_tokens: 0", ".max_output_tokens", "greater than or equal to 1"),
         ("rates: {input: 1}", ".type", "is required"),
+        ("type: chat, rates: {input: 1, images: {a: 1}}", ".rates", "images: no chat rate"),
+        ("type: chat, rates: 1", ".rates", "must be a mapping"),
+        ("type: image, rates: {images: {'1x1 big': 1}}", '.rates.images["1x1 big"]', "1024x1024"),
+        ("type: image, rates: {images: {1x1: 0.1}}", '.rates.images["1x1"]', "quote it"),
+        ("type: chat, rates: {input: 1, long_context: {}}", ".rates.long_context", "be a list"),
+        (
+            "type: chat, rates: {input: 1, long_context: [{input: 2}]}",
+            ".rates.long_context[0].above",
+            "is required",
+        ),
+        (
+            "type: chat, rates: {input: 1, long_context: [{above: 5}]}",
+            ".rates.long_context[0]",
+            "has no price",
+        ),
+        (
+            "type: chat, rates: {input: 1, long_context: [{above: 5, imput: 2}]}",
+            ".rates.long_context[0].imput",
+            'did you mean "input"?',
+        ),
+        (
+            "type: chat, rates: {input: 1, long_context: [{above: 5, request: 2}]}",
+            ".rates.long_context[0].request",
+            "unknown key",
+        ),
+        (
+            "type: chat, rates: {long_context: [{above: 5, input: 2}, {above: 5, input: 3}]}",
+            ".rates.long_context",
+            "must ascend",
+        ),
+        (
+            "type: chat, rates: {input: 1, service_tiers: {batch: {input: '-1'}}}",
+            ".rates.service_tiers.batch.input",
+            "must not be negative",
+        ),
+        (
+            "type: chat, rates: {input: 1, service_tiers: {batch: {service_tiers: {}}}}",
+            ".rates.service_tiers.batch.service_tiers",
+            "unknown key",
+        ),
+        (
+            "type: chat, rates: {input: 1, service_tiers: {Batch!: {input: 1}}}",
+            '.rates.service_tiers["Batch!"]',
+            "must be 1 to 64",
+        ),
+        (
+            "type: chat, rates: {input: 1, service_tiers: {standard: {input: 1}}}",
+            ".rates.service_tiers",
+            "is no tier of its own",
+        ),
+        (
+            "type: chat, rates: {input: 1, service_tiers: {batch: {characters: 1}}}",
+            ".rates",
+            "characters: no chat rate",
+        ),
+        (
+            "type: chat, cost: {input: 1, service_tiers: {b: {inptu: 1}}}",
+            ".cost.service_tiers.b.inptu",
+            "input",
+        ),
     ],
 )
 def test_faults_of_a_model(check, entry, path, message):
@@ -188,12 +249,49 @@ def test_faults_of_a_model(check, entry, path, message):
     assert message in problem.message
 
 
+def test_nested_prices_are_read_exactly(load):
+    hub = load(
+        """\
+version: 1
+models:
+  - model: demo/image
+    type: image
+    rates: {images: {"1024x1024/high": "0.17", 256x256: 1}}
+  - model: demo/echo
+    type: chat
+    rates:
+      input: "1.25"
+      cache_write_1h: "2"
+      search: "0.01"
+      long_context: [{above: 200000, input: "2.5", output: "15"}]
+      service_tiers:
+        batch: {input: "0.625", long_context: []}
+        priority: {long_context: [{above: 1, input: 3}]}
+"""
+    )
+    credit = 10**9
+    assert hub.models[0].rates.amounts() == {
+        "images": {"1024x1024/high": 170_000_000, "256x256": credit}
+    }
+    assert hub.models[1].rates.amounts() == {
+        "input": 1_250_000_000,
+        "cache_write_1h": 2 * credit,
+        "search": 10_000_000,
+        "long_context": [{"input": 2_500_000_000, "output": 15 * credit, "above": 200_000}],
+        "service_tiers": {
+            "batch": {"input": 625_000_000, "long_context": []},
+            "priority": {"long_context": [{"input": 3 * credit, "above": 1}]},
+        },
+    }
+    RateCard.of("r", hub.models[1].rates.amounts())
+
+
 def test_every_type_has_its_units():
     for kind in DeclaredModel.model_json_schema()["properties"]["type"]["enum"]:
         model = DeclaredModel.model_validate(
             {"model": "p/m", "type": kind, "rates": {"request": "1"}}
         )
-        assert model.rates == {"request": 1_000_000_000}
+        assert model.rates.amounts() == {"request": 1_000_000_000}
 
 
 DECLARED = "providers:\n  - {name: a}\nmodels:\n  - {model: a/m, type: chat}\n"
@@ -343,7 +441,7 @@ def test_anchors_and_aliases_are_expanded(load):
         "  - {model: demo/echo, type: chat, rates: &r {input: 1}}\n"
         "  - {model: demo/embed, type: embedding, rates: *r}\n"
     )
-    assert hub.models[1].rates == {"input": 1_000_000_000}
+    assert hub.models[1].rates.amounts() == {"input": 1_000_000_000}
 
 
 def test_an_alias_bomb_ends_at_the_limit_and_soon(check):

@@ -5,7 +5,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from aigne_hub.hub_file import HubFile, load_hub_file
+from aigne_hub.domain.charged_by import CHARGED_BY, REFINED
+from aigne_hub.hub_file import DeclaredPrices, HubFile, load_hub_file
 from aigne_hub.problems import ConfigError, Problem
 from aigne_hub.settings import (
     PROCESS_VARIABLES,
@@ -286,7 +287,8 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
             if inner and "dict" in str(field.annotation)
             else ""
         )
-        found += keys_of(inner[0], f"{prefix}{name}{many}.") if inner else [prefix + name]
+        leaf = not inner or inner[0] is DeclaredPrices
+        found += [prefix + name] if leaf else keys_of(inner[0], f"{prefix}{name}{many}.")
     return found
 
 
@@ -310,6 +312,20 @@ def test_the_page_names_every_key_and_variable():
     assert "providers[].credentials[].weight" in keys
     for name in [*keys, *SCALAR_VARIABLES, *PROCESS_VARIABLES]:
         row_of(name)
+
+
+def test_the_page_names_every_price():
+    section = PAGE.read_text().partition("\n### Rates\n")[2].partition("\n### ")[0]
+    assert section
+    assert {name for name in DeclaredPrices.model_fields if f"`{name}`" not in section} == set()
+    types = section.partition("| type | needs one of |")[2]
+    for kind, units in CHARGED_BY.items():
+        (row,) = re.findall(rf"^\| `{kind}` \| .*$", types, re.MULTILINE)
+        enough, extra = row.split("|")[2:4]
+        assert re.findall(r"`(\w+)`", enough) == list(units.enough), kind
+        refined = "what refines tokens" in extra
+        named = re.findall(r"`(\w+)`", extra)
+        assert set(named) | (set(REFINED) if refined else set()) == set(units.extra), kind
 
 
 def test_the_page_states_the_default_and_bounds_of_every_number():

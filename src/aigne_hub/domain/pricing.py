@@ -31,6 +31,8 @@ RATE_UNITS = (
     "request",
     "search",
 )
+# Those that a tier by context length can change.
+TOKEN_UNITS = RATE_UNITS[:10]
 # A rate that was not given is that of the bucket it refines, never zero.
 _FALLBACKS = {
     "cache_read": "input",
@@ -95,14 +97,22 @@ class Rates:
             total += usage.cache_read_tokens * self.cache_read
             total += usage.cache_write_tokens * self.cache_write
             total += usage.cache_write_1h_tokens * (self.cache_write_1h - self.cache_write)
-        if usage.reasoning_tokens:
-            total += usage.reasoning_tokens * (self.reasoning - self.output)
-        if usage.audio_input_tokens or usage.audio_output_tokens:
-            total += usage.audio_input_tokens * (self.audio_input - self.input)
-            total += usage.audio_output_tokens * (self.audio_output - self.output)
-        if usage.image_input_tokens or usage.image_output_tokens:
-            total += usage.image_input_tokens * (self.image_input - self.input)
-            total += usage.image_output_tokens * (self.image_output - self.output)
+        if usage.audio_input_tokens or usage.image_input_tokens:
+            audio, image = _within(
+                usage.input_tokens, usage.audio_input_tokens, usage.image_input_tokens
+            )
+            total += audio * (self.audio_input - self.input)
+            total += image * (self.image_input - self.input)
+        if usage.reasoning_tokens or usage.audio_output_tokens or usage.image_output_tokens:
+            audio, image, reasoning = _within(
+                usage.output_tokens,
+                usage.audio_output_tokens,
+                usage.image_output_tokens,
+                usage.reasoning_tokens,
+            )
+            total += audio * (self.audio_output - self.output)
+            total += image * (self.image_output - self.output)
+            total += reasoning * (self.reasoning - self.output)
         if usage.duration_ms or usage.characters or usage.searches:
             total += usage.duration_ms * self.second * (BLOCK // 1000)
             total += usage.characters * self.characters
@@ -153,8 +163,8 @@ class RateCard:
     def of(cls, rate_id: str, amounts: Amounts) -> "RateCard":
         """Build a card from amounts by RATE_UNITS and the NESTED members.
 
-        `images` maps a kind to a price; `long_context` lists {above, …units}, ascending;
-        `service_tiers` maps a tier to amounts of its own. Where a nested list names no
+        `images` maps a kind to a price; `long_context` lists {above, …token units},
+        ascending; `service_tiers` maps a tier to amounts of its own. Where a nested list names no
         price for a unit, the base price holds. Raises ValueError for anything else.
         """
         flat = {unit: amount for unit, amount in amounts.items() if unit not in NESTED}
@@ -238,6 +248,20 @@ class RateCard:
         return max(card.image_price(kind) for card in cards)
 
 
+def _within(bucket: int, *parts: int) -> list[int]:
+    """Return refinements cut to what their bucket holds, the first one first.
+
+    Reports may count a token twice, as audio and as reasoning; it is priced once.
+    """
+    taken = []
+    for part in parts:
+        taken.append(min(part, bucket))
+        bucket -= taken[-1]
+    return taken
+
+
 def _long_context(base: Mapping[str, int], tier: Mapping[str, int]) -> LongContext:
     own = {unit: amount for unit, amount in tier.items() if unit != "above"}
+    if foreign := own.keys() - set(TOKEN_UNITS):
+        raise ValueError(f"{min(foreign)!r} does not depend on the context's length")
     return LongContext(tier["above"], Rates.of({**base, **own}))

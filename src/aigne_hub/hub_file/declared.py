@@ -1,0 +1,117 @@
+"""The model of hub.yaml: providers with their keys, models with their prices, aliases."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    StrictInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from aigne_hub.domain.charged_by import misfit
+from aigne_hub.domain.usage import TOKENS_MAX
+from aigne_hub.hub_file import prices
+from aigne_hub.hub_file.prices import DeclaredPrices
+from aigne_hub.settings import BaseUrl, Frozen, Scalars
+
+PROVIDERS_MAX = 256
+CREDENTIALS_MAX = 100
+MODELS_MAX = 10_000
+ALIASES_MAX = 1_000
+FALLBACKS_MAX = 16
+WEIGHT_MAX = 1_000
+MODEL_LENGTH_MAX = 256
+API_KEY_LENGTH_MAX = 16_384  # a service account's JSON is a few KiB
+
+DEMO: Final = "demo"  # the built-in provider: it may be referenced without being declared
+DEMO_MODELS: Final = frozenset({"demo/echo", "demo/embed", "demo/image"})
+
+_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+_CREDENTIAL: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_MODEL: Final = r"^[a-z0-9][a-z0-9_-]{0,63}/[^\s?#%\x00-\x1f\x7f]+$"
+_ALIAS: Final = r"^[^\s/?#%\x00-\x1f\x7f]{1,128}$"
+MEANINGS: Final = {
+    _NAME: "must be 1 to 64 of a-z, 0-9, - and _, starting with a letter or digit",
+    _CREDENTIAL: "must be 1 to 64 letters, digits, '.', - and _, starting with a letter or digit",
+    _MODEL: "must be a reference like provider/model, without spaces, ?, # and %",
+    _ALIAS: "must be an alias name: 1 to 128 characters without /, spaces, ?, # and %",
+    **prices.MEANINGS,
+}
+
+
+def _api_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if text != text.strip() or not (text.isascii() and text.isprintable()):
+        raise ValueError("must be printable ASCII: no line breaks, no spaces at its ends")
+    return key
+
+
+Name = Annotated[str, Field(pattern=_NAME)]
+ModelReference = Annotated[str, Field(pattern=_MODEL, max_length=MODEL_LENGTH_MAX)]
+AliasName = Annotated[str, Field(pattern=_ALIAS)]
+ApiKey = Annotated[SecretStr, Field(max_length=API_KEY_LENGTH_MAX), AfterValidator(_api_key)]
+
+
+class DeclaredCredential(Frozen):
+    name: str = Field(pattern=_CREDENTIAL)
+    api_key: ApiKey = Field(min_length=1)
+    weight: StrictInt = Field(default=100, ge=1, le=WEIGHT_MAX)
+
+
+class DeclaredProvider(Frozen):
+    """`kind` names the adapter; `base_url` None means the vendor's."""
+
+    name: Name
+    kind: Name = Field(default_factory=lambda valid: valid["name"])
+    base_url: BaseUrl | None = None
+    credentials: tuple[DeclaredCredential, ...] = Field(default=(), max_length=CREDENTIALS_MAX)
+
+    @model_validator(mode="after")
+    def _built_in(self) -> "DeclaredProvider":
+        if self.name == DEMO and (self.kind != DEMO or self.base_url or self.credentials):
+            raise ValueError(f'"{DEMO}" is built in: it takes no kind, base_url or credentials')
+        return self
+
+
+class DeclaredModel(Frozen):
+    """One model, its rates and the vendor's `cost`, in nano-credits as `RateCard` counts them.
+
+    Without rates it is unpriced; without limits those of the catalogue hold.
+    """
+
+    model: ModelReference
+    type: Literal[
+        "chat", "embedding", "image", "video", "speech", "transcription", "rerank", "moderation"
+    ]
+    rates: DeclaredPrices = Field(default_factory=DeclaredPrices)
+    cost: DeclaredPrices = Field(default_factory=DeclaredPrices)
+    max_output_tokens: StrictInt | None = Field(default=None, ge=1, le=TOKENS_MAX)
+    context_tokens: StrictInt | None = Field(default=None, ge=1, le=TOKENS_MAX)
+
+    @field_validator("rates", "cost")
+    @classmethod
+    def _fits_type(cls, declared: DeclaredPrices, info: ValidationInfo) -> DeclaredPrices:
+        amounts = declared.amounts()
+        if amounts and "type" in info.data:
+            problem = misfit(info.data["type"], amounts)
+            if problem:
+                raise ValueError(problem)
+        return declared
+
+
+class DeclaredAlias(Frozen):
+    model: ModelReference
+    fallbacks: tuple[ModelReference, ...] = Field(default=(), max_length=FALLBACKS_MAX)
+
+
+class HubFile(Scalars):
+    """hub.yaml with the environment's overrides applied."""
+
+    version: Literal[1]
+    providers: tuple[DeclaredProvider, ...] = Field(default=(), max_length=PROVIDERS_MAX)
+    models: tuple[DeclaredModel, ...] = Field(default=(), max_length=MODELS_MAX)
+    aliases: dict[AliasName, DeclaredAlias] = Field(default_factory=dict, max_length=ALIASES_MAX)
