@@ -1,11 +1,13 @@
 """Fixtures shared by the tests that need a hub and an upstream over real sockets."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.databases import create_database, migrated, start_postgres
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
 
@@ -16,6 +18,32 @@ RATES = {"input": "1000", "output": "2000"}  # 0.001 and 0.002 credits a token
 def upstream() -> Iterator[FakeUpstream]:
     with FakeUpstream() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server that lives as long as the session."""
+    server = start_postgres(tmp_path_factory.mktemp("postgres"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def database_names() -> Iterator[str]:
+    return (f"hub_{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="session")
+def new_postgres(postgres_uri: str, database_names: Iterator[str]) -> Callable[[], str]:
+    """Make migrated, empty databases; each call returns the address of a new one."""
+    migrated(create_database(postgres_uri, "hub_template", template="template0"))
+    return lambda: create_database(postgres_uri, next(database_names), template="hub_template")
+
+
+@pytest.fixture(scope="session")
+def database_for(request: pytest.FixtureRequest) -> Callable[[str], str | None]:
+    """Return the address of a new database of a kind; None for the SQLite file of the hub."""
+    return lambda kind: request.getfixturevalue("new_postgres")() if kind == "postgres" else None
 
 
 def config_for(upstream: FakeUpstream, **more: Any) -> dict[str, Any]:
@@ -36,14 +64,26 @@ def config_for(upstream: FakeUpstream, **more: Any) -> dict[str, Any]:
     return {"providers": [provider], "models": models, **more}
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str:
+    """A kind of database: what must hold on both is tested on both."""
+    return str(request.param)
+
+
 @pytest.fixture
-def new_hub(tmp_path: Path, upstream: FakeUpstream) -> Iterator[Callable[..., HubProcess]]:
-    """Start hubs; `new_hub(workers=2, models=[…], billing={…})`."""
+def new_hub(
+    tmp_path: Path, upstream: FakeUpstream, database_for: Callable[[str], str | None]
+) -> Iterator[Callable[..., HubProcess]]:
+    """Start hubs; `new_hub(workers=2, database="postgres", models=[…], billing={…})`."""
     started: list[HubProcess] = []
 
-    def start(*, workers: int = 1, **config: Any) -> HubProcess:
-        folder = tmp_path / f"hub{len(started)}"
-        hub = HubProcess(folder, config_for(upstream, **config), workers=workers)
+    def start(*, workers: int = 1, database: str = "sqlite", **config: Any) -> HubProcess:
+        hub = HubProcess(
+            tmp_path / f"hub{len(started)}",
+            config_for(upstream, **config),
+            workers=workers,
+            database_url=database_for(database),
+        )
         started.append(hub)
         return hub
 

@@ -23,13 +23,23 @@ STOP_S = 20.0
 class HubProcess:
     """A data directory and the server over it.
 
-    `config` is hub.yaml as a value. `cli` runs one command and returns its JSON.
+    `config` is hub.yaml as a value; the database is SQLite unless another is named. `cli` runs
+    one command and returns its JSON.
     """
 
     def __init__(
-        self, folder: Path, config: Mapping[str, Any], *, workers: int = 1, start: bool = True
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        workers: int = 1,
+        start: bool = True,
+        database_url: str | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
+        self.database_url = database_url or f"sqlite:///{folder / 'hub.db'}"
+        self._environ = environ or {}
         self.config_file = folder / "hub.yaml"
         self.workers = workers
         self.configure(config)
@@ -64,7 +74,12 @@ class HubProcess:
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIGNE_")}
-        return {**kept, "AIGNE_HUB_CONFIG": str(self.config_file)}
+        return {
+            **kept,
+            "AIGNE_HUB_CONFIG": str(self.config_file),
+            "AIGNE_HUB_DATABASE_URL": self.database_url,
+            **self._environ,
+        }
 
     def start(self) -> None:
         """Start serving, on the same port as before; returns once the hub says it is ready."""
@@ -134,7 +149,7 @@ class HubProcess:
 
     def calls(self, limit: int = 1000) -> list[dict[str, Any]]:
         """Return what `calls list` prints, without the start of a process each time."""
-        database = create_engine(f"sqlite:///{self.folder / 'hub.db'}")
+        database = create_engine(self.database_url)
         try:
             with reading(database) as connection:
                 return list(list_calls(connection, user=None, status=None, limit=limit))

@@ -32,11 +32,14 @@ from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
-from aigne_hub.storage import changes, engine, keys, liveness, revision, setup, users
+from aigne_hub.storage import changes, engine, keys, revision, setup, users
 from aigne_hub.storage.catalogue import load_snapshot
+from aigne_hub.storage.checkpoint import Checkpointer
 from aigne_hub.storage.journal import GroupCommitJournal
+from aigne_hub.storage.liveness import FileLocks, Liveness, folder_of
 from aigne_hub.storage.pepper import load_or_create_pepper
 from aigne_hub.storage.sqlite_journal import SqliteStore
+from aigne_hub.storage.watch import SqliteWatch, Watch
 from aigne_hub.telemetry import Counters
 from aigne_hub.transport import Client, Timeouts
 from aigne_hub.usage.tracker import Tracker
@@ -59,10 +62,6 @@ class Hub:
     pepper: bytes
     clock: Clock
     ids: Callable[[], str]
-
-    @property
-    def process_folder(self) -> Path:
-        return liveness.folder_of(engine.sqlite_path(self.settings.database_url))
 
     def with_file(self, hub_file: HubFile) -> "Hub":
         return replace(self, hub_file=hub_file)
@@ -124,15 +123,6 @@ def _bring_up_to_date(database: Engine) -> None:
 def _seeded() -> Callable[[int], int]:
     """Return a source of random bits for ids, which are no secrets: half the cost of one."""
     return Random(os.urandom(32)).getrandbits  # noqa: S311 - as the docstring says
-
-
-def require_servable(settings: Settings) -> None:
-    """Raise StorageError when no journal is built for the database."""
-    if not settings.database_url.startswith("sqlite:"):
-        raise engine.StorageError(
-            "This version serves from SQLite only: the journal on PostgreSQL comes next. "
-            "Administration works on both. Start with --database-url sqlite:///path/to/hub.db."
-        )
 
 
 def open_keyring(settings: Settings) -> Keyring:
@@ -219,12 +209,61 @@ def read_snapshot(hub: Hub) -> Snapshot:
         return load_snapshot(connection, hub.keyring)
 
 
-def open_journal(hub: Hub, process_id: str) -> GroupCommitJournal:
-    """Return the journal for the hub's database; the caller starts it on its loop."""
-    connection = engine.connect(engine.sqlite_path(hub.settings.database_url))
-    jitter = secrets.SystemRandom().random
-    store = SqliteStore(connection, process_id=process_id, now_us=hub.clock.now_us, jitter=jitter)
-    return GroupCommitJournal(store, new_id=hub.ids)
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What one serving process has of its database. The caller starts the journal on its loop.
+
+    `checkpointer` and `folder`, whose disk must not fill up, are there for SQLite only.
+    """
+
+    journal: GroupCommitJournal
+    liveness: Liveness
+    watch: Watch
+    checkpointer: Checkpointer | None = None
+    folder: Path | None = None
+
+
+def open_backing(hub: Hub, process_id: str) -> Backing:
+    """Open what a serving process needs; needs a running loop."""
+    if hub.engine.dialect.name == "sqlite":
+        return _on_sqlite(hub, process_id)
+    from aigne_hub.storage import postgres  # noqa: PLC0415 - its driver is an extra
+
+    return Backing(
+        GroupCommitJournal(
+            postgres.open_store(
+                hub.settings.database_url,
+                process_id=process_id,
+                monotonic_us=hub.clock.monotonic_us,
+                jitter=secrets.SystemRandom().random,
+            ),
+            new_id=hub.ids,
+        ),
+        postgres.SessionLocks(
+            hub.engine,
+            hub.settings.data_dir / "processes",
+            process_id,
+            monotonic_us=hub.clock.monotonic_us,
+        ),
+        postgres.open_watch(hub.settings.database_url, jitter=secrets.SystemRandom().random),
+    )
+
+
+def _on_sqlite(hub: Hub, process_id: str) -> Backing:
+    path = engine.sqlite_path(hub.settings.database_url)
+    store = SqliteStore(
+        engine.connect(path),
+        process_id=process_id,
+        now_us=hub.clock.now_us,
+        jitter=secrets.SystemRandom().random,
+    )
+    return Backing(
+        GroupCommitJournal(store, new_id=hub.ids),
+        FileLocks(folder_of(path), process_id),
+        SqliteWatch(path),
+        Checkpointer(path),
+        hub.settings.data_dir,
+    )
 
 
 def open_client(hub: Hub) -> Client:

@@ -30,6 +30,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
         "wraps a constant of _CHECKS"
     ),
     ("storage/verify.py", "f'{query} LIMIT {EXAMPLES_MAX}'"): "as above",
+    ("storage/postgres_statements.py", "str(index)"): "the position of a parameter in a row",
     ("storage/sqlite_journal.py", "sql"): "compiled by SQLAlchemy at start (Statements)",
     ("storage/sqlite_journal.py", "self._sql.dead_letter.sql"): "as above",
     ("storage/sqlite_journal.py", "self._sql.select_account.sql"): "as above",

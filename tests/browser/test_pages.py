@@ -68,7 +68,7 @@ def address():
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     edge = Edge(lambda *_: None, EdgeLimits())
-    config = uvicorn.Config(create_app(Process(url)), http=edge.protocol, log_level="warning")
+    config = uvicorn.Config(create_app(Process(url), None), http=edge.protocol, log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -10,7 +10,7 @@ from aigne_hub.storage.verify import verify
 
 def assert_settled(hub: HubProcess) -> None:
     """Assert that nothing is held or processing, the ledger is in order and the log is calm."""
-    database = create_engine(f"sqlite:///{hub.folder / 'hub.db'}")
+    database = create_engine(hub.database_url)
     try:
         with reading(database) as connection:
             assert [check for check in verify(connection) if not check.ok] == []

@@ -28,10 +28,11 @@ K = [
 @pytest.mark.parametrize("workers", [1, 2], ids=["one worker", "two workers"])
 @pytest.mark.parametrize("k", K)
 def test_exactly_k_of_10_000(
-    new_hub: Callable[..., HubProcess], upstream: FakeUpstream, k: int, workers: int
+    new_hub: Callable[..., HubProcess], upstream: FakeUpstream, database: str, k: int, workers: int
 ):
     hub = new_hub(
         workers=workers,
+        database=database,
         models=[MODEL.removeprefix("openai/")],
         billing={"enabled": True},
         rates={"request": "1"},

@@ -55,9 +55,15 @@ def config(upstream: FakeUpstream, rates: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Iterator[HubProcess]:
+def hub(
+    tmp_path_factory: pytest.TempPathFactory,
+    upstream: FakeUpstream,
+    database: str,
+    database_for: Callable[[str], str | None],
+) -> Iterator[HubProcess]:
     folder = tmp_path_factory.mktemp("holds")
-    with HubProcess(folder, config(upstream, RATES)) as running:
+    url = database_for(database)
+    with HubProcess(folder, config(upstream, RATES), database_url=url) as running:
         yield running
         running.verified()
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from tests.hub import HubProcess
-from tests.upstream.client import FakeUpstream
 
 SLOW = "gpt-slow:40+long:400"
 WORD_BYTES_MAX = 12
@@ -53,9 +52,12 @@ def killed_after(hub: HubProcess, model: str, chunks: int) -> str:
     return "".join(got)
 
 
-@pytest.mark.parametrize("chunks", [1, 2, 3, 5, 9, 14])
-def test_killed_in_mid_stream(new_hub: Callable[..., HubProcess], chunks: int):
-    hub = new_hub(models=[SLOW], billing={"enabled": True})
+@pytest.mark.parametrize(
+    ("database", "chunks"),
+    [*(("sqlite", chunks) for chunks in (1, 2, 3, 5, 9, 14)), ("postgres", 1), ("postgres", 9)],
+)
+def test_killed_in_mid_stream(new_hub: Callable[..., HubProcess], database: str, chunks: int):
+    hub = new_hub(database=database, models=[SLOW], billing={"enabled": True})
     hub.grant("1000")
     text = killed_after(hub, SLOW, chunks)
     hub.start()
@@ -72,9 +74,11 @@ def test_killed_in_mid_stream(new_hub: Callable[..., HubProcess], chunks: int):
     hub.verified()
 
 
-def test_what_is_older_than_a_quarter_second_is_charged(new_hub: Callable[..., HubProcess]):
+def test_what_is_older_than_a_quarter_second_is_charged(
+    new_hub: Callable[..., HubProcess], database: str
+):
     model = "gpt-slow:1+long:60+stall:40"
-    hub = new_hub(models=[model], billing={"enabled": True})
+    hub = new_hub(database=database, models=[model], billing={"enabled": True})
     hub.grant("1000")
     got: list[str] = []
     began = threading.Event()
@@ -89,8 +93,8 @@ def test_what_is_older_than_a_quarter_second_is_charged(new_hub: Callable[..., H
     assert call["output_tokens"] == -(-len("".join(got).encode()) // 4)
 
 
-def test_killed_before_any_content_costs_nothing(new_hub: Callable[..., HubProcess]):
-    hub = new_hub(models=["gpt-silent"], billing={"enabled": True})
+def test_killed_before_any_content_costs_nothing(new_hub: Callable[..., HubProcess], database: str):
+    hub = new_hub(database=database, models=["gpt-silent"], billing={"enabled": True})
     hub.grant("1000")
     reader = threading.Thread(target=stream, args=(hub, "gpt-silent", [], threading.Event()))
     reader.start()
@@ -109,9 +113,9 @@ def test_killed_before_any_content_costs_nothing(new_hub: Callable[..., HubProce
 
 
 def test_killed_under_load_loses_nothing_that_was_answered(
-    new_hub: Callable[..., HubProcess], upstream: FakeUpstream
+    new_hub: Callable[..., HubProcess], database: str
 ):
-    hub = new_hub(models=["gpt-4o-mini"], billing={"enabled": True})
+    hub = new_hub(database=database, models=["gpt-4o-mini"], billing={"enabled": True})
     hub.grant("100000")
     answered: list[str] = []
     stop = threading.Event()

@@ -1,11 +1,11 @@
-"""The journal on a real SQLite file: group commit, exactness, refusal and survival."""
+"""The journal on real databases: group commit, exactness, refusal and survival."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, insert, text, update
 
 from aigne_hub.clock import SystemClock
 from aigne_hub.domain.calls import Outcome, UsageSource
@@ -14,13 +14,20 @@ from aigne_hub.domain.ids import IdFactory
 from aigne_hub.domain.operations import Attempt, Open, Progress, Settle
 from aigne_hub.domain.quotes import Quote
 from aigne_hub.domain.usage import Usage
-from aigne_hub.storage import engine, grants, migrate, sqlite_journal, verify
+from aigne_hub.storage import (
+    engine,
+    grants,
+    postgres,
+    postgres_session,
+    recovery,
+    schema,
+    sqlite_journal,
+    verify,
+)
 from aigne_hub.storage import journal as journal_module
-from aigne_hub.storage.journal import GroupCommitJournal, JournalRefused
+from aigne_hub.storage.journal import GroupCommitJournal, JournalRefused, Store
 
 CLOCK = SystemClock()
-# Two SQLite libraries in one process do not see each other's locks: use the hub's own.
-sqlite3 = engine.sqlite_module()
 USER = "u1"
 ONE = 1_000_000_000
 
@@ -33,32 +40,41 @@ make_id = IdFactory(lambda: CLOCK.now_us() // 1000, lambda bits: CLOCK.now_us() 
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
-    file = tmp_path / "hub.db"
-    database = engine.create_engine(f"sqlite:///{file}")
-    migrate.upgrade(database)
-    with engine.writing(database) as connection:
-        execute = connection.exec_driver_sql
-        execute("INSERT INTO user(id,did,role,created_us) VALUES('u1','did:abt:z1','member',1)")
-        execute("INSERT INTO process(id,host,pid,started_us) VALUES('p','h',1,1)")
-        execute("INSERT INTO account(id,created_us) VALUES('u1',1)")
-    yield file
-    database.dispose()
+def database(database_url: str) -> Iterator[Engine]:
+    opened = engine.create_engine(database_url)
+    with engine.writing(opened) as connection:
+        user = {"id": USER, "did": "did:abt:z1", "role": "member", "created_us": 1}
+        connection.execute(insert(schema.user).values(user))
+        connection.execute(insert(schema.account).values(id=USER, created_us=1))
+    yield opened
+    opened.dispose()
 
 
-def give(path: Path, nano: int) -> None:
-    database = engine.create_engine(f"sqlite:///{path}")
+def give(database: Engine, nano: int) -> None:
     with engine.writing(database) as connection:
         grants.grant(connection, CLOCK, new_id, account=USER, amount=nano)
-    database.dispose()
+
+
+def address(database: Engine) -> str:
+    return database.url.render_as_string(hide_password=False)
+
+
+def store(database: Engine, process_id: str) -> Store:
+    url = address(database)
+    if database.dialect.name == "sqlite":
+        connection = engine.connect(engine.sqlite_path(url))
+        return sqlite_journal.SqliteStore(
+            connection, process_id=process_id, now_us=CLOCK.now_us, jitter=lambda: 0.5
+        )
+    return postgres.open_store(
+        url, process_id=process_id, monotonic_us=CLOCK.monotonic_us, jitter=lambda: 0.5
+    )
 
 
 @asynccontextmanager
-async def journal(path: Path, process_id: str = "p") -> AsyncIterator[GroupCommitJournal]:
-    store = sqlite_journal.SqliteStore(
-        engine.connect(path), process_id=process_id, now_us=CLOCK.now_us, jitter=lambda: 0.5
-    )
-    opened = GroupCommitJournal(store, new_id=new_id)
+async def journal(database: Engine, process_id: str = "p") -> AsyncIterator[GroupCommitJournal]:
+    recovery.register(database, process_id, host="h", pid=1, now_us=1)
+    opened = GroupCommitJournal(store(database, process_id), new_id=new_id)
     opened.start()
     yield opened
     await opened.close()
@@ -112,40 +128,40 @@ def settling(opened: Open, held: int, charge: int, **more) -> Settle:
     )
 
 
-def query(path: Path, sql: str) -> list[tuple]:
-    with sqlite3.connect(path) as connection:
-        return connection.execute(sql).fetchall()
+def query(database: Engine, sql: str) -> list[tuple]:
+    with engine.reading(database) as connection:
+        return [tuple(row) for row in connection.execute(text(sql))]
 
 
-def assert_in_order(path: Path) -> None:
-    database = engine.create_engine(f"sqlite:///{path}")
+def assert_in_order(database: Engine) -> None:
     with engine.reading(database) as connection:
         wrong = [check for check in verify.verify(connection) if not check.ok]
-    database.dispose()
     assert wrong == []
 
 
-async def test_a_call_is_opened_held_settled_metered_and_released(path: Path):
-    give(path, 10 * ONE)
-    async with journal(path) as books:
+async def test_a_call_is_opened_held_settled_metered_and_released(database: Engine):
+    give(database, 10 * ONE)
+    async with journal(database) as books:
         op = opening(whole(3 * ONE))
         admission = await books.open(op)
         assert admission.held == 3 * ONE
-        assert query(path, "SELECT status, outcome FROM model_call") == [("processing", None)]
-        assert query(path, "SELECT held FROM account") == [(3 * ONE,)]
+        assert query(database, "SELECT status, outcome FROM model_call") == [("processing", None)]
+        assert query(database, "SELECT held FROM account") == [(3 * ONE,)]
         settled = await books.settle(settling(op, admission.held, ONE))
         assert (settled.charge, settled.written_off) == (ONE, 0)
-    assert query(path, "SELECT status, charge, attempts FROM model_call") == [("success", ONE, 1)]
-    assert query(path, "SELECT balance, held FROM account") == [(9 * ONE, 0)]
-    assert query(path, "SELECT meter, value FROM meter_event") == [("AIGNE Hub AI Meter", ONE)]
-    assert query(path, "SELECT state, captured FROM hold") == [("captured", ONE)]
-    assert_in_order(path)
+    assert query(database, "SELECT status, charge, attempts FROM model_call") == [
+        ("success", ONE, 1)
+    ]
+    assert query(database, "SELECT balance, held FROM account") == [(9 * ONE, 0)]
+    assert query(database, "SELECT meter, value FROM meter_event") == [("AIGNE Hub AI Meter", ONE)]
+    assert query(database, "SELECT state, captured FROM hold") == [("captured", ONE)]
+    assert_in_order(database)
 
 
 @pytest.mark.parametrize("racers", [500])
-async def test_credit_for_exactly_k_admits_exactly_k(path: Path, racers: int):
-    give(path, 100 * ONE)
-    async with journal(path) as books:
+async def test_credit_for_exactly_k_admits_exactly_k(database: Engine, racers: int):
+    give(database, 100 * ONE)
+    async with journal(database) as books:
 
         async def race() -> bool:
             op = opening(whole(ONE))
@@ -159,14 +175,14 @@ async def test_credit_for_exactly_k_admits_exactly_k(path: Path, racers: int):
         served = sum(await asyncio.gather(*(race() for _ in range(racers))))
         assert books.batches < racers
     assert served == 100
-    assert query(path, "SELECT balance, held FROM account") == [(0, 0)]
-    assert query(path, "SELECT count(*) FROM model_call WHERE outcome='rejected'") == [(400,)]
-    assert_in_order(path)
+    assert query(database, "SELECT balance, held FROM account") == [(0, 0)]
+    assert query(database, "SELECT count(*) FROM model_call WHERE outcome='rejected'") == [(400,)]
+    assert_in_order(database)
 
 
-async def test_two_processes_share_one_balance_exactly(path: Path):
-    give(path, 50 * ONE)
-    async with journal(path, "p") as one, journal(path, "q") as two:
+async def test_two_processes_share_one_balance_exactly(database: Engine):
+    give(database, 50 * ONE)
+    async with journal(database, "p") as one, journal(database, "q") as two:
 
         async def race(books: GroupCommitJournal) -> bool:
             op = opening(whole(ONE))
@@ -179,34 +195,34 @@ async def test_two_processes_share_one_balance_exactly(path: Path):
 
         served = await asyncio.gather(*(race(books) for books in (one, two) * 100))
     assert sum(served) == 50
-    assert_in_order(path)
+    assert_in_order(database)
 
 
-async def test_a_refused_call_of_a_known_caller_is_one_row(path: Path):
-    async with journal(path) as books:
+async def test_a_refused_call_of_a_known_caller_is_one_row(database: Engine):
+    async with journal(database) as books:
         await books.open(opening(refusal=InvalidRequest("nope")))
-    assert query(path, "SELECT status, outcome, charge, error_code FROM model_call") == [
+    assert query(database, "SELECT status, outcome, charge, error_code FROM model_call") == [
         ("failed", "rejected", 0, "invalid_request")
     ]
 
 
-async def test_a_stream_extends_its_hold_by_steps_and_then_by_what_is_left(path: Path):
-    give(path, 10 * ONE)
-    async with journal(path) as books:
+async def test_a_stream_extends_its_hold_by_steps_and_then_by_what_is_left(database: Engine):
+    give(database, 10 * ONE)
+    async with journal(database) as books:
         op = opening(whole(4 * ONE))
         admission = await books.open(op)
         assert await books.progress(Progress(op.call_id, USER, 5, 4 * ONE)) == 4 * ONE
         assert await books.progress(Progress(op.call_id, USER, 9, 4 * ONE)) == 2 * ONE
         assert await books.progress(Progress(op.call_id, USER, 10, 4 * ONE)) == 0
-        assert query(path, "SELECT delivered_tokens FROM model_call") == [(10,)]
+        assert query(database, "SELECT delivered_tokens FROM model_call") == [(10,)]
         await books.settle(settling(op, admission.held + 6 * ONE, 10 * ONE))
-    assert query(path, "SELECT balance, held FROM account") == [(0, 0)]
-    assert_in_order(path)
+    assert query(database, "SELECT balance, held FROM account") == [(0, 0)]
+    assert_in_order(database)
 
 
-async def test_a_call_that_a_fallback_serves_takes_its_price(path: Path):
-    give(path, 10 * ONE)
-    async with journal(path) as books:
+async def test_a_call_that_a_fallback_serves_takes_its_price(database: Engine):
+    give(database, 10 * ONE)
+    async with journal(database) as books:
         killed, settled = opening(whole(ONE)), opening(whole(ONE))
         for op in (killed, settled):
             op.rate_id = "first"
@@ -214,27 +230,27 @@ async def test_a_call_that_a_fallback_serves_takes_its_price(path: Path):
         await books.progress(Progress(killed.call_id, USER, 1))
         await books.progress(Progress(killed.call_id, USER, 2, rate_id="fallback"))
         await books.settle(settling(settled, ONE, ONE, rate_id="fallback"))
-    rates = dict(query(path, "SELECT id, rate_id FROM model_call"))
+    rates = dict(query(database, "SELECT id, rate_id FROM model_call"))
     assert rates == {killed.call_id: "fallback", settled.call_id: "fallback"}
 
 
-async def test_settling_twice_is_refused_and_changes_nothing(path: Path):
-    give(path, 10 * ONE)
-    async with journal(path) as books:
+async def test_settling_twice_is_refused_and_changes_nothing(database: Engine):
+    give(database, 10 * ONE)
+    async with journal(database) as books:
         op = opening(whole(ONE))
         admission = await books.open(op)
         await books.settle(settling(op, admission.held, ONE))
         with pytest.raises(JournalRefused):
             await books.settle(settling(op, 0, ONE))
         assert books.dead_letters == 1
-    assert query(path, "SELECT balance, held FROM account") == [(9 * ONE, 0)]
-    assert query(path, "SELECT count(*) FROM dead_letter") == [(1,)]
-    assert_in_order(path)
+    assert query(database, "SELECT balance, held FROM account") == [(9 * ONE, 0)]
+    assert query(database, "SELECT count(*) FROM dead_letter") == [(1,)]
+    assert_in_order(database)
 
 
-async def test_a_poison_operation_fails_alone(path: Path):
-    give(path, 100 * ONE)
-    async with journal(path) as books:
+async def test_a_poison_operation_fails_alone(database: Engine):
+    give(database, 100 * ONE)
+    async with journal(database) as books:
         good = [opening(whole(ONE)) for _ in range(20)]
         bad = opening(whole(ONE))
         bad.model = None
@@ -242,36 +258,36 @@ async def test_a_poison_operation_fails_alone(path: Path):
         results = await asyncio.gather(*(books.open(op) for op in batch), return_exceptions=True)
         assert isinstance(results.pop(10), Overloaded)
         assert all(admission.held == ONE for admission in results)
-    assert query(path, "SELECT operation FROM dead_letter") == [("Open",)]
-    assert query(path, "SELECT held FROM account") == [(20 * ONE,)]
+    assert query(database, "SELECT operation FROM dead_letter") == [("Open",)]
+    assert query(database, "SELECT held FROM account") == [(20 * ONE,)]
 
 
 async def test_a_locked_database_refuses_new_calls_and_keeps_settlements(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Engine, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sqlite_journal, "BUSY_MAX_S", 0.2)
-    give(path, 10 * ONE)
-    async with journal(path) as books:
+    monkeypatch.setattr(postgres_session, "LOCK_MAX_S", 0.2)
+    give(database, 10 * ONE)
+    async with journal(database) as books:
         op = opening(whole(ONE))
         admission = await books.open(op)
-        other = sqlite3.connect(path, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        settling_now = asyncio.ensure_future(books.settle(settling(op, admission.held, ONE)))
-        await asyncio.sleep(0.05)
-        with pytest.raises(Overloaded):
-            await books.open(opening(whole(ONE)))
-        assert books.unavailable == "the database is locked"
-        assert not settling_now.done()
-        other.execute("ROLLBACK")
-        other.close()
+        with engine.writing(database) as other:
+            other.execute(update(schema.account).values(held=schema.account.c.held))
+            settling_now = asyncio.ensure_future(books.settle(settling(op, admission.held, ONE)))
+            await asyncio.sleep(0.05)
+            with pytest.raises(Overloaded):
+                await books.open(opening(whole(ONE)))
+            assert "lock" in str(books.unavailable)
+            assert not settling_now.done()
         assert (await settling_now).charge == ONE
         assert books.unavailable is None
-    assert_in_order(path)
+    assert_in_order(database)
 
 
-async def test_a_full_disk_is_said_and_survived(path: Path):
-    give(path, 1000 * ONE)
-    async with journal(path) as books:
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_full_disk_is_said_and_survived(database: Engine):
+    give(database, 1000 * ONE)
+    async with journal(database) as books:
         connection = books._store._connection
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages + 4}").fetchall()
@@ -291,28 +307,28 @@ async def test_a_full_disk_is_said_and_survived(path: Path):
         assert books.unavailable is None
         for op in opened:
             await books.settle(settling(op, 1, 1))
-    assert query(path, "SELECT held FROM account") == [(0,)]
-    assert_in_order(path)
+    assert query(database, "SELECT held FROM account") == [(0,)]
+    assert_in_order(database)
 
 
-async def test_sent_is_noted_without_a_commit_of_its_own_when_the_call_ends(path: Path):
-    async with journal(path) as books:
+async def test_sent_is_noted_without_a_commit_of_its_own_when_the_call_ends(database: Engine):
+    async with journal(database) as books:
         quick, slow = opening(), opening()
         for op in (quick, slow):
             await books.open(op)
             books.sent(op.call_id)
         await books.settle(settling(quick, 0, 0, billed=False))
         await asyncio.sleep(0.3)
-    rows = dict(query(path, "SELECT id, sent FROM model_call"))
+    rows = dict(query(database, "SELECT id, sent FROM model_call"))
     assert rows == {quick.call_id: 1, slow.call_id: 1}
 
 
-async def test_the_queue_has_a_limit(path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_the_queue_has_a_limit(database: Engine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(journal_module, "QUEUE_MAX", 10)
-    async with journal(path) as books:
+    async with journal(database) as books:
         results = await asyncio.gather(
             *(books.open(opening()) for _ in range(50)), return_exceptions=True
         )
     refused = [result for result in results if isinstance(result, Overloaded)]
     assert len(refused) == 40
-    assert query(path, "SELECT count(*) FROM model_call") == [(10,)]
+    assert query(database, "SELECT count(*) FROM model_call") == [(10,)]

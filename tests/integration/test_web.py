@@ -44,7 +44,7 @@ class Process:
 
 def ask(process, path, method="GET", **options):
     async def exchange():
-        transport = httpx2.ASGITransport(create_app(process))
+        transport = httpx2.ASGITransport(create_app(process, None))
         async with httpx2.AsyncClient(transport=transport, base_url="http://hub.test") as client:
             return await client.request(method, path, **options)
 

@@ -117,7 +117,8 @@ def test_every_component_is_used_or_an_error(document):
 
 def test_operation_ids_are_unique_and_present(document):
     names = [operation["operationId"] for _, _, operation in operations(document)]
-    assert len(names) == len(set(names)) == 10
+    assert all(names)
+    assert len(names) == len(set(names))
 
 
 def test_every_operation_is_complete(document):
@@ -125,9 +126,10 @@ def test_every_operation_is_complete(document):
     for path, method, operation in operations(document):
         assert operation["summary"], path
         assert set(operation["tags"]) <= tags
-        assert "200" in operation["responses"]
+        assert {"200", "201", "204"} & set(operation["responses"])
         assert all("description" in r or "$ref" in r for r in operation["responses"].values())
-        assert ("requestBody" in operation) == (method == "post")
+        if path.startswith("/v1/"):
+            assert ("requestBody" in operation) == (method == "post")
         places = {p["name"] for p in operation.get("parameters", ()) if p.get("in") == "path"}
         assert places == set(re.findall(r"{(\w+)}", path))
 
@@ -137,7 +139,8 @@ def test_schemas_use_json_schema_words_only(document):
     words = {
         *("$ref", "type", "properties", "required", "items", "enum", "const", "oneOf", "anyOf"),
         *("description", "title", "default", "minimum", "maximum", "maxLength", "pattern"),
-        *("format", "additionalProperties"),
+        *("format", "additionalProperties", "minLength", "exclusiveMinimum"),
+        *("minItems", "maxItems", "examples"),
     }
     found = list(schemas(document))
     assert len(found) > 80
@@ -153,7 +156,7 @@ def test_the_data_plane_in_the_document_is_what_the_gateway_routes(document):
     shown = {
         (method.upper(), path)
         for path, method, operation in operations(document)
-        if "security" in operation
+        if path.startswith("/v1/")
     }
     assert all(find(method, path.replace("{id}", "a/b")) for method, path in shown)
     known = {(method, f"/v1/{tail}") for tail, method in OPENAI_OPERATIONS.items()}
@@ -165,7 +168,8 @@ def test_every_data_plane_operation_takes_each_form_of_the_key(document):
     assert schemes == {"bearer", "x-api-key", "x-goog-api-key", "api-key"}
     for path, _, operation in operations(document):
         named = {name for choice in operation.get("security", ()) for name in choice}
-        assert named == (schemes if path.startswith("/v1/") else set())
+        keyed = path.startswith(("/v1/", "/api/", "/payment/api/"))
+        assert named == (schemes if keyed else set())
 
 
 def test_the_error_table_is_the_error_tree():

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
@@ -24,11 +24,17 @@ REVOKED_S = 1.0
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Iterator[HubProcess]:
+def hub(
+    tmp_path_factory: pytest.TempPathFactory,
+    upstream: FakeUpstream,
+    database: str,
+    database_for: Callable[[str], str | None],
+) -> Iterator[HubProcess]:
     billing = {"enabled": True, "new_user_credits": "100000"}
     config = config_for(upstream, models=[QUICK, SLOW], billing=billing)
     folder = tmp_path_factory.mktemp("workers") / "hub"
-    with HubProcess(folder, config, workers=WORKERS) as running:
+    url = database_for(database)
+    with HubProcess(folder, config, workers=WORKERS, database_url=url) as running:
         yield running
         assert_settled(running)
         assert running.stop() == 0

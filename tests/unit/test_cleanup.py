@@ -46,8 +46,8 @@ class Store:
     def __init__(self, calls: list[StaleCall]) -> None:
         self.calls = calls
 
-    def stale_calls(self):
-        return iter(self.calls)
+    async def stale_calls(self):
+        return self.calls
 
 
 RATES = RateCard.of("rate", {"input": 150_001, "output": 600_007, "request": 3})

@@ -1,6 +1,6 @@
 """Verifying who calls: from memory after the first time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -19,7 +19,7 @@ _MISSING = (
     "an owner makes one with `aigne-hub keys create`."
 )
 
-Headers = list[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 class KeyDirectory(Protocol):
@@ -42,8 +42,8 @@ class Verifier:
         self._known = {}
         self._unknown = set()
 
-    async def verify(self, headers: Headers, scope: Scope = Scope.INFERENCE) -> Principal:
-        """Return who calls; raises Unauthenticated or Forbidden."""
+    async def verify(self, headers: Headers, scope: Scope | None = Scope.INFERENCE) -> Principal:
+        """Return who calls; raises Unauthenticated, or Forbidden without the scope, if any."""
         token = presented(headers)
         if token is None:
             raise Unauthenticated(_MISSING)
@@ -53,7 +53,8 @@ class Verifier:
             principal = await self._first_time(token, digest)
         if principal.expires_us is not None:
             principal.require_live(self._now_us())
-        principal.require_scope(scope)
+        if scope is not None:
+            principal.require_scope(scope)
         return principal
 
     async def _first_time(self, token: str, digest: bytes) -> Principal:

@@ -6,12 +6,11 @@ from typing import Protocol
 
 import structlog
 
-from aigne_hub.bootstrap import Hub, read_snapshot
+from aigne_hub.bootstrap import Backing, Hub, read_snapshot
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
-from aigne_hub.storage import checkpoint, grants, jobs, liveness, room, watch
-from aigne_hub.storage.engine import sqlite_path, writing
-from aigne_hub.storage.journal import GroupCommitJournal
+from aigne_hub.storage import checkpoint, grants, jobs, room, watch
+from aigne_hub.storage.engine import writing
 from aigne_hub.storage.recovery import Orphans
 from aigne_hub.telemetry import CallLog
 from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
@@ -38,18 +37,15 @@ class Duties:
         worker: Served,
         *,
         edge: Edge,
-        journal: GroupCommitJournal,
+        backing: Backing,
         orphans: Orphans,
         call_log: CallLog,
     ) -> None:
         self._worker = worker
         self._edge = edge
-        self._journal = journal
+        self._backing = backing
         self._orphans = orphans
         self._call_log = call_log
-        path = sqlite_path(worker.hub.settings.database_url)
-        self._watch = watch.VersionWatch(path)
-        self._checkpointer = checkpoint.Checkpointer(path)
         self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
@@ -59,11 +55,13 @@ class Duties:
             (SWEEP_S, self._sweep),
             (watch.INTERVAL_S, self._follow),
             (REAP_S, self._reap),
-            (checkpoint.INTERVAL_S, self._checkpoint),
-            (room.INTERVAL_S, self._look_for_room),
             (CLEANUP_S, self._cleanup),
             (ADVANCE_S, self._advance),
         ]
+        if self._backing.checkpointer is not None:
+            duties.append((checkpoint.INTERVAL_S, self._checkpoint))
+        if self._backing.folder is not None:
+            duties.append((room.INTERVAL_S, self._look_for_room))
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._every(*duty)) for duty in duties]
 
@@ -72,8 +70,9 @@ class Duties:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._call_log.flush()
-        self._watch.close()
-        self._checkpointer.close()
+        await self._backing.watch.close()
+        if self._backing.checkpointer is not None:
+            self._backing.checkpointer.close()
 
     async def _every(self, interval_s: float, duty: Callable[[], Awaitable[None]]) -> None:
         failing = False
@@ -95,25 +94,27 @@ class Duties:
     async def _follow(self) -> None:
         """Swap the snapshot when the configuration's version has moved."""
         plane = self._worker.plane
-        if self._watch.version() != plane.router.snapshot.version:
+        if await self._backing.watch.version() != plane.router.snapshot.version:
             plane.swap(await asyncio.to_thread(read_snapshot, self._worker.hub))
 
     async def _reap(self) -> None:
         self._edge.reap()
 
     async def _checkpoint(self) -> None:
-        if self._journal.batches != self._checkpointed:
-            self._checkpointed = self._journal.batches
-            await asyncio.to_thread(self._checkpointer.run)
+        checkpointer, batches = self._backing.checkpointer, self._backing.journal.batches
+        if checkpointer is not None and batches != self._checkpointed:
+            self._checkpointed = batches
+            await asyncio.to_thread(checkpointer.run)
 
     async def _look_for_room(self) -> None:
-        self._journal.shortage = room.shortage(self._worker.hub.settings.data_dir)
+        if self._backing.folder is not None:
+            self._backing.journal.shortage = room.shortage(self._backing.folder)
 
     async def _cleanup(self) -> None:
-        hub = self._worker.hub
-        with liveness.alone(hub.process_folder, "recovery", wait=False) as mine:
+        backing, clock = self._backing, self._worker.hub.clock
+        async with backing.liveness.alone("recovery", wait=False) as mine:
             if mine:
-                await cleanup_stale_processing_calls(self._orphans, self._journal, hub.clock)
+                await cleanup_stale_processing_calls(self._orphans, backing.journal, clock)
 
     async def _advance(self) -> None:
         await asyncio.to_thread(self._advance_due)

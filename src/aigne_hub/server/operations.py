@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from aigne_hub.bootstrap import Hub, claim, may_claim
 from aigne_hub.domain.errors import Overloaded
@@ -26,6 +27,7 @@ class ProcessOperations:
         hub: Callable[[], Hub],
         *,
         journal: GroupCommitJournal,
+        folder: Path | None,
         client: Client,
         counters: Counters,
         edge: Edge,
@@ -37,6 +39,7 @@ class ProcessOperations:
         self._plane = plane
         self._call_log = call_log
         self._journal = journal
+        self._folder = folder
         self._client = client
         self.counters = counters
 
@@ -49,9 +52,14 @@ class ProcessOperations:
         return self._plane.settings.billing
 
     async def ready(self) -> Readiness:
-        """Commit a heartbeat and look for room: the proof that the next call can be recorded."""
-        checks = (await self._database(), self._disk())
-        return Readiness(ok=all(check.ok for check in checks), checks=checks)
+        """Commit a heartbeat and look for room: the proof that the next call can be recorded.
+
+        A server keeps its own disk in sight: a commit that finds it full says so.
+        """
+        checks = [await self._database()]
+        if self._folder is not None:
+            checks.append(self._disk(self._folder))
+        return Readiness(ok=all(check.ok for check in checks), checks=tuple(checks))
 
     async def _database(self) -> Check:
         try:
@@ -61,9 +69,9 @@ class ProcessOperations:
             return Check("database", ok=False, detail=detail)
         return Check("database", ok=True, detail="commits")
 
-    def _disk(self) -> Check:
+    def _disk(self, folder: Path) -> Check:
         """Look anew, and let the next call be admitted by the same look."""
-        wrong = self._journal.shortage = shortage(self._hub().settings.data_dir)
+        wrong = self._journal.shortage = shortage(folder)
         return Check("disk", ok=wrong is None, detail=wrong or "has room")
 
     def may_claim(self, token: str) -> bool:

@@ -19,7 +19,6 @@ from aigne_hub.bootstrap import (
     is_new,
     open_hub,
     owner_of,
-    require_servable,
 )
 from aigne_hub.server.worker import BACKLOG, SETTLE_S, run_worker
 from aigne_hub.settings import Settings
@@ -54,7 +53,6 @@ def serve(
     A data directory that nobody has initialised is initialised first. Returns the exit code;
     raises CannotListen, StorageError, ConfigError or KeyFileRefused.
     """
-    require_servable(settings)
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     settings = settings.model_copy(update={"port": port})

@@ -17,9 +17,9 @@ from aigne_hub.bootstrap import (
     Hub,
     apply_declarations,
     build_plane,
+    open_backing,
     open_client,
     open_hub,
-    open_journal,
     plane_settings,
     read_snapshot,
 )
@@ -27,10 +27,11 @@ from aigne_hub.gateway.edge import Edge, EdgeLimits
 from aigne_hub.gateway.routes import routes
 from aigne_hub.hub_file import load_hub_file
 from aigne_hub.problems import ConfigError
+from aigne_hub.server.backend import ProcessBackend
 from aigne_hub.server.duties import Duties
 from aigne_hub.server.operations import ProcessOperations
 from aigne_hub.settings import Settings
-from aigne_hub.storage import liveness, recovery
+from aigne_hub.storage import recovery
 from aigne_hub.telemetry import CallLog, Counters, configure_logging
 from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
 from aigne_hub.web.app import create_app
@@ -85,7 +86,9 @@ class Worker:
     async def run(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve on `listener` until SIGTERM or SIGINT; `ready` is called once it accepts."""
         hub = self.hub
-        lock = liveness.ProcessLock(hub.process_folder, self.process_id)
+        backing = open_backing(hub, self.process_id)
+        journal = backing.journal
+        await journal.reach()
         recovery.register(
             hub.engine,
             self.process_id,
@@ -93,7 +96,6 @@ class Worker:
             pid=os.getpid(),
             now_us=hub.clock.now_us(),
         )
-        journal = open_journal(hub, self.process_id)
         journal.start()
         client = open_client(hub)
         self.plane = build_plane(hub, journal, client, self.counters, read_snapshot(hub))
@@ -101,12 +103,12 @@ class Worker:
         self.plane.observe(call_log)
         orphans = recovery.Orphans(
             hub.engine,
-            hub.process_folder,
+            backing.liveness,
             self.process_id,
             open_here=lambda: self.plane.tracker.open,
             now_us=hub.clock.now_us,
         )
-        with liveness.alone(hub.process_folder, "recovery"):
+        async with backing.liveness.alone("recovery"):
             closed = await cleanup_stale_processing_calls(orphans, journal, hub.clock)
         if closed:
             self.log.info("closed calls of dead processes", calls=closed)
@@ -115,14 +117,16 @@ class Worker:
             lambda: self.hub,
             plane=self.plane,
             journal=journal,
+            folder=backing.folder,
             client=client,
             counters=self.counters,
             edge=edge,
             call_log=call_log,
         )
-        server = _Server(self._config(edge, operations), edge, hub.settings.drain_s, ready)
+        backend = ProcessBackend(lambda: self.hub, self.plane)
+        server = _Server(self._config(edge, operations, backend), edge, hub.settings.drain_s, ready)
         self._handle_signals(server)
-        duties = Duties(self, edge=edge, journal=journal, orphans=orphans, call_log=call_log)
+        duties = Duties(self, edge=edge, backing=backing, orphans=orphans, call_log=call_log)
         duties.start()
         _settle_memory()
         await server.serve([listener])
@@ -130,7 +134,7 @@ class Worker:
         await client.close()
         await journal.close()
         recovery.deregister(hub.engine, self.process_id, hub.clock.now_us())
-        lock.release()
+        backing.liveness.release()
         self._ignore_signals()
 
     async def reload(self) -> None:
@@ -151,9 +155,11 @@ class Worker:
         apply_declarations(hub)
         return hub
 
-    def _config(self, edge: Edge, operations: ProcessOperations) -> uvicorn.Config:
+    def _config(
+        self, edge: Edge, operations: ProcessOperations, backend: ProcessBackend
+    ) -> uvicorn.Config:
         return uvicorn.Config(
-            create_app(operations),
+            create_app(operations, backend),
             http=edge.protocol,  # type: ignore[arg-type] # a factory serves as well as a class
             loop="none",
             ws="none",

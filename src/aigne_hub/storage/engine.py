@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import TypeAlias, cast
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
@@ -29,6 +29,10 @@ POSTGRES_CONNECT_TIMEOUT_S = 10
 
 _BEGIN_OPTION = "sqlite_begin"
 _WAL_RETRY_S = 0.01
+
+
+# One consistent view of the database, for those who do not know what is beneath.
+View: TypeAlias = Connection
 
 
 class StorageError(Exception):

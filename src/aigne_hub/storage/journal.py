@@ -8,12 +8,13 @@ a poison operation is split until the bad one stands alone in the dead-letter ta
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
 from aigne_hub.domain.errors import HubError, Overloaded
 from aigne_hub.domain.operations import Admission, Open, Probe, Progress, Settle, Settled
+from aigne_hub.storage.engine import StorageError
 from aigne_hub.storage.fold import Operation
 
 # Beyond this many waiting operations the hub refuses calls rather than queue them.
@@ -30,18 +31,41 @@ SENT_LINGER_S = 0.1
 _UNRECORDED = "The hub cannot record calls right now. Retry shortly."
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(StorageError):
     """The database cannot take writes now: locked, full, read-only or unreachable."""
+
+
+class AlreadyResolvedError(Exception):
+    """A call or hold was not in the state the operation resolves it from."""
+
+
+class CommitUnknown(Exception):
+    """The answer to a COMMIT was lost. `answers` hold if `landed` says that it happened.
+
+    `landed` raises StoreUnavailable as long as that cannot be told.
+    """
+
+    def __init__(
+        self, message: str, answers: list[Any], landed: Callable[[], Awaitable[bool]]
+    ) -> None:
+        super().__init__(message)
+        self.answers = answers
+        self.landed = landed
 
 
 class Store(Protocol):
     """One database connection that commits batches. Implementations: SQLite, PostgreSQL."""
 
+    async def reach(self) -> None:
+        """Be ready for the first batch. Raises StoreUnavailable."""
+        ...
+
     async def commit(self, operations: Sequence[Operation], sent: Sequence[str]) -> list[Any]:
         """Fold and commit a batch; return its answers.
 
-        Raises StoreUnavailable when nothing can be written now; any other exception means
-        that an operation of the batch is bad. Either way nothing was committed.
+        Raises StoreUnavailable when nothing can be written now, and CommitUnknown when the
+        batch may be committed or not. Any other exception means that an operation of the
+        batch is bad. In the first case and the last nothing was committed.
         """
         ...
 
@@ -72,6 +96,10 @@ class GroupCommitJournal:
         self.batches = 0
         self.operations = 0
         self.dead_letters = 0
+
+    async def reach(self) -> None:
+        """Be ready for the first call, so that it need not wait. Raises StoreUnavailable."""
+        await self._store.reach()
 
     def start(self) -> None:
         """Begin committing; must be called on the loop that will use the journal."""
@@ -166,6 +194,11 @@ class GroupCommitJournal:
         """Commit a batch, retry it, or take it apart; every future is resolved or requeued."""
         try:
             answers = await self._store.commit([op for op, _ in batch], sent)
+        except CommitUnknown as doubt:
+            if not await self._landed(doubt):
+                await self._commit(batch, sent)
+                return
+            answers = doubt.answers
         except StoreUnavailable as error:
             self.unavailable = str(error)
             await self._postpone(batch, sent)
@@ -184,22 +217,43 @@ class GroupCommitJournal:
             else:
                 future.set_result(answer)
 
+    async def _landed(self, doubt: CommitUnknown) -> bool:
+        """Wait until it can be told whether a batch was committed; meanwhile begin no call.
+
+        The batch itself waits too: a call of it may be on record, and is not refused then.
+        """
+        self.unavailable = str(doubt)
+        while True:
+            try:
+                return await doubt.landed()
+            except StoreUnavailable as error:
+                self.unavailable = str(error)
+            self._queue = self._refused(self._queue)
+            await asyncio.sleep(RETRY_S)
+
     async def _postpone(
         self, batch: list[tuple[Operation, asyncio.Future[Any]]], sent: list[str]
     ) -> None:
         """Refuse what has not started; keep the rest, which already happened, for later."""
-        kept = []
-        for operation, future in batch:
-            if type(operation) is Open or type(operation) is Probe:
-                if not future.cancelled():
-                    future.set_exception(Overloaded(_UNRECORDED))
-            else:
-                kept.append((operation, future))
+        kept = self._refused(batch)
         self._queue[:0] = kept
         self._sent[:0] = sent
         self._sent_due = bool(self._sent)
         if not self._closing or kept:
             await asyncio.sleep(RETRY_S)
+
+    def _refused(
+        self, entries: list[tuple[Operation, asyncio.Future[Any]]]
+    ) -> list[tuple[Operation, asyncio.Future[Any]]]:
+        """Refuse entries that begin something; return the others."""
+        kept = []
+        for operation, future in entries:
+            if type(operation) is Open or type(operation) is Probe:
+                if not future.cancelled():
+                    future.set_exception(Overloaded(_UNRECORDED))
+            else:
+                kept.append((operation, future))
+        return kept
 
     async def _isolate(
         self,

@@ -1,13 +1,15 @@
 """Finding calls that no living process will close."""
 
-from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from sqlalchemy import Engine, insert, or_, select, update
 
-from aigne_hub.storage import liveness, schema
+from aigne_hub.storage import schema
 from aigne_hub.storage.catalogue import card_of
 from aigne_hub.storage.engine import reading, writing
+from aigne_hub.storage.liveness import Liveness
 from aigne_hub.usage.cleanup import StaleCall
 
 # Calls closed in one go; the rest are found by the next round.
@@ -17,41 +19,49 @@ FORGOTTEN_AFTER_US = 60 * 1_000_000
 
 
 class Orphans:
-    """usage.cleanup.StaleCalls over the database and the lock files of processes."""
+    """usage.cleanup.StaleCalls over the database and who lives on it."""
 
     def __init__(
         self,
         engine: Engine,
-        folder: Path,
+        liveness: Liveness,
         process_id: str,
         *,
         open_here: Callable[[], Collection[str]],
         now_us: Callable[[], int],
     ) -> None:
         self._engine = engine
-        self._folder = folder
+        self._liveness = liveness
         self._process_id = process_id
         self._open_here = open_here
         self._now_us = now_us
 
-    def stale_calls(self) -> Iterator[StaleCall]:
-        """Yield the calls that nobody will close.
+    async def stale_calls(self) -> list[StaleCall]:
+        """Return the calls that nobody will close.
 
         They are those of dead processes, those of this one that it has lost sight of, and
         those whose hold has expired.
         """
+        now, here = self._now_us(), set(self._open_here())
+        return [
+            _stale(row, now)
+            for row in await asyncio.to_thread(self._orphaned, now)
+            if row.process_id != self._process_id
+            or (row.id not in here and row.started_us <= now - FORGOTTEN_AFTER_US)
+        ]
+
+    def _orphaned(self, now: int) -> Sequence[Any]:
+        """Return open calls of dead processes and of this one, and those held too long."""
         call, hold, rate = schema.model_call.c, schema.hold.c, schema.rate.c
         claim = schema.idempotency_key.c
-        now = self._now_us()
         processing = call.status == "processing"
         with reading(self._engine) as connection:
             owners = set(
                 connection.execute(select(call.process_id).where(processing).distinct()).scalars()
             )
-            gone = set(liveness.dead(self._folder, owners - {self._process_id}))
-            if self._process_id in owners:
-                gone.add(self._process_id)
-            rows = connection.execute(
+        gone = {*self._liveness.dead(owners - {self._process_id}), self._process_id}
+        with reading(self._engine) as connection:
+            return connection.execute(
                 select(
                     call.id,
                     call.account_id,
@@ -75,26 +85,24 @@ class Orphans:
                 .where(processing, or_(call.process_id.in_(gone), hold.expires_us <= now))
                 .limit(ROUND_MAX)
             ).all()
-        here = self._open_here()
-        young = now - FORGOTTEN_AFTER_US
-        for row in rows:
-            if row.process_id == self._process_id and (row.id in here or row.started_us > young):
-                continue
-            yield StaleCall(
-                call_id=row.id,
-                account_id=row.account_id,
-                model=row.model,
-                started_us=row.started_us,
-                input_counted=row.input_counted,
-                delivered_tokens=row.delivered_tokens or 0,
-                held=row.amount,
-                rates=card_of(row.rate_id, row.amounts),
-                cost=card_of(row.rate_id, row.cost),
-                counters=tuple(row.counters.split("\n")) if row.counters else (),
-                tokens_reserved=row.tokens_reserved,
-                claimed=row.claimed is not None,
-                hold_expired=row.expires_us is not None and row.expires_us <= now,
-            )
+
+
+def _stale(row: Any, now: int) -> StaleCall:
+    return StaleCall(
+        call_id=row.id,
+        account_id=row.account_id,
+        model=row.model,
+        started_us=row.started_us,
+        input_counted=row.input_counted,
+        delivered_tokens=row.delivered_tokens or 0,
+        held=row.amount,
+        rates=card_of(row.rate_id, row.amounts),
+        cost=card_of(row.rate_id, row.cost),
+        counters=tuple(row.counters.split("\n")) if row.counters else (),
+        tokens_reserved=row.tokens_reserved,
+        claimed=row.claimed is not None,
+        hold_expired=row.expires_us is not None and row.expires_us <= now,
+    )
 
 
 def register(engine: Engine, process_id: str, *, host: str, pid: int, now_us: int) -> None:

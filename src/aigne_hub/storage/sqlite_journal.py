@@ -19,9 +19,9 @@ from aigne_hub.domain.limits import Counter
 from aigne_hub.domain.lots import Lot
 from aigne_hub.storage.batch import Row
 from aigne_hub.storage.fold import Fold, Operation
-from aigne_hub.storage.journal import StoreUnavailable
+from aigne_hub.storage.journal import AlreadyResolvedError, StoreUnavailable
 from aigne_hub.storage.ledger import lot_of
-from aigne_hub.storage.statements import Statements
+from aigne_hub.storage.statements import MUST_CHANGE, Statements
 
 # A commit slower than this, on a moving average, leaves the loop; faster than half, it returns.
 COMMIT_ON_LOOP_MAX_S = 0.003
@@ -66,6 +66,9 @@ class SqliteStore:
         self._in_thread = False
         self._patience_s = BUSY_MAX_S
 
+    async def reach(self) -> None:
+        """Nothing: the file is open."""
+
     async def commit(self, operations: Sequence[Operation], sent: Sequence[str]) -> list[Any]:
         await self._begin()
         try:
@@ -100,7 +103,7 @@ class SqliteStore:
             changed = self._connection.execute(sql, rows[0]).rowcount
         else:
             changed = self._connection.executemany(sql, rows).rowcount
-        if name in _MUST_CHANGE and changed != len(rows):
+        if name in MUST_CHANGE and changed != len(rows):
             raise AlreadyResolvedError(f"{name} changed {changed} of {len(rows)} rows")
 
     async def _begin(self) -> None:
@@ -173,13 +176,6 @@ class _SqliteView:
             return None
         key, body, call_id, created_us, complete, kept = row
         return Claimed(key, body, call_id, created_us, bool(complete), bool(kept))
-
-
-class AlreadyResolvedError(Exception):
-    """A call or hold was not in the state the operation resolves it from."""
-
-
-_MUST_CHANGE = frozenset({"close_call", "close_hold", "extend_hold", "account", "lot"})
 
 
 def _is_busy(error: BaseException) -> bool:

@@ -72,6 +72,9 @@ ATTEMPT = (
     "duration_us",
 )
 
+# Each of their rows must be there, as the batch left it: a call or hold is resolved once.
+MUST_CHANGE = frozenset({"close_call", "close_hold", "extend_hold", "account", "lot"})
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -79,6 +82,7 @@ class Prepared:
 
     sql: str
     names: tuple[str, ...]
+    clause: ClauseElement
 
 
 def prepare(statement: ClauseElement, dialect: Dialect, names: tuple[str, ...]) -> Prepared:
@@ -87,7 +91,7 @@ def prepare(statement: ClauseElement, dialect: Dialect, names: tuple[str, ...]) 
     order = tuple(compiled.positiontup)
     if order != names:
         raise ValueError(f"parameters come as {order}, not {names}")
-    return Prepared(str(compiled), names)
+    return Prepared(str(compiled), names, statement)
 
 
 def _call_where() -> Any:

@@ -40,7 +40,7 @@ class StaleCall:
 
 
 class StaleCalls(Protocol):
-    def stale_calls(self) -> Iterable[StaleCall]: ...
+    async def stale_calls(self) -> Iterable[StaleCall]: ...
 
 
 async def cleanup_stale_processing_calls(store: StaleCalls, journal: Journal, clock: Clock) -> int:
@@ -50,7 +50,7 @@ async def cleanup_stale_processing_calls(store: StaleCalls, journal: Journal, cl
     refuses a second close. One that it refuses keeps no other from being closed.
     """
     closed = 0
-    stale = iter(store.stale_calls())
+    stale = iter(await store.stale_calls())
     while calls := list(islice(stale, CLOSED_AT_ONCE)):
         entries = [_interrupted(call, clock.now_us()) for call in calls]
         answers = await asyncio.gather(*map(journal.settle, entries), return_exceptions=True)

@@ -4,11 +4,21 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from aigne_hub import __version__
-from aigne_hub.web.errors import FailureBoundary, method_not_allowed, not_found
+from aigne_hub.domain.errors import HubError
+from aigne_hub.web.api.routers import api_routers
+from aigne_hub.web.backend import Backend
+from aigne_hub.web.errors import (
+    FailureBoundary,
+    malformed,
+    method_not_allowed,
+    not_found,
+    refused,
+)
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.operations import Operations, operations_router
 from aigne_hub.web.pages import pages_router
@@ -31,7 +41,7 @@ class ControlPlane(FastAPI):
         return document
 
 
-def create_app(operations: Operations) -> FastAPI:
+def create_app(operations: Operations, backend: Backend) -> FastAPI:
     """Build the application. Paths arrive without the mount point: the edge strips it."""
     app = ControlPlane(
         docs_url=None,
@@ -44,12 +54,20 @@ def create_app(operations: Operations) -> FastAPI:
             Middleware(FailureBoundary),
             Middleware(HeadAsGet),
         ],
-        exception_handlers={404: not_found, 405: method_not_allowed},
+        exception_handlers={
+            404: not_found,
+            405: method_not_allowed,
+            HubError: refused,
+            RequestValidationError: malformed,
+        },
     )
     app.state.operations = operations
+    app.state.backend = backend
     app.state.renderer = Renderer()
     app.include_router(operations_router())
     app.include_router(pages_router())
     app.include_router(setup_router())
+    for router in api_routers():
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC))
     return app

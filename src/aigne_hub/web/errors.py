@@ -8,16 +8,24 @@ from traceback import extract_tb
 
 import structlog
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
+from aigne_hub.domain.errors import (
+    HubError,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    RateLimited,
+)
 from aigne_hub.gateway.dialects.openai_errors import error_body
 from aigne_hub.web.operations import operations_of
 from aigne_hub.web.rendering import renderer_of
 from aigne_hub.web.surface import allowed_methods, explanation
 
 _FRAMES_LOGGED = 20
+_WAITING = (RateLimited, Overloaded)
 
 
 class MethodNotAllowed(InvalidRequest):
@@ -43,6 +51,21 @@ async def method_not_allowed(request: Request, error: Exception) -> Response:
     if "GET" in methods:
         methods.add("HEAD")
     return _refused_method(request, ", ".join(sorted(methods)))
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """Answer what a route refused, with its own status and code."""
+    assert isinstance(error, HubError)
+    wait = {"retry-after": str(error.retry_after_s)} if isinstance(error, _WAITING) else None
+    return _answer(request, error, wait)
+
+
+async def malformed(request: Request, error: Exception) -> Response:
+    """Answer a body or parameter of the wrong shape: where it is, and what is expected there."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(step) for step in first["loc"][1:]) or str(first["loc"][0])
+    return _answer(request, InvalidRequest(f"{place}: {first['msg']}.", param=place))
 
 
 def _refused_method(request: Request, allowed: str) -> Response:

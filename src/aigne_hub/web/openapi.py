@@ -6,11 +6,20 @@ from typing import Any
 import yaml
 from fastapi.openapi.utils import get_openapi
 
+from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.codes import ERROR_CODES
 from aigne_hub.web.operations import operations_router
 from aigne_hub.web.pages import pages_router
 
 _DATA_PLANE = Path(__file__).parent / "data_plane.yaml"
+# Paths whose operations take a key, and its four forms.
+_KEYED = ("/api/", "/payment/api/")
+_ANY_KEY: list[dict[str, list[str]]] = [
+    {"bearer": []},
+    {"x-api-key": []},
+    {"x-goog-api-key": []},
+    {"api-key": []},
+]
 _DESCRIPTION = (
     "One address in front of every AI provider. Calls are authenticated with a key of this "
     "hub, recorded, metered and, where billing is on, charged in credits. "
@@ -26,11 +35,16 @@ def openapi_document(public_url: str, version: str) -> dict[str, Any]:
         openapi_version="3.1.0",
         description=_DESCRIPTION,
         servers=[{"url": public_url}],
-        routes=[*operations_router().routes, *pages_router().routes],
+        routes=[
+            *operations_router().routes,
+            *pages_router().routes,
+            *(route for router in api_routers() for route in router.routes),
+        ],
     )
     kept: dict[str, Any] = yaml.safe_load(_DATA_PLANE.read_text(encoding="utf-8"))
     document["tags"] = kept["tags"]
     document["paths"] = {**kept["paths"], **document["paths"]}
+    _refuse_as_the_hub_does(document)
     generated = document["components"]["schemas"]
     components = kept["components"]
     components["schemas"] = {**components["schemas"], **generated}
@@ -39,6 +53,21 @@ def openapi_document(public_url: str, version: str) -> dict[str, Any]:
     error["code"]["enum"] = [row.code for row in ERROR_CODES]
     document["components"] = components
     return document
+
+
+def _refuse_as_the_hub_does(document: dict[str, Any]) -> None:
+    """Put the hub's own refusals and credentials in the place of FastAPI's defaults."""
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    for path, methods in document["paths"].items():
+        if not path.startswith(_KEYED):
+            continue
+        for operation in methods.values():
+            operation["responses"].pop("422", None)
+            for status in (400, 401, 403, 404, 409):
+                reference = {"$ref": f"#/components/responses/Error{status}"}
+                operation["responses"].setdefault(str(status), reference)
+            operation.setdefault("security", _ANY_KEY)
 
 
 def _error_responses() -> dict[str, Any]:

@@ -24,6 +24,16 @@ from aigne_hub.storage.schema.money import (
     transfer,
 )
 from aigne_hub.storage.schema.operations import audit_log, dead_letter, hub_state, job, process
+from aigne_hub.storage.schema.payments import (
+    auto_recharge,
+    payment_customer,
+    payment_event,
+    payment_order,
+    payment_refund,
+    redemption,
+    redemption_code,
+    redemption_guess,
+)
 from aigne_hub.storage.schema.users import api_key, identity, user
 
 __all__ = [
@@ -31,6 +41,7 @@ __all__ = [
     "alias",
     "api_key",
     "audit_log",
+    "auto_recharge",
     "call_attempt",
     "credential",
     "credit_grant",
@@ -47,9 +58,16 @@ __all__ = [
     "meter_event",
     "model",
     "model_call",
+    "payment_customer",
+    "payment_event",
+    "payment_order",
+    "payment_refund",
     "process",
     "provider",
     "rate",
+    "redemption",
+    "redemption_code",
+    "redemption_guess",
     "transfer",
     "usage_limit",
     "user",

@@ -29,6 +29,8 @@ process = Table(
     Column("pid", Integer, nullable=False),
     instant("started_us"),
     instant("seen_us", nullable=True),
+    # The last batch of its journal that committed (PostgreSQL): asked when an answer is lost.
+    Column("batch", BigInteger),
     instant("ended_us", nullable=True),
 )
 

@@ -1,0 +1,53 @@
+"""web.backend.Backend of one worker."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from sqlalchemy import Connection
+
+from aigne_hub.auth.verifier import Headers
+from aigne_hub.bootstrap import Hub, plane_settings
+from aigne_hub.catalog.snapshot import Snapshot
+from aigne_hub.domain.access import Principal, Scope
+from aigne_hub.gateway.plane import Plane
+from aigne_hub.storage import engine
+from aigne_hub.storage.changes import Changes, changes
+
+
+class ProcessBackend:
+    """Reads and changes the database through the worker's own engine."""
+
+    def __init__(self, hub: Callable[[], Hub], plane: Plane) -> None:
+        self._hub = hub
+        self._plane = plane
+        opened = hub()
+        self.clock = opened.clock
+        self.ids = opened.ids
+        self.keyring = opened.keyring
+        self.randbytes = os.urandom
+
+    @property
+    def billing(self) -> bool:
+        return self._hub().hub_file.billing.enabled
+
+    @property
+    def payment_link(self) -> str:
+        return plane_settings(self._hub()).payment_link
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._plane.router.snapshot
+
+    def public_url(self) -> str:
+        return self._hub().public_url()
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        return engine.reading(self._hub().engine)
+
+    def changing(self, actor: str) -> AbstractContextManager[Changes]:
+        hub = self._hub()
+        return changes(hub.engine, hub.clock, hub.ids, actor=actor)
+
+    async def verify(self, headers: Headers, scope: Scope | None) -> Principal:
+        return await self._plane.verifier.verify(headers, scope)

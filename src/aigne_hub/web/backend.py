@@ -1,0 +1,63 @@
+"""What the administrative and account routes need of the hub they run in.
+
+Handlers that read or change the database are plain functions: FastAPI runs them in a
+thread, so that no stream waits for them.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from aigne_hub.auth.verifier import Headers
+from aigne_hub.catalog.snapshot import Snapshot
+from aigne_hub.crypto.envelope import Keyring
+from aigne_hub.domain.access import Principal, Scope
+from aigne_hub.ports import Clock
+from aigne_hub.storage.changes import Changes
+from aigne_hub.storage.engine import View
+
+
+class Backend(Protocol):
+    """The running hub's database, clock and configuration, as of now."""
+
+    clock: Clock
+    ids: Callable[[], str]
+    keyring: Keyring
+    randbytes: Callable[[int], bytes]
+
+    @property
+    def billing(self) -> bool:
+        """Whether calls are charged."""
+        ...
+
+    @property
+    def payment_link(self) -> str:
+        """Where a person buys credit."""
+        ...
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    def public_url(self) -> str: ...
+
+    def reading(self) -> AbstractContextManager[View]:
+        """Give one consistent view of the database."""
+        ...
+
+    def changing(self, actor: str) -> AbstractContextManager[Changes]:
+        """Give one administrative change, which every process notices."""
+        ...
+
+    async def verify(self, headers: Headers, scope: Scope | None) -> Principal:
+        """Return who calls. Raises Unauthenticated or Forbidden."""
+        ...
+
+
+def backend_of(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+Hub = Annotated[Backend, Depends(backend_of)]
