@@ -9,7 +9,7 @@ from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.hub_file import DEMO, DeclaredModel, DeclaredProvider, HubFile
 from aigne_hub.ports import Clock
 from aigne_hub.settings import Billing
-from aigne_hub.storage import accounts, declarations
+from aigne_hub.storage import accounts, declarations, meters
 from aigne_hub.storage.changes import Changes, changes
 from aigne_hub.storage.declarations import Effect, Kind, Origin
 
@@ -49,6 +49,7 @@ def reconcile(
         run.aliases(hub_file)
         run.remove_undeclared()
         run.terms(hub_file.billing)
+        meters.ensure_own(change)
     return run.done
 
 

@@ -243,5 +243,5 @@ def test_every_step_is_audited_in_the_files_name(hub, run):
     with reading(hub.engine) as connection:
         rows = connection.execute(select(schema.audit_log)).all()
     assert {row.actor for row in rows} == {"hub.yaml"}
-    assert len(rows) == len(done.created) + len(done.updated)
+    assert len(rows) == len(done.created) + len(done.updated) + len(["the hub's own meter"])
     assert not any("sk-" in row.detail for row in rows)

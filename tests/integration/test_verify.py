@@ -43,7 +43,11 @@ INSERT INTO provider (id, name, kind, origin, created_us) VALUES ('p', 'p', 'p',
 INSERT INTO model (id, provider_id, name, type, max_output_tokens, context_tokens, origin,
     created_us) VALUES ('m', 'p', 'm', 'chat', 1, 1, 'api', 1);
 INSERT INTO rate (id, model_id, version, amounts, source, effective_us) VALUES
-    ('r1', 'm', 1, '{}', 't', 1), ('r2', 'm', 2, '{}', 't', 1)
+    ('r1', 'm', 1, '{}', 't', 1), ('r2', 'm', 2, '{}', 't', 1);
+INSERT INTO meter (id, event_name, name, unit, created_us, updated_us)
+    VALUES ('n', 'n', 'n', 'n', 1, 1);
+INSERT INTO metered_event (id, identifier, meter_id, account_id, value, pending, timestamp,
+    created_by, created_us) VALUES ('e1', 'i1', 'n', :v, :one, :one, 1, 'k', 1)
 """
 
 
@@ -159,6 +163,12 @@ PLANTED = {
     "idempotency key of a closed call is complete": (
         "INSERT INTO idempotency_key (key_digest, body_digest, call_id, created_us)"
         " VALUES ('00', '00', 'c1', 1)"
+    ),
+    "metered event is what was taken for it and what is pending": (
+        "UPDATE metered_event SET pending = pending - 1 WHERE id = 'e1'"
+    ),
+    "what is charged without a call was metered": (
+        "UPDATE transfer SET call_id = NULL WHERE operation_id = 'c1' AND seq = 0"
     ),
     "call names a price that exists": "UPDATE model_call SET rate_id = 'r9' WHERE id = 'c2'",
     "model's rate versions are numbered without a gap": "DELETE FROM rate WHERE id = 'r1'",

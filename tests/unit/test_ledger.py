@@ -63,6 +63,18 @@ def test_the_overdraft_is_used_and_repaid_first_by_the_next_grant():
     assert (books.balance, repaid.remaining) == (70, 70)
 
 
+def test_metering_takes_what_is_available_and_writes_nothing_off():
+    books = account(overdraft=5)
+    books.grant(lot("g", 100), source="funding:manual", at_us=0)
+    books.hold(30)
+    transfers = books.meter("meter/e", 90, 1)
+    assert [(t.kind, t.grant_id, t.amount) for t in transfers] == [("capture", "g", 75)]
+    assert (books.balance, books.available) == (25, 0)
+    assert books.meter("meter/f", 1, 2) == []
+    with pytest.raises(ValueError, match="positive"):
+        books.meter("meter/g", 0, 2)
+
+
 def test_an_expired_grant_waits_for_the_holds_that_stand_on_it():
     books = account()
     books.grant(lot("g", 100, expires_us=10), source="funding:manual", at_us=0)
@@ -118,6 +130,16 @@ class Books(RuleBasedStateMachine):
         assert sum(t.amount for t in transfers) == charge
         assert len({(t.operation_id, t.seq) for t in transfers}) == len(transfers)
         self.posted -= sum(t.amount for t in transfers if t.debit == "a")
+
+    @rule(amount=st.integers(1, 200))
+    def meter(self, amount: int):
+        self.count += 1
+        before = max(self.books.available, 0)
+        transfers = self.books.meter(f"meter/{self.count}", amount, self.time, seq=3)
+        assert sum(t.amount for t in transfers) == min(amount, before)
+        assert [t.seq for t in transfers] == list(range(3, 3 + len(transfers)))
+        assert {(t.kind, t.credit, t.call_id) for t in transfers} <= {("capture", "revenue", None)}
+        self.posted -= sum(t.amount for t in transfers)
 
     @rule(step=st.integers(0, 3))
     def pass_time(self, step: int):

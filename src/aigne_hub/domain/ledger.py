@@ -74,6 +74,17 @@ class Account:
             )
         return transfers
 
+    def meter(self, operation_id: str, amount: int, at_us: int, *, seq: int = 0) -> list[Transfer]:
+        """Charge a metered event as far as there is credit, the overdraft included.
+
+        What the transfers, numbered from `seq`, do not cover is in no account: it stays
+        pending with the event until credit is available again.
+        """
+        if amount <= 0:
+            raise ValueError("what is metered is positive")
+        parts = self._burn(min(amount, max(self.available, 0)))
+        return self._numbered(operation_id, "capture", REVENUE, parts, None, at_us, first=seq)
+
     def advance(self, at_us: int) -> list[Transfer]:
         """Let time pass: post grants that became effective and expiries that are due.
 
@@ -255,10 +266,12 @@ class Account:
         parts: Sequence[tuple[str | None, int]],
         call_id: str | None,
         at_us: int,
+        *,
+        first: int = 0,
     ) -> list[Transfer]:
         return [
             Transfer(self.id, operation_id, seq, kind, self.id, to, amount, lot_id, call_id, at_us)
-            for seq, (lot_id, amount) in enumerate(parts)
+            for seq, (lot_id, amount) in enumerate(parts, first)
         ]
 
     def _written_off(

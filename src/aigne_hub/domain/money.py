@@ -9,6 +9,8 @@ AMOUNT_MAX = 4_000_000_000 * NANO_PER_CREDIT
 
 _DIGITS_MAX = 30
 _DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?", re.ASCII)
+_SCIENTIFIC = re.compile(r"([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,2}))?", re.ASCII)
+_SCIENTIFIC_CHARS_MAX = 64
 
 
 def round_half_up(numerator: int, denominator: int) -> int:
@@ -48,3 +50,22 @@ def format_credits(nano: int) -> str:
     if not fraction:
         return f"{sign}{whole}"
     return f"{sign}{whole}.{fraction:0{DECIMALS_MAX}d}".rstrip("0")
+
+
+def parse_amount(text: str) -> int:
+    """Return the nano-credits nearest to a decimal of any precision, halves up.
+
+    For amounts that other systems computed, which may have more places than the ledger and
+    an exponent, such as "1.5e-7". Raises ValueError for what is negative, no number, or
+    above AMOUNT_MAX.
+    """
+    match = _SCIENTIFIC.fullmatch(text.strip()) if len(text) <= _SCIENTIFIC_CHARS_MAX else None
+    if match is None:
+        raise ValueError(f"{text[:40]!r} is not a decimal number of credits such as 12.5")
+    whole, fraction, exponent = match[1], match[2] or "", int(match[3] or 0)
+    digits = int(whole + fraction)
+    places = exponent - len(fraction) + DECIMALS_MAX
+    nano = digits * 10**places if places >= 0 else round_half_up(digits, 10**-places)
+    if nano > AMOUNT_MAX:
+        raise ValueError(f"{text[:40]!r} is more than {AMOUNT_MAX // NANO_PER_CREDIT} credits")
+    return nano

@@ -12,7 +12,7 @@ WRITE_OFF = "write_off"
 BREAKAGE = "breakage"
 
 # grant       funding or promotional -> customer    credit given
-# capture     customer -> revenue                   a call was charged
+# capture     customer -> revenue                   a call, or a metered event, was charged
 # write_off   write_off -> revenue or funding       what an account could not pay
 # expiry      customer -> breakage                  a grant ran out
 # refund      revenue -> customer                   a charge given back, to the lots it came from
@@ -27,7 +27,8 @@ class Transfer(NamedTuple):
     """One immutable movement from `debit` to `credit`.
 
     (`account_id`, `operation_id`, `seq`) is its identity and idempotency key: a call, a grant,
-    an expiry or a refund posts once. `call_id` is the call it is about, if any.
+    an expiry or a refund posts once. `call_id` is the call it is about, if any; a metered event
+    has none, and `meter/<its identifier>` as operation.
     """
 
     account_id: str

@@ -9,7 +9,7 @@ import structlog
 from aigne_hub.bootstrap import Backing, Hub, read_snapshot
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
-from aigne_hub.storage import checkpoint, grants, jobs, room, watch
+from aigne_hub.storage import checkpoint, grants, jobs, metering, room, watch
 from aigne_hub.storage.engine import writing
 from aigne_hub.storage.recovery import Orphans
 from aigne_hub.telemetry import CallLog
@@ -120,11 +120,13 @@ class Duties:
         await asyncio.to_thread(self._advance_due)
 
     def _advance_due(self) -> None:
-        """Post what time alone does to accounts, in one process of all, until nothing is left."""
+        """Post what time does to accounts, and what they owe, in one process of all, until done."""
         worker, hub = self._worker, self._worker.hub
         every_us = int(ADVANCE_S * 1_000_000) // 2
         with jobs.lease(hub.engine, hub.clock, "advance", worker.process_id, every_us) as mine:
             more = mine
             while more:
                 with writing(hub.engine) as connection:
-                    more = grants.advance_due(connection, hub.clock.now_us()) > 0
+                    now = hub.clock.now_us()
+                    done = grants.advance_due(connection, now)
+                    more = done + metering.collect_due(connection, now) > 0

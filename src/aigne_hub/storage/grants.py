@@ -10,7 +10,7 @@ from aigne_hub.domain.lots import Category, Lot
 from aigne_hub.domain.money import AMOUNT_MAX, format_credits
 from aigne_hub.domain.transfers import FUNDING, FUNDING_MANUAL, PROMOTIONAL
 from aigne_hub.ports import Clock
-from aigne_hub.storage import accounts, schema
+from aigne_hub.storage import accounts, metering, schema
 
 PRIORITY_DEFAULT = 50
 PRIORITY_MAX = 100
@@ -23,7 +23,10 @@ ADVANCE_BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`remaining` is less than `amount` when a debt was repaid from it. All nano-credits."""
+    """`remaining` is less than `amount` when a debt was repaid or pending usage taken from it.
+
+    All nano-credits.
+    """
 
     id: str
     amount: int
@@ -110,8 +113,9 @@ def grant(
 ) -> Grant:
     """Post a grant of `amount` nano-credits to an account, repaying a debt from it first.
 
-    One that becomes effective later is posted then. Raises InvalidRequest, Conflict, or
-    NotFound when there is no such account.
+    Usage that was metered and could not be paid is taken from it next. One that becomes
+    effective later is posted then. Raises InvalidRequest, Conflict, or NotFound when there is
+    no such account.
     """
     now = clock.now_us()
     terms.checked(now)
@@ -128,6 +132,7 @@ def grant(
         ids(), amount, terms.category, terms.priority, now, terms.expires_us, terms.effective_us
     )
     transfers += held_by.grant(lot, source=terms.funded_from, at_us=now)
+    transfers += metering.collect(connection, held_by, now)
     connection.execute(
         insert(schema.credit_grant).values(
             id=lot.id,
@@ -235,6 +240,7 @@ def advance_due(connection: Connection, now_us: int) -> int:
     for account_id in sorted(overdue):
         account = accounts.load(connection, account_id, lock=True)
         transfers = account.advance(now_us)
+        transfers += metering.collect(connection, account, now_us)
         accounts.save(connection, account, transfers)
         posted += len(transfers)
     return posted

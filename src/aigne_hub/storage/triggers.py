@@ -63,6 +63,16 @@ TRIGGERS = (
     ),
     _no_delete("meter_event"),
     Trigger(
+        "metered_event",
+        "pending_shrinks",
+        "UPDATE",
+        "only what is pending of it changes, and only to less",
+        "NEW.pending >= OLD.pending OR NEW.id <> OLD.id OR NEW.identifier <> OLD.identifier"
+        " OR NEW.meter_id <> OLD.meter_id OR NEW.account_id <> OLD.account_id"
+        " OR NEW.value <> OLD.value OR NEW.created_us <> OLD.created_us",
+    ),
+    _no_delete("metered_event"),
+    Trigger(
         "hold",
         "resolved_once",
         "UPDATE",

@@ -138,6 +138,16 @@ _CHECKS: Final[Mapping[str, str]] = {
     "meter event is the call's charge": """
         SELECT m.call_id FROM meter_event m JOIN model_call c ON c.id = m.call_id
         WHERE m.value <> COALESCE(c.charge, 0) OR m.account_id <> c.account_id""",
+    "metered event is what was taken for it and what is pending": """
+        SELECT e.id FROM metered_event e LEFT JOIN (
+            SELECT account_id, operation_id, SUM(amount) AS taken FROM transfer
+            WHERE kind = 'capture' AND call_id IS NULL GROUP BY account_id, operation_id) t
+            ON t.account_id = e.account_id AND t.operation_id = 'meter/' || e.identifier
+        WHERE e.value <> COALESCE(t.taken, 0) + e.pending""",
+    "what is charged without a call was metered": """
+        SELECT t.operation_id FROM transfer t LEFT JOIN metered_event e
+            ON t.account_id = e.account_id AND t.operation_id = 'meter/' || e.identifier
+        WHERE t.kind = 'capture' AND t.call_id IS NULL AND e.id IS NULL""",
     "call names a price that exists": """
         SELECT c.id FROM model_call c LEFT JOIN rate r ON r.id = c.rate_id
         WHERE c.rate_id IS NOT NULL AND r.id IS NULL""",

@@ -15,6 +15,7 @@ from aigne_hub.storage.schema.limits import (
     webhook_delivery,
     webhook_endpoint,
 )
+from aigne_hub.storage.schema.metering import grant_note, meter, metered_event, setting
 from aigne_hub.storage.schema.money import (
     account,
     credit_grant,
@@ -47,6 +48,7 @@ __all__ = [
     "credit_grant",
     "dead_letter",
     "event",
+    "grant_note",
     "grant_reversal",
     "hold",
     "hub_state",
@@ -55,7 +57,9 @@ __all__ = [
     "job",
     "limit_counter",
     "metadata",
+    "meter",
     "meter_event",
+    "metered_event",
     "model",
     "model_call",
     "payment_customer",
@@ -68,6 +72,7 @@ __all__ = [
     "redemption",
     "redemption_code",
     "redemption_guess",
+    "setting",
     "transfer",
     "usage_limit",
     "user",

@@ -55,6 +55,7 @@ credit_grant = Table(
     one_of("category", "promotional", "paid", name="category"),
     CheckConstraint("priority BETWEEN 0 AND 100", name="priority"),
 )
+Index("ix_credit_grant_account_id", credit_grant.c.account_id, credit_grant.c.id)
 Index(
     "ix_credit_grant_live",
     credit_grant.c.account_id,
