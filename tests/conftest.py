@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.databases import create_database, migrated, start_postgres
+from tests.databases import Postgres, create_database, migrated
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
 
@@ -23,8 +23,8 @@ def upstream() -> Iterator[FakeUpstream]:
 @pytest.fixture(scope="session")
 def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a PostgreSQL server that lives as long as the session."""
-    server = start_postgres(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri()
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    yield server.uri
     server.cleanup()
 
 

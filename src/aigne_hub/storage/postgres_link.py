@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
+import structlog
 from psycopg import pq
 
 from aigne_hub.storage.journal import StoreUnavailable
@@ -47,8 +48,10 @@ class Link:
         self._jitter = jitter
         self._session: Session | None = None
         self._connecting: asyncio.Task[None] | None = None
+        # Shown to anyone who asks for readiness, so it names no server.
         self._wrong = "the database was not reached yet"
         self._closed = False
+        self._log = structlog.get_logger()
 
     async def session(self, patience_s: float = PATIENCE_S) -> Session:
         """Return the session; raises StoreUnavailable when there is none soon."""
@@ -77,6 +80,7 @@ class Link:
         self._session = None
         self._wrong = "the connection to the database was lost"
         if not self._closed:
+            self._log.warning(self._wrong, session=self._name)
             self._connect()
 
     def _connect(self) -> asyncio.Task[None]:
@@ -86,13 +90,19 @@ class Link:
 
     async def _until_connected(self) -> None:
         wait_s = RETRY_MIN_S
+        told = False
         while not self._closed:
             try:
                 connection = await asyncio.to_thread(self._open)
             except StoreUnavailable as error:
-                self._wrong = str(error)
+                self._wrong = "the database does not let the hub in"
+                if not told:
+                    self._log.warning(self._wrong, session=self._name, error=str(error))
+                told = True
             else:
                 self._session = Session(connection, self._lost)
+                if told:
+                    self._log.info("the database lets the hub in again", session=self._name)
                 return
             await asyncio.sleep(wait_s * (1 + self._jitter()))
             wait_s = min(2 * wait_s, RETRY_MAX_S)

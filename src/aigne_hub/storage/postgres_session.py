@@ -6,6 +6,7 @@ would cost a hub four to six times the processor time of this (docs/decisions/00
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from typing import Any
 
 from psycopg import pq
@@ -117,7 +118,11 @@ class Session:
         self._connection = connection
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
+        # The loop watches a selector that watches libpq's socket: uvloop stops watching a
+        # socket that has an error, and does not say so.
+        self._selector = DefaultSelector()
         self._socket = connection.socket
+        self._blocked = False
         self._answered: asyncio.Future[list[pq.abc.PGresult]] | None = None
         self._results: list[pq.abc.PGresult] = []
         self._refusal: Refused | None = None
@@ -125,7 +130,8 @@ class Session:
         self._open = True
         connection.nonblocking = 1
         connection.enter_pipeline_mode()
-        self._loop.add_reader(self._socket, self._read)
+        self._selector.register(self._socket, EVENT_READ)
+        self._loop.add_reader(self._selector, self._ready)
 
     async def run(self, requests: Sequence[Request]) -> list[pq.abc.PGresult]:
         """Return the results of all requests. One at a time.
@@ -141,10 +147,7 @@ class Session:
         self._names = [name for name, _ in requests]
         timer = self._loop.call_later(ANSWER_MAX_S, self._lose, "the database does not answer")
         try:
-            for name, values in requests:
-                self._connection.send_query_prepared(name.encode(), values)
-            self._connection.pipeline_sync()
-            self._write()
+            self._send(requests)
             return await answered
         except asyncio.CancelledError:
             self.close()
@@ -156,24 +159,31 @@ class Session:
     def close(self) -> None:
         if self._open:
             self._open = False
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_reader(self._selector)
+            self._selector.close()
             self._connection.finish()
 
-    def _write(self) -> None:
-        """Send what libpq has not yet; the socket takes the rest when the server has read."""
+    def _send(self, requests: Sequence[Request]) -> None:
         try:
-            waiting = self._connection.flush()
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing can be sent any more
+            for name, values in requests:
+                self._connection.send_query_prepared(name.encode(), values)
+            self._connection.pipeline_sync()
+            self._flush()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the connection is of no use
             self._lose(str(error))
-            return
-        if waiting:
-            self._loop.add_writer(self._socket, self._write)
-        else:
-            self._loop.remove_writer(self._socket)
 
-    def _read(self) -> None:
+    def _flush(self) -> None:
+        """Send what libpq has not yet; the socket takes the rest when the server has read."""
+        blocked = self._connection.flush() == 1
+        if blocked != self._blocked:
+            self._blocked = blocked
+            events = EVENT_READ | EVENT_WRITE if blocked else EVENT_READ
+            self._selector.modify(self._socket, events)
+
+    def _ready(self) -> None:
         try:
+            if self._blocked:
+                self._flush()
             self._connection.consume_input()
             if self._answered is not None:
                 self._collect()
