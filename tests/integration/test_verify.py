@@ -47,8 +47,12 @@ INSERT INTO rate (id, model_id, version, amounts, source, effective_us) VALUES
 INSERT INTO meter (id, event_name, name, unit, created_us, updated_us)
     VALUES ('n', 'n', 'n', 'n', 1, 1);
 INSERT INTO metered_event (id, identifier, meter_id, account_id, value, pending, timestamp,
-    created_by, created_us) VALUES ('e1', 'i1', 'n', :v, :one, :one, 1, 'k', 1)
+    created_by, created_us) VALUES ('e1', 'i1', 'n', :v, :one, :one, 1, 'k', 1);
+INSERT INTO redemption_code (id, digest, prefix, amount, category, max_redemptions, created_us)
+    VALUES ('k1', :digest, 'AAAA', :one, 'promotional', 1, 1)
 """
+ORDER = """INSERT INTO payment_order (id, account_id, provider, reason, reference, state, credits,
+    amount, currency, created_us, updated_us, expires_us"""
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ def books(hub):
         give = (change.connection, hub.clock, hub.ids, u.id)
         g1 = grants.grant(*give, CREDIT, grants.Terms(Category.PROMOTIONAL))
         g2 = grants.grant(*give, 9 * CREDIT)
-    values = {"u": u.id, "v": v.id, "g1": g1.id, "g2": g2.id}
+    values = {"u": u.id, "v": v.id, "g1": g1.id, "g2": g2.id, "digest": b"d" * 32}
     values |= {"one": CREDIT, "two": 2 * CREDIT, "three": 3 * CREDIT, "seven": 7 * CREDIT}
     _execute(hub, CALLS, values)
     return hub, values
@@ -169,6 +173,19 @@ PLANTED = {
     ),
     "what is charged without a call was metered": (
         "UPDATE transfer SET call_id = NULL WHERE operation_id = 'c1' AND seq = 0"
+    ),
+    "paid order became one grant, for its credits": (
+        f"{ORDER}, paid_us, grant_id) VALUES ('o', :u, 'manual', 'checkout', 'AH-1', 'paid', 1, 1,"
+        " 'usd', 1, 1, 1, 1, :g2)"
+    ),
+    "what an order lost was taken back or written off": (
+        f"{ORDER}, taken) VALUES ('o', :u, 'manual', 'checkout', 'AH-1', 'open', 1, 1, 'usd', 1, 1,"
+        " 1, 1)"
+    ),
+    "code was redeemed as often as it counts": "UPDATE redemption_code SET redeemed = 1",
+    "redemption became one grant, for the code's amount": (
+        "INSERT INTO redemption (code_id, account_id, grant_id, created_us)"
+        " VALUES ('k1', :u, :g2, 1)"
     ),
     "call names a price that exists": "UPDATE model_call SET rate_id = 'r9' WHERE id = 'c2'",
     "model's rate versions are numbered without a gap": "DELETE FROM rate WHERE id = 'r1'",

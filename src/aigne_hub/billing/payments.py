@@ -133,7 +133,7 @@ class EventKind(StrEnum):
     PAID = "paid"
     FAILED = "failed"
     EXPIRED = "expired"
-    RETURN = "return"  # a refund or dispute, or the total of refunds of a payment
+    RETURN = "return"  # a refund or a dispute
     IGNORED = "ignored"  # of no matter to the hub
 
 
@@ -143,8 +143,9 @@ class PaymentEvent:
 
     `id` is unique within the provider. PAID, FAILED and EXPIRED name the order, the checkouts
     it may be (`external_ids`), what was paid, and through which `reason` of order the money
-    came. RETURN names the payment (`payment_ref`), or the order where the provider knows it.
-    `refunded_total` instead of a return's id is the total of all refunds of the payment.
+    came. RETURN names the payment (`payment_ref`), or the order where the provider knows it,
+    and the return by an id that is unique within the provider. With `card_saved` the customer
+    agreed that the card is charged again while nobody is present.
     """
 
     provider: str
@@ -158,12 +159,11 @@ class PaymentEvent:
     amount: int | None = None
     currency: str | None = None
     customer: str | None = None
-    card: str | None = None
+    card_saved: bool = False
     failure: str | None = None
     return_id: str | None = None
     return_kind: ReturnKind | None = None
     return_state: ReturnState | None = None
-    refunded_total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

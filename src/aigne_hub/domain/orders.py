@@ -29,7 +29,10 @@ class OrderState(StrEnum):
 
 
 class ReturnKind(StrEnum):
+    """`total` is what a provider says was refunded of a payment in all, by any refunds."""
+
     REFUND = "refund"
+    TOTAL = "total"
     DISPUTE = "dispute"
 
 
@@ -80,8 +83,7 @@ class Order:
 
     `external_id` is what the provider calls the checkout, `payment_ref` what it calls the
     payment itself, to which refunds and disputes refer. `closed` is how it ended without
-    money. `refunded_seen` is the highest total of refunds that the provider reported for the
-    payment as a whole.
+    money; money that comes later counts all the same.
     """
 
     id: str
@@ -95,13 +97,12 @@ class Order:
     payment_ref: str | None = None
     paid: bool = False
     closed: OrderState | None = None
-    refunded_seen: int = 0
     returns: tuple[Return, ...] = ()
 
     @property
     def returned(self) -> int:
         """Minor units that went back to the payer, never more than was paid."""
-        return returned(self.amount, self.returns, self.refunded_seen)
+        return returned(self.amount, self.returns)
 
     @property
     def returned_credits(self) -> int:
@@ -118,18 +119,49 @@ class Order:
         return OrderState.REFUNDED if self.returned == self.amount else OrderState.PAID
 
 
-def returned(amount: int, returns: Iterable[Return], refunded_seen: int) -> int:
+def returned(amount: int, returns: Iterable[Return]) -> int:
     """Return how much of a payment of `amount` went back.
 
     A provider may report single refunds, their total, or both; a refund that failed is no
     longer in the total.
     """
-    refunds = disputes = undone = 0
+    refunds = disputes = undone = total = 0
     for one in returns:
-        if one.kind is ReturnKind.DISPUTE:
-            disputes += one.amount if one.state.counts else 0
-        elif one.state.counts:
-            refunds += one.amount
-        elif one.state is ReturnState.UNDONE:
-            undone += one.amount
-    return min(amount, max(refunds, refunded_seen - undone) + disputes)
+        match one.kind:
+            case ReturnKind.DISPUTE:
+                disputes += one.amount if one.state.counts else 0
+            case ReturnKind.TOTAL:
+                total = max(total, one.amount)
+            case ReturnKind.REFUND:
+                refunds += one.amount if one.state.counts else 0
+                undone += one.amount if one.state is ReturnState.UNDONE else 0
+    return min(amount, max(refunds, total - undone) + disputes)
+
+
+def mismatch(
+    order: Order,
+    *,
+    provider: str,
+    reason: Reason | None,
+    external_ids: Iterable[str],
+    amount: int | None,
+    currency: str | None,
+) -> str | None:
+    """Say why money that came in cannot be for this order; None when it can.
+
+    The identity of the checkout is checked as well: knowing an order's id is not enough. A
+    charge without a person has no checkout, and its answer may have been lost.
+    """
+    if order.provider != provider:
+        return f"the order is one of {order.provider}, not of {provider}"
+    if order.reason is not reason:
+        return f"the order is a {order.reason}, and the payment is not"
+    known = order.external_id
+    lost_answer = known is None and order.reason is Reason.AUTO_RECHARGE
+    if not lost_answer and known not in tuple(external_ids):
+        return "the checkout is not the one that was made for the order"
+    if currency != order.currency:
+        return "the currency is not the order's"
+    if amount != order.amount:
+        return "the amount is not the order's"
+    return None

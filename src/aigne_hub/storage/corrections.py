@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, insert, select
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
 from aigne_hub.domain.ledger import Account
 from aigne_hub.domain.money import format_credits
-from aigne_hub.domain.transfers import Transfer
+from aigne_hub.domain.transfers import WRITE_OFF, Transfer
 from aigne_hub.storage import accounts, ledger, schema
 
 _TRANSFER = schema.transfer.c
@@ -104,6 +104,25 @@ def reverse_grant(
     )
     accounts.save(connection, account, transfers)
     return _summed(account, operation_id, transfers)
+
+
+def recover(
+    connection: Connection,
+    now_us: int,
+    operation_id: str,
+    account_id: str,
+    source: str,
+    amount: int,
+) -> None:
+    """Make good what was written off of a reversal: its money came back to `source` after all.
+
+    No balance changes. Raises Conflict for a repeated `operation_id`.
+    """
+    _require_new(connection, account_id, operation_id)
+    posted = Transfer(
+        account_id, operation_id, 0, "recovery", source, WRITE_OFF, amount, None, None, now_us
+    )
+    connection.execute(ledger.INSERT_TRANSFER, [posted._asdict()])
 
 
 def _charged_account(connection: Connection, call_id: str) -> str:

@@ -64,6 +64,7 @@ _CHECKS: Final[Mapping[str, str]] = {
             OR (kind = 'refund' AND debit = 'revenue' AND credit = account_id)
             OR (kind = 'reversal' AND debit = account_id
                 AND (credit = 'promotional' OR credit LIKE 'funding:%'))
+            OR (kind = 'recovery' AND debit LIKE 'funding:%' AND credit = 'write_off')
             OR (kind = 'write_off' AND debit = 'write_off'
                 AND (credit = 'revenue' OR credit = 'promotional' OR credit LIKE 'funding:%'))))""",
     "no more of a call is refunded than it was charged": """
@@ -148,6 +149,39 @@ _CHECKS: Final[Mapping[str, str]] = {
         SELECT t.operation_id FROM transfer t LEFT JOIN metered_event e
             ON t.account_id = e.account_id AND t.operation_id = 'meter/' || e.identifier
         WHERE t.kind = 'capture' AND t.call_id IS NULL AND e.id IS NULL""",
+    "paid order became one grant, for its credits": """
+        SELECT o.id FROM payment_order o LEFT JOIN credit_grant g ON g.id = o.grant_id
+        WHERE o.paid_us IS NOT NULL AND (g.id IS NULL OR g.amount <> o.credits
+            OR g.account_id <> o.account_id OR g.source <> 'funding:' || o.provider
+            OR g.reference <> 'order/' || o.id)
+        UNION ALL
+        SELECT g.id FROM credit_grant g LEFT JOIN payment_order o
+            ON o.id = SUBSTR(g.reference, 7, 36)
+        WHERE g.reference LIKE 'order/%' AND (o.id IS NULL OR o.paid_us IS NULL)""",
+    "what an order lost was taken back or written off": """
+        SELECT o.id FROM payment_order o LEFT JOIN (
+            SELECT order_id, SUM(amount) AS lost FROM (
+                SELECT SUBSTR(g.reference, 7, 36) AS order_id, r.amount AS amount
+                FROM grant_reversal r JOIN credit_grant g ON g.id = r.grant_id
+                WHERE g.reference LIKE 'order/%'
+                UNION ALL
+                SELECT SUBSTR(reference, 7, 36), -amount FROM credit_grant
+                WHERE reference LIKE 'order/%/%'
+                UNION ALL
+                SELECT SUBSTR(operation_id, 7, 36), -amount FROM transfer
+                WHERE kind = 'recovery') AS moves
+            GROUP BY order_id) m ON m.order_id = o.id
+        WHERE o.taken + o.written_off <> COALESCE(m.lost, 0)""",
+    "code was redeemed as often as it counts": """
+        SELECT c.id FROM redemption_code c LEFT JOIN (
+            SELECT code_id, COUNT(*) AS redeemed FROM redemption GROUP BY code_id) r
+            ON r.code_id = c.id
+        WHERE c.redeemed <> COALESCE(r.redeemed, 0)""",
+    "redemption became one grant, for the code's amount": """
+        SELECT r.code_id FROM redemption r
+        JOIN redemption_code c ON c.id = r.code_id JOIN credit_grant g ON g.id = r.grant_id
+        WHERE g.amount <> c.amount OR g.account_id <> r.account_id
+            OR g.category <> c.category""",
     "call names a price that exists": """
         SELECT c.id FROM model_call c LEFT JOIN rate r ON r.id = c.rate_id
         WHERE c.rate_id IS NOT NULL AND r.id IS NULL""",

@@ -88,6 +88,7 @@ transfer = Table(
         "refund",
         "adjustment",
         "reversal",
+        "recovery",
         name="kind",
     ),
     sqlite_with_rowid=False,

@@ -40,8 +40,6 @@ payment_order = Table(
     # How it ended without money: failed or expired. Money that comes later counts all the same.
     Column("closed", Text),
     Column("failure", Text),
-    # The highest total of refunds that the provider reported for the payment, in minor units.
-    amount("refunded_seen", "0"),
     # What returns cost the account so far, and what of them it could not pay, in nano-credits.
     amount("taken", "0"),
     amount("written_off", "0"),
@@ -105,20 +103,20 @@ payment_refund = Table(
     Column("order_id", Text, ForeignKey("payment_order.id"), index=True),
     instant("created_us"),
     instant("updated_us"),
-    one_of("kind", "refund", "dispute", name="kind"),
+    one_of("kind", "refund", "total", "dispute", name="kind"),
     one_of("state", "inquiry", "active", "undone", "final", name="state"),
     CheckConstraint("amount > 0", name="amount"),
     Index("ix_payment_refund_payment_ref", "provider", "payment_ref"),
 )
 
-# What a provider calls an account, and the card it keeps for it.
+# What a provider calls an account, for which it may keep a card.
 payment_customer = Table(
     "payment_customer",
     metadata,
     Column("account_id", Text, ForeignKey("account.id"), primary_key=True),
     Column("provider", Text, primary_key=True),
     Column("external_id", Text, nullable=False),
-    Column("card", Text),
+    # Whether it may be charged while nobody is present.
     Column("card_saved", Boolean, nullable=False, server_default=false()),
     instant("created_us"),
     UniqueConstraint("provider", "external_id"),
