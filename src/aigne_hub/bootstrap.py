@@ -22,6 +22,7 @@ from aigne_hub.crypto.master_key import key_from_text, load_or_create_key
 from aigne_hub.domain.access import Principal, Role
 from aigne_hub.domain.errors import Conflict
 from aigne_hub.domain.ids import IdFactory
+from aigne_hub.gateway.idempotency import Kept
 from aigne_hub.gateway.plane import Plane, PlaneSettings
 from aigne_hub.gateway.translate import DemoUpstream
 from aigne_hub.hub_file import DEMO, HubFile, load_hub_file
@@ -32,7 +33,7 @@ from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
-from aigne_hub.storage import changes, engine, keys, revision, setup, users
+from aigne_hub.storage import answers, changes, engine, keys, revision, setup, users
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.checkpoint import Checkpointer
 from aigne_hub.storage.journal import GroupCommitJournal
@@ -295,6 +296,21 @@ class StoredKeys:
         return holder.principal
 
 
+class StoredAnswers:
+    """gateway.idempotency.Answers over the database, read in a thread."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def kept(self, call_id: str) -> Kept | None:
+        return await asyncio.to_thread(self._kept, call_id)
+
+    def _kept(self, call_id: str) -> Kept | None:
+        with engine.reading(self._hub.engine) as connection:
+            row = answers.kept(connection, call_id)
+        return None if row is None else Kept(*row)
+
+
 def plane_settings(hub: Hub) -> PlaneSettings:
     billing = hub.hub_file.billing
     link = billing.payment_link or f"{hub.public_url()}/payment/checkout/pay/credits"
@@ -321,6 +337,7 @@ def build_plane(
         connect=connect,
         verifier=Verifier(StoredKeys(hub), hub.pepper, hub.clock.now_us),
         tracker=Tracker(journal, hub.clock),
+        answers=StoredAnswers(hub),
         clock=hub.clock,
         new_id=hub.ids,
         counters=counters,

@@ -44,5 +44,4 @@ class Answer:
     status: int
     content_type: str
     model: str
-    charge: int
     body: bytes = field(repr=False)

@@ -6,11 +6,13 @@ from aigne_hub.auth.verifier import app_did
 from aigne_hub.catalog.snapshot import Model
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import Forbidden, HubError, UnpricedModel
+from aigne_hub.domain.idempotency import Claim
 from aigne_hub.domain.operations import Open
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import STREAM_STEP_TOKENS, Quote, Size, count_text, size_of
 from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import Exchange
+from aigne_hub.gateway.idempotency import Replayed, claim_of
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
 from aigne_hub.usage.tracker import CallTracker
@@ -27,6 +29,7 @@ class Request:
     size: Size
     models: tuple[Model, ...]
     quote: Quote | None
+    claim: Claim | None = None
 
     @property
     def rates(self) -> RateCard | None:
@@ -37,10 +40,12 @@ async def read(plane: Plane, exchange: Exchange, dialect: Dialect, principal: Pr
     """Read, resolve, authorise and quote; raises a HubError or ClientGone."""
     ask = dialect.ask(await exchange.body())
     try:
-        return _priced(plane, dialect, principal, ask)
+        request = _priced(plane, dialect, principal, ask)
+        request.claim = claim_of(exchange, principal, dialect, ask.body)
     except HubError as error:
         error.add_note(ask.model)
         raise
+    return request
 
 
 def _priced(plane: Plane, dialect: Dialect, principal: Principal, ask: Ask) -> Request:
@@ -98,7 +103,8 @@ async def begin(
 ) -> CallTracker:
     """Open the call in one commit: its record, its hold and its authorisation.
 
-    A request that could not be read or is refused is recorded too, then raised.
+    A request that could not be read or is refused is recorded too, then raised. Raises
+    Replayed for an idempotency key that was answered before.
     """
     refusal = request if isinstance(request, HubError) else None
     known = request if isinstance(request, Request) else None
@@ -124,8 +130,12 @@ async def begin(
         refusal=refusal,
         limits=limits,
         tokens_wanted=_tokens_wanted(known) if known and limits else 0,
+        claim=known.claim if known else None,
     )
-    return await plane.tracker.start(opened, rates, ask.n if ask else 1)
+    call = await plane.tracker.start(opened, rates, ask.n if ask else 1)
+    if call.replay is not None:
+        raise Replayed(call.replay)
+    return call
 
 
 def _tokens_wanted(request: Request) -> int:

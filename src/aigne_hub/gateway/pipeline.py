@@ -17,6 +17,7 @@ from aigne_hub.domain.errors import HubError
 from aigne_hub.gateway.attempts import Streaming, first_answer
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
+from aigne_hub.gateway.idempotency import Replayed, repeat
 from aigne_hub.gateway.intake import Request, begin, lowered_limit, read
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.relay import failed, relay_stream, relay_whole
@@ -34,7 +35,10 @@ async def handle(plane: Plane, dialect: Dialect, exchange: Exchange) -> None:
         plane.admit()
         principal = await plane.verifier.verify(exchange.headers)  # 2
         reply.mark("auth")
-        await _serve(plane, reply, dialect, principal)
+        try:
+            await _serve(plane, reply, dialect, principal)
+        except Replayed as replayed:
+            await repeat(plane.answers, reply, replayed.call_id)
     except HubError as error:
         plane.counters.refused[error.code] += 1
         reply.refuse(plane.explained(error))

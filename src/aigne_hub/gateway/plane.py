@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aigne_hub.auth.verifier import Verifier
 from aigne_hub.catalog.snapshot import Snapshot
 from aigne_hub.domain.errors import HubError, InsufficientCredits, Overloaded
+from aigne_hub.gateway.idempotency import Answers
 from aigne_hub.gateway.router import Connect, Router
 from aigne_hub.ports import Clock
 from aigne_hub.telemetry import CallLog, CallObserver, Counters
@@ -32,6 +33,7 @@ class Plane:
         connect: Connect,
         verifier: Verifier,
         tracker: Tracker,
+        answers: Answers,
         clock: Clock,
         new_id: Callable[[], str],
         counters: Counters,
@@ -39,6 +41,7 @@ class Plane:
         self.settings = settings
         self.verifier = verifier
         self.tracker = tracker
+        self.answers = answers
         self.clock = clock
         self.new_id = new_id
         self.counters = counters

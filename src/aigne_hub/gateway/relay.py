@@ -24,7 +24,7 @@ from aigne_hub.gateway.attempts import (
 )
 from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import Exchange
-from aigne_hub.gateway.reply import Reply
+from aigne_hub.gateway.reply import EVENT_STREAM, Reply
 from aigne_hub.transport import TransportError
 from aigne_hub.usage.tracker import CallTracker
 
@@ -49,12 +49,15 @@ async def relay_whole(
     if reply.exchange.disconnected:
         outcome = Outcome.CLIENT_CANCELLED
         counted = dialect.counted(ask, call.opened.input_counted, 0)
-    settled = await call.close(
+    closing = call.closing(
         outcome,
         model=model,
         reported=whole.usage if outcome is Outcome.COMPLETED else None,
         counted=counted,
     )
+    if call.kept is not None and outcome is Outcome.COMPLETED:
+        closing.answer = call.answer(whole.content_type.decode("latin-1"), model, whole.body)
+    settled = await call.settle(closing)
     reply.mark("settle")
     reply.whole(model, format_credits(settled.charge), whole.content_type, whole.body)
     return settled
@@ -86,16 +89,20 @@ async def relay_stream(
     produced = outcome in {Outcome.COMPLETED, Outcome.CLIENT_CANCELLED}
     text = meter.delivered_bytes if produced else stream.left_bytes
     counted = dialect.counted(ask, call.opened.input_counted, text)
-    settled = await call.close(
-        outcome, model=model, reported=meter.usage, counted=counted, error=error
-    )
+    closing = call.closing(outcome, model=model, reported=meter.usage, counted=counted, error=error)
+    last = b""
+    if outcome is Outcome.COMPLETED:
+        last = meter.last(format_credits(closing.charge), _shown(meter.usage, counted))
+        if call.kept is not None:
+            closing.answer = call.answer(EVENT_STREAM, model, last)
+    settled = await call.settle(closing)
     answer.close()
     if error is not None:
         raise error
     if not exchange.disconnected:
         if not exchange.response_started:
             reply.start_stream(model, b"")
-        exchange.finish(meter.last(format_credits(settled.charge), _shown(meter.usage, counted)))
+        exchange.finish(last)
     return settled
 
 
@@ -151,6 +158,8 @@ async def _pump(
 
 def _pass_on(reply: Reply, call: CallTracker, stream: Streaming, out: bytes) -> None:
     exchange = reply.exchange
+    if call.kept is not None:
+        call.keep(out)
     if exchange.response_started:
         exchange.write(out)
     elif out:

@@ -13,6 +13,7 @@ _TIMING = (
     b"server-timing: auth;dur=%.3f, open;dur=%.3f, upstream;dur=%.3f, settle;dur=%.3f, "
     b"total;dur=%.3f\r\n"
 )
+EVENT_STREAM = "text/event-stream; charset=utf-8"
 _EVENT_STREAM = (
     b"content-type: text/event-stream; charset=utf-8\r\n"
     b"cache-control: no-store\r\nx-accel-buffering: no\r\n"
@@ -70,6 +71,24 @@ class Reply:
             self.ids,
             model.encode(),
             charge.encode(),
+            self._timing(),
+        )
+        self.exchange.respond(200, head, body)
+
+    def repeat(
+        self, call_id: str, model: str, charge: str | None, content_type: bytes, body: bytes
+    ) -> None:
+        """Send an earlier call's answer again; `charge` is left out for a stream."""
+        credits_ = b"" if charge is None else b"x-aigne-hub-credits: %b\r\n" % charge.encode()
+        head = (
+            b"content-type: %b\r\nx-request-id: %b\r\nx-aigne-hub-call-id: %b\r\n"
+            b"x-aigne-hub-model: %b\r\n%bidempotent-replayed: true\r\n%b"
+        ) % (
+            content_type,
+            self.request_id.encode(),
+            call_id.encode(),
+            model.encode(),
+            credits_,
             self._timing(),
         )
         self.exchange.respond(200, head, body)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from aigne_hub.domain.calls import NOTHING, Chargeable, Outcome, chargeable
 from aigne_hub.domain.errors import HubError
+from aigne_hub.domain.idempotency import ANSWER_BYTES_MAX, Answer
 from aigne_hub.domain.operations import Attempt, Open, Progress, Settle, Settled
 from aigne_hub.domain.pricing import BLOCK, RateCard
 from aigne_hub.domain.quotes import STREAM_STEP_TOKENS
@@ -50,6 +51,7 @@ class CallTracker:
 
     __slots__ = (
         "_journal",
+        "_kept_bytes",
         "_rate_id",
         "_started_us",
         "_tracker",
@@ -59,9 +61,11 @@ class CallTracker:
         "delivered",
         "durable",
         "held",
+        "kept",
         "n",
         "opened",
         "rates",
+        "replay",
         "task",
         "tokens_held",
         "tokens_reserved",
@@ -82,6 +86,10 @@ class CallTracker:
         self.cost: RateCard | None = None
         self.counters: tuple[str, ...] = ()
         self.tokens_reserved = 0
+        # What leaves, for as long as an idempotency key may have it repeated.
+        self.kept: list[bytes] | None = [] if opened.claim is not None else None
+        self._kept_bytes = 0
+        self.replay: str | None = None
         self.delivered = 0
         self.durable = 0
         self.attempts: list[Attempt] = []
@@ -169,7 +177,22 @@ class CallTracker:
         counted: Usage | None = None,
         error: HubError | None = None,
     ) -> Settled:
-        """Log usage and deduct credits: steps 8 and 9, in one commit.
+        """Log usage and deduct credits: steps 8 and 9, in one commit."""
+        closing = self.closing(
+            outcome, model=model, reported=reported, counted=counted, error=error
+        )
+        return await self.settle(closing)
+
+    def closing(
+        self,
+        outcome: Outcome,
+        *,
+        model: str,
+        reported: Usage | None = None,
+        counted: Usage | None = None,
+        error: HubError | None = None,
+    ) -> Settle:
+        """Return the entry that closes this call, with what it is charged.
 
         A call that no upstream was asked to answer costs nothing.
         """
@@ -181,7 +204,7 @@ class CallTracker:
                 outcome, reported=reported, counted=counted, delivered=self.delivered > 0
             )
         last = self.attempts[-1] if self.attempts else None
-        operation = Settle(
+        return Settle(
             call_id=opened.call_id,
             account_id=opened.account_id,
             outcome=outcome,
@@ -203,13 +226,33 @@ class CallTracker:
             cost=self.cost.cost(due.usage) if self.cost is not None and due.usage else None,
             counters=self.counters,
             tokens_reserved=self.tokens_reserved,
+            claimed=opened.claim is not None,
         )
-        end = self._journal.void if due.usage is None else self._journal.settle
+
+    def keep(self, data: bytes) -> None:
+        """Keep what leaves for a repetition, unless it grows too large for that."""
+        if self.kept is None:
+            return
+        self.kept.append(data)
+        self._kept_bytes += len(data)
+        if self._kept_bytes > ANSWER_BYTES_MAX:
+            self.kept = None
+
+    def answer(self, content_type: str, model: str, last: bytes) -> Answer | None:
+        """Return the whole answer, `last` at its end; None when it cannot be repeated."""
+        self.keep(last)
+        if self.kept is None:
+            return None
+        return Answer(200, content_type, model, b"".join(self.kept))
+
+    async def settle(self, closing: Settle) -> Settled:
+        """Commit the entry that closes this call."""
+        end = self._journal.void if closing.usage is None else self._journal.settle
         try:
-            settled = await end(operation)
+            settled = await end(closing)
         finally:
             self._tracker.forget(self)
-        self._tracker.observer.closed(opened, operation, settled)
+        self._tracker.observer.closed(self.opened, closing, settled)
         return settled
 
     def _charge(self, outcome: Outcome, due: Chargeable) -> int:
@@ -242,7 +285,8 @@ class Tracker:
     async def start(self, opened: Open, rates: RateCard | None, n: int = 1) -> CallTracker:
         """Start call tracking: steps 3, 4 and 5 in one commit.
 
-        Raises the refusal that `opened` carries, InsufficientCredits or Overloaded.
+        Raises the refusal that `opened` carries, or the journal's. A call whose idempotency
+        key was answered before is not opened: its `replay` names the one that answered.
         """
         call = CallTracker(self, opened, rates, n)
         try:
@@ -252,6 +296,9 @@ class Tracker:
         except HubError as refusal:
             self.observer.refused(opened, refusal.code)
             raise
+        if admission.replay is not None:
+            call.replay = admission.replay
+            return call
         call.held = admission.held
         call.tokens_held = admission.tokens * n
         call.counters = admission.counters
