@@ -158,6 +158,12 @@ class RateCard:
     images: Mapping[str, int] = field(default_factory=dict)
     long_context: tuple[LongContext, ...] = ()
     service_tiers: Mapping[str, "RateCard"] = field(default_factory=dict)
+    # The dearest base prices of an input and of an output token: every call asks for them.
+    _dearest: tuple[int, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        dearest = self.base.input_worst, self.base.output_worst
+        object.__setattr__(self, "_dearest", dearest)
 
     @classmethod
     def of(cls, rate_id: str, amounts: Amounts) -> "RateCard":
@@ -222,7 +228,9 @@ class RateCard:
 
         The call reads at most `input_tokens`; it may be served in any tier.
         """
-        dearest_in, dearest_out = self.base.input_worst, self.base.output_worst
+        if not self.long_context and not self.service_tiers:
+            return self._dearest
+        dearest_in, dearest_out = self._dearest
         for tier in self.long_context:
             if input_tokens > tier.above:
                 dearest_in = max(dearest_in, tier.rates.input_worst)
@@ -239,6 +247,8 @@ class RateCard:
 
     def request_worst(self) -> int:
         """Return the dearest price of a request in any tier."""
+        if not self.service_tiers:
+            return self.base.request
         cards = (self, *self.service_tiers.values())
         return max(card.base.request for card in cards)
 

@@ -93,8 +93,29 @@ class Usage:
 
         With the buckets it is everything a price needs: `Usage(**buckets, **detail)`.
         """
+        if self.is_plain:
+            return {}
         return {
             field.name: getattr(self, field.name)
             for field in fields(self)
             if field.name not in BUCKETS and getattr(self, field.name) != field.default
         }
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether the four buckets say all: so it is with most calls."""
+        return not (
+            self.reasoning_tokens
+            or self.cache_write_1h_tokens
+            or self.audio_input_tokens
+            or self.audio_output_tokens
+            or self.image_input_tokens
+            or self.image_output_tokens
+            or self.images
+            or self.duration_ms
+            or self.characters
+            or self.searches
+            or self.image_kind
+            or self.requests != 1
+            or self.service_tier != STANDARD
+        )
