@@ -8,23 +8,21 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StrictBool,
-    StrictInt,
-    ValidationError,
-    WithJsonSchema,
+from pydantic import Field, SecretStr, StrictBool, StrictInt, ValidationError
+
+from aigne_hub.config_values import (
+    BaseUrl,
+    Credits,
+    DatabaseUrl,
+    Frozen,
+    ProxyUrl,
+    RedisUrl,
+    WebUrl,
+    matching,
 )
-
-from aigne_hub.domain.money import AMOUNT_MAX, DECIMALS_MAX, NANO_PER_CREDIT, parse_credits
+from aigne_hub.payment_settings import Payments
 from aigne_hub.problems import ConfigError, Problem, meaning
 
 PREFIX: Final = "AIGNE_HUB_"
@@ -33,7 +31,6 @@ HOST_LENGTH_MAX = 255
 PORT_MAX = 65_535
 WORKERS_MAX = 256
 DRAIN_S_MAX = 3_600
-URL_LENGTH_MAX = 2_048
 SECRET_KEY_LENGTH_MIN = 16
 SECRET_KEY_LENGTH_MAX = 1_024
 BODY_MIB_MAX = 1_024
@@ -42,9 +39,6 @@ UPSTREAM_WAIT_S_MAX = 3_600
 CALLS_IN_FLIGHT_MAX = 1_000_000
 CALLS_MONTHS_MAX = 120
 HOURLY_STATS_MONTHS_MAX = 240
-
-CREDITS_PATTERN: Final = rf"[0-9]{{1,10}}(\.[0-9]{{1,{DECIMALS_MAX}}})?"
-
 
 # Names in a hub's environment that are not the hub's: what AIGNE's clients read, and what
 # Kubernetes injects for a Service called "aigne-hub" (AIGNE_HUB_PORT=tcp://… among them).
@@ -62,97 +56,6 @@ def redacted(url: str) -> str:
     return re.sub(r"([?&](?:ssl)?password=)[^&#]*", r"\1***", hidden, flags=re.IGNORECASE)
 
 
-def _credits(value: object) -> int:
-    if isinstance(value, float):
-        raise ValueError('is a bare decimal number, which is inexact; quote it, like "0.15"')  # noqa: TRY004 - pydantic collects ValueError only
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError('must be a quoted decimal number, like "0.15"')  # noqa: TRY004 - as above
-    text = str(value)
-    if text.startswith("-"):
-        raise ValueError("must not be negative")
-    if not re.fullmatch(CREDITS_PATTERN, text):
-        raise ValueError(f"must be a decimal number with at most {DECIMALS_MAX} places")
-    try:
-        return parse_credits(text)
-    except ValueError:
-        limit = AMOUNT_MAX // NANO_PER_CREDIT
-        raise ValueError(f"must not be more than {limit} credits") from None
-
-
-def _web_url(url: str) -> str:
-    if any(character <= " " or character == "\x7f" for character in url):
-        raise ValueError("must not contain spaces or control characters")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("must be a URL like https://host or http://host:port/path")
-    if "@" in urlsplit(url).netloc:
-        raise ValueError("must not contain a user name or password")
-    return url
-
-
-def _base_url(url: str) -> str:
-    if "?" in url or "#" in url:
-        raise ValueError("must end with its path, without ? and #")
-    return _web_url(url).rstrip("/")
-
-
-def _database_url(url: str) -> str:
-    if url.startswith("sqlite:///"):
-        file = url.removeprefix("sqlite:///")
-        if file in {"", ":memory:"} or "?" in file:
-            raise ValueError("must name a file after sqlite:///, without ? and parameters")
-        return url
-    try:
-        usable = url.startswith("postgresql://") and urlsplit(url).port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError(
-            "must be sqlite:///relative/path, sqlite:////absolute/path"
-            " or postgresql://user:password@host:port/database"
-        )
-    return url
-
-
-def matching(pattern: str, message: str) -> AfterValidator:
-    """Return a check that the whole text matches; `message` says what it must be."""
-    compiled = re.compile(pattern)
-
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise ValueError(message)
-        return text
-
-    return AfterValidator(check)
-
-
-_DECIMAL_SCHEMA: Final = {"type": "string", "pattern": f"^{CREDITS_PATTERN}$"}
-CREDITS_SCHEMA: Final = {"anyOf": [_DECIMAL_SCHEMA, {"type": "integer", "minimum": 0}]}
-_URL_SCHEMA: Final = {"type": "string", "pattern": "^https?://", "maxLength": URL_LENGTH_MAX}
-_UrlText = Annotated[str, Field(max_length=URL_LENGTH_MAX)]
-
-# A non-negative amount: a decimal string or an integer of credits, kept as nano-credits.
-Credits = Annotated[int, BeforeValidator(_credits), WithJsonSchema(CREDITS_SCHEMA)]
-# http or https without user, query and fragment; kept without a slash at its end.
-BaseUrl = Annotated[_UrlText, AfterValidator(_base_url), WithJsonSchema(_URL_SCHEMA)]
-WebUrl = Annotated[_UrlText, AfterValidator(_web_url), WithJsonSchema(_URL_SCHEMA)]
-DatabaseUrl = Annotated[_UrlText, AfterValidator(_database_url)]
-ProxyUrl = Annotated[_UrlText, matching(r"http://\S+", "must be http://[user:password@]host:port")]
-RedisUrl = Annotated[
-    _UrlText, matching(r"(rediss?|unix)://\S+", "must be redis://…, rediss://… or unix://…")
-]
-
-
-class Frozen(BaseModel):
-    """A value that knows all its keys and never changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
 class Billing(Frozen):
     """Amounts are nano-credits; `payment_link` None means the hub's own checkout page."""
 
@@ -160,6 +63,7 @@ class Billing(Frozen):
     new_user_credits: Credits = Field(default="0", validate_default=True)
     overdraft: Credits = Field(default="0", validate_default=True)
     payment_link: WebUrl | None = None
+    payments: Payments = Payments()
 
 
 class Limits(Frozen):
@@ -180,13 +84,26 @@ class Retention(Frozen):
     hourly_stats_months: StrictInt = Field(default=6, ge=1, le=HOURLY_STATS_MONTHS_MAX)
 
 
+Model = TypeVar("Model", bound=Frozen)
+
+
+def _merged(own: Model, by: Frozen) -> Model:
+    changes: dict[str, object] = {}
+    for name in by.model_fields_set:
+        value, before = getattr(by, name), getattr(own, name)
+        changes[name] = _merged(before, value) if isinstance(before, Frozen) else value
+    return own.model_copy(update=changes)
+
+
 class Scalars(Frozen):
     """The part of hub.yaml that is single values, each of which a variable overrides.
 
-    `public_url` None means the address the hub listens on.
+    `public_url` None means the address the hub listens on. `production` refuses what is for
+    trying out only.
     """
 
     public_url: BaseUrl | None = None
+    production: StrictBool = False
     billing: Billing = Billing()
     limits: Limits = Limits()
     oauth: OAuth = OAuth()
@@ -194,14 +111,7 @@ class Scalars(Frozen):
 
     def overridden(self, by: "Scalars") -> Self:
         """Return self with the values that were set in `by` (its `model_fields_set`)."""
-        changes: dict[str, object] = {}
-        for name in by.model_fields_set:
-            value = getattr(by, name)
-            if isinstance(value, Frozen):
-                given = {part: getattr(value, part) for part in value.model_fields_set}
-                value = getattr(self, name).model_copy(update=given)
-            changes[name] = value
-        return self.model_copy(update=changes)
+        return _merged(self, by)
 
 
 class Settings(Frozen):
@@ -232,18 +142,19 @@ class Settings(Frozen):
     upstream_proxy: ProxyUrl | None = Field(default=None, repr=False)
 
 
-def _variables() -> dict[str, tuple[str, ...]]:
+def _variables(model: Frozen, at: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
     names: dict[str, tuple[str, ...]] = {}
-    for name, default in Scalars():
-        parts = type(default).model_fields if isinstance(default, Frozen) else ()
-        names |= {PREFIX + f"{name}_{part}".upper(): (name, part) for part in parts}
-        if not parts:
-            names[PREFIX + name.upper()] = (name,)
+    for name, default in model:
+        place = (*at, name)
+        if isinstance(default, Frozen):
+            names |= _variables(default, place)
+        else:
+            names[PREFIX + "_".join(place).upper()] = place
     return names
 
 
 # Variable -> where its value goes: a path in hub.yaml, or a field of Settings.
-SCALAR_VARIABLES: Final = _variables()
+SCALAR_VARIABLES: Final = _variables(Scalars())
 PROCESS_VARIABLES: Final = {PREFIX + name.upper(): name for name in Settings.model_fields}
 
 
@@ -253,12 +164,13 @@ def scalars_from(environ: Mapping[str, str]) -> tuple[Scalars, list[Problem]]:
     An empty variable counts as not set. Any problem leaves every scalar unset.
     """
     given: dict[str, Any] = {}
-    for variable, (first, *rest) in SCALAR_VARIABLES.items():
+    for variable, (*groups, name) in SCALAR_VARIABLES.items():
         value = environ.get(variable)
-        if value and rest:
-            given.setdefault(first, {})[rest[0]] = value
-        elif value:
-            given[first] = value
+        if value:
+            group = given
+            for each in groups:
+                group = group.setdefault(each, {})
+            group[name] = value
     try:
         return Scalars.model_validate_strings(given), []
     except ValidationError as error:

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from aigne_hub.domain.charged_by import CHARGED_BY, REFINED
 from aigne_hub.hub_file import DeclaredPrices, HubFile, load_hub_file
@@ -231,6 +231,9 @@ def test_settings_are_frozen(home):
         load_settings(home).port = 1  # type: ignore[misc] - that it fails is the test
 
 
+PAYMENTS = "AIGNE_HUB_BILLING_PAYMENTS_"
+
+
 def test_every_scalar_of_the_file_has_a_variable_that_wins_over_the_file(tmp_path):
     values: dict[str, tuple[str, object]] = {
         "AIGNE_HUB_PUBLIC_URL": ("https://env.example", "https://env.example"),
@@ -238,6 +241,16 @@ def test_every_scalar_of_the_file_has_a_variable_that_wins_over_the_file(tmp_pat
         "AIGNE_HUB_BILLING_NEW_USER_CREDITS": ("2.5", 2_500_000_000),
         "AIGNE_HUB_BILLING_OVERDRAFT": ("3", 3_000_000_000),
         "AIGNE_HUB_BILLING_PAYMENT_LINK": ("https://pay.example/?a=b", "https://pay.example/?a=b"),
+        "AIGNE_HUB_PRODUCTION": ("true", True),
+        f"{PAYMENTS}MODE": ("off", "off"),
+        f"{PAYMENTS}CREDIT_PRICE": ("0.5", 500_000_000),
+        f"{PAYMENTS}CURRENCY": ("eur", "eur"),
+        f"{PAYMENTS}MIN": ("2", 2_000_000_000),
+        f"{PAYMENTS}MAX": ("20", 20_000_000_000),
+        f"{PAYMENTS}INSTRUCTIONS": ("IBAN 1", "IBAN 1"),
+        f"{PAYMENTS}STRIPE_SECRET_KEY": ("sk_1", SecretStr("sk_1")),
+        f"{PAYMENTS}STRIPE_WEBHOOK_SECRET": ("whsec_1", SecretStr("whsec_1")),
+        f"{PAYMENTS}STRIPE_API_BASE": ("http://127.0.0.1:1", "http://127.0.0.1:1"),
         "AIGNE_HUB_LIMITS_REQUEST_BODY_MIB": ("7", 7),
         "AIGNE_HUB_LIMITS_UPSTREAM_BODY_MIB": ("8", 8),
         "AIGNE_HUB_LIMITS_HEADER_TIMEOUT_S": ("9", 9),

@@ -12,11 +12,12 @@ from pydantic import (
     model_validator,
 )
 
+from aigne_hub.config_values import BaseUrl, Frozen
 from aigne_hub.domain.charged_by import misfit
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.hub_file import prices
 from aigne_hub.hub_file.prices import DeclaredPrices
-from aigne_hub.settings import BaseUrl, Frozen, Scalars
+from aigne_hub.settings import Scalars
 
 PROVIDERS_MAX = 256
 CREDENTIALS_MAX = 100

@@ -9,10 +9,12 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from aigne_hub.config_values import Frozen
 from aigne_hub.hub_file.declared import DEMO, DEMO_MODELS, MEANINGS, HubFile
 from aigne_hub.hub_file.document import PROBLEMS_MAX, Document, Location, path_of, unreadable
+from aigne_hub.payment_settings import misfits
 from aigne_hub.problems import ConfigError, Problem, meaning, suggestion
-from aigne_hub.settings import Frozen, scalars_from
+from aigne_hub.settings import scalars_from
 
 FILE_BYTES_MAX = 1024 * 1024
 
@@ -105,16 +107,25 @@ def load_hub_file(path: Path | None, environ: Mapping[str, str]) -> HubFile:
     scalars, problems = scalars_from(environ)
     hub: HubFile | None = HubFile(version=1)
     try:
-        if path:
-            document = Document(_read(path), environ)
-            hub = _modelled(document)
-            _check_references(document)
-            problems += sorted(document.problems.values(), key=lambda one: (one.line, one.path))
+        document = Document(_read(path) if path else b"version: 1", environ)
+        hub = _modelled(document)
+        _check_references(document)
+        if hub is not None:
+            hub = hub.overridden(scalars)
+            _check_payments(hub, document)
+        problems += sorted(document.problems.values(), key=lambda one: (one.line, one.path))
     except ConfigError as error:
         problems += error.problems
     if problems or hub is None:
         raise ConfigError(str(path or "environment"), problems)
-    return hub.overridden(scalars)
+    return hub
+
+
+def _check_payments(hub: HubFile, document: Document) -> None:
+    """Report what does not fit together once the environment has overridden the file."""
+    found = misfits(hub.billing.payments, hub.public_url, production=hub.production)
+    for key, message in found:
+        document.report(("billing", "payments", *key.split(".")), message)
 
 
 def check_hub_file(path: Path, environ: Mapping[str, str]) -> list[Problem]:

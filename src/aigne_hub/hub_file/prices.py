@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, StrictInt, field_validator, model_validator
 
+from aigne_hub.config_values import Credits, Frozen
 from aigne_hub.domain.money import NANO_PER_CREDIT
 from aigne_hub.domain.pricing import (
     IMAGE_KINDS_MAX,
@@ -13,7 +14,6 @@ from aigne_hub.domain.pricing import (
     Amounts,
 )
 from aigne_hub.domain.usage import STANDARD, TOKENS_MAX
-from aigne_hub.settings import Credits, Frozen
 
 RATE_MAX = 1_000_000 * NANO_PER_CREDIT  # per block; above any price, far below overflow
 
