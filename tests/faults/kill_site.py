@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from tests.books import Books, nano, price
 from tests.conftest import RATES, config_for
 from tests.faults import strace
@@ -58,16 +58,18 @@ class KillSite:
     start took, from when it had the database open, to close what the dead had left.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database_url: str | None = None) -> None:
         self.upstream = FakeUpstream()
         try:
             models, billing = [WHOLE, LONG, SLOW], {"enabled": True}
             config = config_for(self.upstream, models=models, billing=billing)
-            self.hub = HubProcess(folder, config)
+            self.hub = HubProcess(folder, config, database_url=database_url)
         except BaseException:
             self.upstream.stop()
             raise
         self.books = Books(self.hub)
+        self.is_sqlite = database_url is None
+        self.syscalls = strace.DURABLE if self.is_sqlite else strace.TALKING
         self.trace = folder / "trace.txt"
         self.customer = self.books.customer(GRANTED, limits=LIMITS)
         self.poor = self.books.customer()
@@ -103,7 +105,7 @@ class KillSite:
         with strace.attached(self._pid, self.trace, *options):
             asked = self.scenario(CYCLES_MAX)
             self._await_death()
-        self.check_image()
+        self.check_remains()
         self.start()
         self.stages.append(self.check(asked))
 
@@ -125,7 +127,7 @@ class KillSite:
     def start_until(self, point: strace.Point | None) -> Counter[str] | None:
         """Start, at most until a point is reached; nothing runs afterwards.
 
-        Returns the durable system calls of a start that became ready, None when it died.
+        Returns the system calls of a start that became ready, None when it died.
         """
         self.books.let_go()
         with self._traced(self.hub.command(), point) as tracer:
@@ -139,7 +141,7 @@ class KillSite:
     def grant_until(self, amount: str, point: strace.Point | None) -> Counter[str] | None:
         """Grant credit by command, at most until a point is reached; checks what came of it.
 
-        Returns the durable system calls of a command that ended, None when it died.
+        Returns the system calls of a command that ended, None when it died.
         """
         command = [sys.executable, "-m", "aigne_hub", "credits", "grant", "--user"]
         command += [self.customer.user.email, "--amount", amount, "--json"]
@@ -147,6 +149,7 @@ class KillSite:
         before = self.customer.balance
         with self._traced(command, point) as tracer:
             said, _ = tracer.communicate(timeout=DEATH_S)
+        self.await_quiet()
         granted = self.customer.balance - before
         assert granted in {0, nano(amount)}
         assert granted or not said
@@ -165,7 +168,7 @@ class KillSite:
 
     def _traced(self, command: list[str], point: strace.Point | None) -> subprocess.Popen[bytes]:
         killing = () if point is None else point.killing()
-        options = [*strace.watching(*strace.DURABLE), *killing]
+        options = [*strace.watching(*self.syscalls), *killing]
         return self.hub.spawn(strace.started(command, self.trace, *options))
 
     def _watching(self, syscall: str, file: str | None) -> list[str]:
@@ -200,8 +203,14 @@ class KillSite:
 
     # -- checking ------------------------------------------------------------------------
 
-    def check_image(self) -> None:
-        """Assert that the ledger is in order in the files as the dead process left them."""
+    def check_remains(self) -> None:
+        """Assert that the ledger is in order as the dead process left it.
+
+        A SQLite file is copied, so that the next start meets it as it was left.
+        """
+        if not self.is_sqlite:
+            assert self.books.read(_violations) == []
+            return
         image = self.hub.folder / "image"
         shutil.rmtree(image, ignore_errors=True)
         image.mkdir()
@@ -212,6 +221,13 @@ class KillSite:
         with reading(database) as view:
             assert _violations(view) == []
         database.dispose()
+
+    def await_quiet(self) -> None:
+        """Wait until PostgreSQL has ended what a process that died began there."""
+        deadline = time.monotonic() + DEATH_S
+        while not self.is_sqlite and self.books.read(_active_sessions):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def check(self, asked: Sequence[Asked]) -> str:
         """Assert that the books say what the callers saw; return the stage of the last call."""
@@ -242,6 +258,12 @@ class KillSite:
 
 def _violations(view: Any) -> list[Any]:
     return [check for check in verify(view) if not check.ok]
+
+
+def _active_sessions(view: Any) -> int:
+    query = """SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND state <> 'idle' AND pid <> pg_backend_pid()"""
+    return int(view.execute(text(query)).scalar_one())
 
 
 def _lapsed(view: Any) -> int:

@@ -1,7 +1,7 @@
 """Kill a process exactly at its N-th system call of a kind, by strace's injection.
 
-The signal arrives when the call is entered and keeps it from being made. strace counts the
-calls of each thread by itself.
+The signal arrives when the call is entered, and a deadly one keeps it from being made. strace
+counts the calls of each thread by itself.
 """
 
 import os
@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+# What makes a SQLite file durable, and what a client of PostgreSQL says and hears.
 DURABLE = ("pwrite64", "fsync", "fdatasync", "ftruncate")
+TALKING = ("sendto", "recvfrom")
 ATTACH_S = 10.0
 _CALL = re.compile(r"^(?:[0-9]+ +)?([a-z0-9]+)\(")
 
@@ -27,8 +29,8 @@ class Point:
     number: int
     file: str | None = None
 
-    def killing(self) -> list[str]:
-        return ["-e", f"inject={self.syscall}:signal=SIGKILL:when={self.number}"]
+    def killing(self, number: signal.Signals = signal.SIGKILL) -> list[str]:
+        return ["-e", f"inject={self.syscall}:signal={number.name}:when={self.number}"]
 
 
 @contextmanager

@@ -1,76 +1,35 @@
-"""SIGKILL at each durable system call of a call's life, over the whole shipped hub.
+"""SIGKILL at each durable system call of a call's life, over the whole shipped hub on SQLite.
 
 strace kills the hub when it enters its N-th write or sync. Two hubs die at the same time, each
 again and again over one ageing database, and each start is the recovery of the death before:
 nothing lost, nothing double, what was delivered is charged, and all of it in under two seconds.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from queue import Empty, SimpleQueue
+from collections.abc import Iterator
 
 import pytest
+from tests.faults.kill_lanes import (
+    STAGES,
+    killed_while_granting,
+    killed_while_starting,
+    on_all,
+    stages,
+    two_sites,
+)
 from tests.faults.kill_site import KillSite
-from tests.faults.strace import DURABLE, Point, spread
+from tests.faults.strace import Point, spread
 
-RECOVERY_MAX_S = 2.0
 DATABASE, WAL = "hub.db", "hub.db-wal"
 # About as many as a start makes that has one call to close.
 START_CALLS = {"pwrite64": 30, "fsync": 8}
-STAGES = {
-    "answer: not opened",
-    "answer: held",
-    "stream: delivering",
-    "stream: hold extended",
-    "batch",
-}
 pytestmark = pytest.mark.timeout(300)
 FULL = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[KillSite]]:
-    folder = tmp_path_factory.mktemp("killed")
-    made: list[KillSite] = []
-    try:
-        made.append(KillSite(folder / "left"))
-        made.append(KillSite(folder / "right"))
+    with two_sites(tmp_path_factory.mktemp("killed"), lambda: None) as made:
         yield made
-    finally:
-        for site in made:
-            site.close()
-    stages = Counter(stage for site in made for stage in site.stages)
-    print(f"\ndeaths by stage: {dict(sorted(stages.items()))}")
-    slowest = max((seconds for site in made for seconds in site.recovery_s), default=0)
-    print(f"slowest recovery: {slowest:.2f} s")
-
-
-def on_all(
-    sites: Sequence[KillSite], points: Sequence[Point], kill: Callable[[KillSite, Point], None]
-) -> None:
-    """Take the points one by one on whichever site is free."""
-    waiting: SimpleQueue[Point] = SimpleQueue()
-    for point in points:
-        waiting.put(point)
-
-    def work(site: KillSite) -> None:
-        while True:
-            try:
-                point = waiting.get_nowait()
-            except Empty:
-                return
-            try:
-                kill(site, point)
-            except BaseException as error:
-                error.add_note(f"killed at {point}: {site.trace.read_text()[-600:]}")
-                raise
-
-    with ThreadPoolExecutor(len(sites)) as pool:
-        list(pool.map(work, sites))
-    for site in sites:
-        assert max(site.recovery_s, default=0.0) < RECOVERY_MAX_S
-        site.hub.verified()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +53,7 @@ def test_killed_at_a_write_or_sync_of_the_journal(
     assert len(points) == (most or made)
     on_all(sites, points, KillSite.kill_at)
     if syscall == "pwrite64":
-        assert {stage for site in sites for stage in site.stages} >= STAGES
+        assert stages(sites) >= STAGES
 
 
 @pytest.mark.parametrize(
@@ -117,32 +76,13 @@ def test_killed_while_the_log_is_copied_into_the_database(
 
 @pytest.mark.parametrize("most", [6, pytest.param(None, marks=FULL)])
 def test_killed_again_while_it_recovers(sites: list[KillSite], most: int | None):
-    """A stream was cut; each start dies a little later than the one before, the last lives."""
-
-    def kill(site: KillSite, syscall: str) -> int:
-        asked = site.kill_in_stream()
-        died = 0
-        for number in spread(START_CALLS[syscall], most):
-            if site.start_until(Point(syscall, number)) is not None:
-                break
-            died += 1
-            site.check_image()
-        site.start()
-        site.check(asked)
-        return died
-
-    with ThreadPoolExecutor(len(sites)) as pool:
-        died = list(pool.map(kill, sites, START_CALLS))
+    died = killed_while_starting(
+        sites, list(START_CALLS), lambda syscall: spread(START_CALLS[syscall], most)
+    )
     assert min(died) >= 4
 
 
 @pytest.mark.parametrize("most", [4, pytest.param(25, marks=FULL)])
 def test_a_grant_that_is_killed_is_whole_or_nothing(sites: list[KillSite], most: int):
-    made = sites[0].grant_until("7", None)
-    assert made is not None
-    points = [
-        Point(syscall, number) for syscall in DURABLE for number in spread(made[syscall], most)
-    ]
-    died: list[bool] = []
-    on_all(sites, points, lambda site, point: died.append(site.grant_until("7", point) is None))
-    assert died.count(True) > len(points) / 2
+    died, tried = killed_while_granting(sites, most)
+    assert died > tried / 2
