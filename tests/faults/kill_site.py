@@ -2,12 +2,15 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -88,7 +91,6 @@ class KillSite:
 
     def rehearse(self, syscall: str, file: str | None) -> int:
         """Return how often one scenario makes a system call, on a file of the hub's."""
-        self.upstream.reset()
         with strace.attached(self._pid, self.trace, *self._watching(syscall, file)):
             asked = self.scenario(1)
             time.sleep(QUIET_S)
@@ -98,7 +100,6 @@ class KillSite:
 
     def kill_at(self, point: strace.Point) -> None:
         """Die at a point of the scenario, start again and check everything."""
-        self.upstream.reset()
         self.books.grant(self.customer, SHORT_LIVED, lasts_s=SHORT_S)
         self.books.let_go()
         options = [*self._watching(point.syscall, point.file), *point.killing()]
@@ -108,6 +109,32 @@ class KillSite:
         self.check_remains()
         self.start()
         self.stages.append(self.check(asked))
+
+    def lose_session_at(self, point: strace.Point, number: signal.Signals) -> None:
+        """Let the database end the journal's session at a point; the hub itself carries on."""
+        (session,) = self.books.read(_journal_sessions)
+        self.books.let_go()
+        options = [*strace.watching(point.syscall), *point.killing(number)]
+        with strace.attached(session, self.trace, *options):
+            asked = self.scenario(CYCLES_MAX, lambda: not strace.is_alive(session))
+        assert not strace.is_alive(session)
+        assert all(each.whole for each in asked)
+        self.await_ready()
+        self.check(asked)
+        asked = self.scenario(1)
+        assert {each.status for each in asked} == {200, 402}
+        self.check(asked)
+
+    def await_ready(self) -> None:
+        deadline = time.monotonic() + DEATH_S
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.hub.address}/health/ready", timeout=5):
+                    return
+            except urllib.error.HTTPError as error:
+                error.close()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
     def kill_in_stream(self) -> list[Asked]:
         """Die in the middle of a stream, at no particular point, and stay dead."""
@@ -190,14 +217,15 @@ class KillSite:
 
     # -- calling -------------------------------------------------------------------------
 
-    def scenario(self, cycles: int) -> list[Asked]:
-        """Make calls until one is not answered, at most for `cycles` rounds."""
+    def scenario(self, cycles: int, enough: Callable[[], bool] = lambda: False) -> list[Asked]:
+        """Make calls until one is not answered, or it is enough, at most for `cycles` rounds."""
+        self.upstream.reset()
         asked: list[Asked] = []
         for step in SCENARIO * cycles:
             batch = [Asked(step) for _ in range(step.times)]
             asked += batch
             at_once(batch, self.hub.port, (self.poor if step.poor else self.customer).key)
-            if not all(each.whole for each in batch):
+            if enough() or not all(each.whole for each in batch):
                 break
         return asked
 
@@ -260,6 +288,12 @@ def _violations(view: Any) -> list[Any]:
     return [check for check in verify(view) if not check.ok]
 
 
+def _journal_sessions(view: Any) -> list[int]:
+    query = """SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name LIKE 'aigne-hub 0%'"""
+    return list(view.execute(text(query)).scalars())
+
+
 def _active_sessions(view: Any) -> int:
     query = """SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
         AND state <> 'idle' AND pid <> pg_backend_pid()"""
@@ -300,10 +334,12 @@ def _check_charge(call: dict[str, Any], words: int) -> None:
 
 def _check_seen(asked: Asked, new: Calls) -> None:
     """Assert that what a caller got is on record and charged."""
-    if asked.call_id is None:
+    if asked.call_id is None or (asked.status == 503 and asked.call_id not in new):
         return
     call = new[asked.call_id]
-    if asked.whole:
+    if asked.status == 503:
+        assert (call["status"], call["credits"]) == ("failed", "0"), call
+    elif asked.whole:
         assert call["outcome"] == ("rejected" if asked.step.poor else "completed"), call
         assert (asked.status, call["credits"] == "0") == (
             (402, True) if asked.step.poor else (200, False)
