@@ -266,6 +266,22 @@ def test_cut_is_a_reset_and_fin_is_not(upstream):
         assert not received.endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.parametrize("model", ["gpt-hang", "gpt-nodone"])
+def test_a_stream_that_lacks_its_end(sdk, upstream, model):
+    chunks = []
+
+    def read() -> None:
+        stream = sdk.with_options(timeout=0.3).chat.completions.create(
+            model=model, messages=HELLO, stream=True, stream_options={"include_usage": True}
+        )
+        chunks.extend(stream)
+
+    with pytest.raises(openai.APIConnectionError):
+        read()
+    (record,) = upstream.log_when(lambda records: records[0]["duration_ms"] is not None)
+    assert (record["chunks_sent"], record["client_gone"]) == (3, model == "gpt-hang")
+
+
 def test_chunked_and_pipelined_requests_over_one_connection(upstream):
     body = json.dumps({"model": MODEL, "messages": HELLO}).encode()
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\n"

@@ -15,6 +15,8 @@ passes through a gateway untouched: `gpt-slow:50+long:400+cut:7`.
     errorevent:N   an error event after N chunks (default 0); a unary answer is error200
     badjson        JSON that ends too early
     nousage        no usage anywhere
+    hang           fall silent before [DONE]: content and usage were sent (streams only)
+    nodone         close in order before [DONE] instead
     html502        a proxy's HTML page with status 502
     echo           errors repeat the key and the last message they answer, as some vendors do
     400..599       that status with OpenAI's error object; 429 carries retry-after: 1
@@ -52,6 +54,8 @@ class Scenario:
     error_in_200: bool = False
     bad_json: bool = False
     usage: bool = True
+    hang: bool = False
+    done: bool = True
     html: bool = False
     echo: bool = False
 
@@ -67,6 +71,8 @@ FLAGS: dict[str, dict[str, bool]] = {
     "error200": {"error_in_200": True},
     "badjson": {"bad_json": True},
     "nousage": {"usage": False},
+    "hang": {"hang": True},
+    "nodone": {"done": False},
     "html502": {"html": True},
     "echo": {"echo": True},
 }

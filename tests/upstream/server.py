@@ -173,6 +173,10 @@ class Upstream:
         usage = answers.usage(body, scenario, len(text.pieces) * count)
         if stream.reports_usage and usage is not None:
             closing.append(stream.usage_chunk(usage))
+        if scenario.hang or not scenario.done:
+            await connection.send(b"".join(map(chunk, closing)))
+            await (connection.pause(MAX_SILENCE_S) if scenario.hang else connection.finish())
+            return
         closing.append(events.DONE)
         await connection.send(b"".join(map(chunk, closing)) + b"0\r\n\r\n")
 
