@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from aigne_hub.domain.errors import HubError
-from aigne_hub.storage import engine, postgres, sqlite_journal
+from aigne_hub.storage import engine, postgres, recovery, sqlite_journal
 from aigne_hub.storage.journal import Store
+
+PROCESS = "p"
 
 
 class Batches:
     """A database's own store, and a loop to run it on."""
 
     def __init__(self, hub: Any) -> None:
+        recovery.register(hub.engine, PROCESS, host="h", pid=1, now_us=1)
         self._runner = asyncio.Runner()
         self._store: Store = self._runner.run(_opened(hub))
 
@@ -40,10 +43,10 @@ async def _opened(hub: Any) -> Store:
     if hub.is_sqlite:
         return sqlite_journal.SqliteStore(
             engine.connect(engine.sqlite_path(url)),
-            process_id="p",
+            process_id=PROCESS,
             now_us=hub.clock.now_us,
             jitter=lambda: 0.5,
         )
     return postgres.open_store(
-        url, process_id="p", monotonic_us=hub.clock.monotonic_us, jitter=lambda: 0.5
+        url, process_id=PROCESS, monotonic_us=hub.clock.monotonic_us, jitter=lambda: 0.5
     )
