@@ -16,6 +16,7 @@ from bench.hub import Hub
 from bench.load import WRK, LoadError
 from bench.loads import LOADS
 from bench.nginx import BINARY
+from bench.postgres import HubOnPostgres
 from bench.process import StartError
 from bench.rivals import RIVALS
 from bench.rounds import Measured, Plan, measure, steps
@@ -26,6 +27,7 @@ ROUNDS = 3
 SECONDS = 5.0
 QUICK_SECONDS = 3.0
 OURS: tuple[type[Target], ...] = (Direct, Nginx, Hub)
+OTHERS: tuple[type[Target], ...] = (HubOnPostgres, *RIVALS)
 
 
 def main() -> int:
@@ -35,7 +37,7 @@ def main() -> int:
             print(f"{tool} is missing; on Debian: apt-get install nginx-light wrk", file=sys.stderr)
             return 2
     chosen = {name for name in given.only.split(",") if name}
-    kinds = OURS if given.quick else OURS + RIVALS
+    kinds = OURS if given.quick and not chosen else OURS + OTHERS
     unknown = chosen - {kind.name for kind in kinds} - {load.name for load in LOADS}
     if unknown:
         print(f"--only: there is no target or load {sorted(unknown)}", file=sys.stderr)

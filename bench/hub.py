@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import time
@@ -53,9 +54,11 @@ class Hub(Target):
     def __init__(self, upstreams: Upstreams) -> None:
         super().__init__(upstreams)
         self._command = _command()
+        # What says where its database is; SQLite in its data directory otherwise.
+        self.environment: dict[str, str] = {}
 
     def start(self, folder: Path) -> None:
-        self._folder = folder / "hub"
+        self._folder = folder / self.name
         self._data = self._folder / "data"
         self._data.mkdir(parents=True)
         self.expected = Expected()
@@ -144,7 +147,7 @@ class Hub(Target):
         self._port = free_port()
         command = [*self._command, "serve", "--host", HOST, "--port", str(self._port)]
         command += ["--config", str(configuration), "--data-dir", str(self._data)]
-        environment = {"SSL_CERT_FILE": str(self.upstreams.trust)}
+        environment = {"SSL_CERT_FILE": str(self.upstreams.trust), **self.environment}
         process = Process("hub", command, self._folder, environment=environment)
         self.process = process
         process.line("ready ")
@@ -158,7 +161,12 @@ class Hub(Target):
         """Run a command of the hub and return the JSON it prints."""
         command = [*self._command, *words, "--data-dir", str(self._data), "--json"]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=COMMAND_S, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
+            env={**os.environ, **self.environment},
         )
         if done.returncode not in codes:
             said = (done.stderr or done.stdout)[-2000:]

