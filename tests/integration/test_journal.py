@@ -1,142 +1,57 @@
 """The journal on real databases: group commit, exactness, refusal and survival."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, insert, text, update
+from sqlalchemy import Engine, update
+from tests.integration.journaling import (
+    ONE,
+    USER,
+    add_customer,
+    assert_in_order,
+    give,
+    journal,
+    new_id,
+    opening,
+    query,
+    settling,
+    whole,
+)
 
-from aigne_hub.clock import SystemClock
-from aigne_hub.domain.calls import Outcome, UsageSource
-from aigne_hub.domain.errors import InsufficientCredits, InvalidRequest, Overloaded
-from aigne_hub.domain.ids import IdFactory
-from aigne_hub.domain.operations import Attempt, Open, Progress, Settle
-from aigne_hub.domain.quotes import Quote
-from aigne_hub.domain.usage import Usage
+from aigne_hub.domain.errors import (
+    Conflict,
+    IdempotencyMismatch,
+    InsufficientCredits,
+    InvalidRequest,
+    Overloaded,
+    RateLimited,
+)
+from aigne_hub.domain.idempotency import Answer, Claim
+from aigne_hub.domain.limits import Limit, Measure, Subject
+from aigne_hub.domain.operations import Open, Progress
+from aigne_hub.domain.windows import Window
 from aigne_hub.storage import (
     engine,
-    grants,
-    postgres,
     postgres_session,
-    recovery,
     schema,
     sqlite_journal,
-    verify,
 )
 from aigne_hub.storage import journal as journal_module
-from aigne_hub.storage.journal import GroupCommitJournal, JournalRefused, Store
-
-CLOCK = SystemClock()
-USER = "u1"
-ONE = 1_000_000_000
-
-
-def new_id() -> str:
-    return make_id()
-
-
-make_id = IdFactory(lambda: CLOCK.now_us() // 1000, lambda bits: CLOCK.now_us() % (1 << bits))
+from aigne_hub.storage.journal import (
+    CommitUnknown,
+    GroupCommitJournal,
+    JournalRefused,
+    StoreUnavailable,
+)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Engine]:
     opened = engine.create_engine(database_url)
-    with engine.writing(opened) as connection:
-        user = {"id": USER, "did": "did:abt:z1", "role": "member", "created_us": 1}
-        connection.execute(insert(schema.user).values(user))
-        connection.execute(insert(schema.account).values(id=USER, created_us=1))
+    add_customer(opened)
     yield opened
     opened.dispose()
-
-
-def give(database: Engine, nano: int) -> None:
-    with engine.writing(database) as connection:
-        grants.grant(connection, CLOCK, new_id, account=USER, amount=nano)
-
-
-def address(database: Engine) -> str:
-    return database.url.render_as_string(hide_password=False)
-
-
-def store(database: Engine, process_id: str) -> Store:
-    url = address(database)
-    if database.dialect.name == "sqlite":
-        connection = engine.connect(engine.sqlite_path(url))
-        return sqlite_journal.SqliteStore(
-            connection, process_id=process_id, now_us=CLOCK.now_us, jitter=lambda: 0.5
-        )
-    return postgres.open_store(
-        url, process_id=process_id, monotonic_us=CLOCK.monotonic_us, jitter=lambda: 0.5
-    )
-
-
-@asynccontextmanager
-async def journal(database: Engine, process_id: str = "p") -> AsyncIterator[GroupCommitJournal]:
-    recovery.register(database, process_id, host="h", pid=1, now_us=1)
-    opened = GroupCommitJournal(store(database, process_id), new_id=new_id)
-    opened.start()
-    yield opened
-    await opened.close()
-
-
-def opening(quote: Quote | None = None, **more) -> Open:
-    return Open(
-        call_id=new_id(),
-        account_id=USER,
-        user_did="did:abt:z1",
-        app_did="did:abt:zapp",
-        key_id="k",
-        type="chat",
-        model="openai/m",
-        rate_id=None,
-        stream=False,
-        input_counted=3,
-        request_id="r",
-        started_us=CLOCK.now_us(),
-        quote=quote,
-        **more,
-    )
-
-
-def whole(nano: int) -> Quote:
-    return Quote(fixed=nano * 1_000_000, per_token=0, tokens_wanted=0, tokens_min=0)
-
-
-def settling(opened: Open, held: int, charge: int, **more) -> Settle:
-    now = CLOCK.now_us()
-    values = {
-        "outcome": Outcome.COMPLETED,
-        "usage": Usage(input_tokens=1, output_tokens=2),
-        "usage_source": UsageSource.PROVIDER,
-        "attempts": [Attempt("openai", "main", 200, None, now, 5)],
-        "billed": opened.quote is not None,
-        "ttfb_us": 10,
-    }
-    values.update(more)
-    return Settle(
-        call_id=opened.call_id,
-        account_id=USER,
-        held=held,
-        charge=charge,
-        provider="openai",
-        credential="main",
-        ended_us=now,
-        duration_us=20,
-        model="openai/m",
-        **values,
-    )
-
-
-def query(database: Engine, sql: str) -> list[tuple]:
-    with engine.reading(database) as connection:
-        return [tuple(row) for row in connection.execute(text(sql))]
-
-
-def assert_in_order(database: Engine) -> None:
-    with engine.reading(database) as connection:
-        wrong = [check for check in verify.verify(connection) if not check.ok]
-    assert wrong == []
 
 
 async def test_a_call_is_opened_held_settled_metered_and_released(database: Engine):
@@ -332,3 +247,113 @@ async def test_the_queue_has_a_limit(database: Engine, monkeypatch: pytest.Monke
     refused = [result for result in results if isinstance(result, Overloaded)]
     assert len(refused) == 40
     assert query(database, "SELECT count(*) FROM model_call") == [(10,)]
+
+
+async def test_two_processes_count_the_first_calls_of_a_window_exactly(database: Engine):
+    async with journal(database, "p") as one, journal(database, "q") as two:
+
+        async def race(books: GroupCommitJournal, limit: Limit) -> bool:
+            op = opening(limits=(limit,))
+            try:
+                admission = await books.open(op)
+            except RateLimited:
+                return False
+            await books.settle(settling(op, 0, 0, counters=admission.counters))
+            return True
+
+        for number in range(10):
+            limit = Limit(Subject.KEY, f"k{number}", Measure.REQUESTS, Window.DAY, 5)
+            served = await asyncio.gather(*(race(books, limit) for books in (one, two) * 10))
+            assert sum(served) == 5
+    assert query(database, "SELECT used, held FROM limit_counter") == [(5, 0)] * 10
+
+
+async def test_two_processes_take_an_idempotency_key_once(database: Engine):
+    async with journal(database, "p") as one, journal(database, "q") as two:
+
+        async def race(books: GroupCommitJournal, claim: Claim) -> bool:
+            try:
+                await books.open(opening(claim=claim))
+            except Conflict:
+                return False
+            return True
+
+        for number in range(20):
+            claim = Claim(number.to_bytes(32, "big"), b"b" * 32)
+            assert sorted(await asyncio.gather(race(one, claim), race(two, claim))) == [False, True]
+        assert (one.dead_letters, two.dead_letters) == (0, 0)
+
+
+async def test_an_answer_is_kept_byte_for_byte_with_its_key(database: Engine):
+    body = bytes(range(256)) * 4096
+    async with journal(database) as books:
+        claim = Claim(b"k" * 32, b"b" * 32)
+        op = opening(claim=claim)
+        await books.open(op)
+        answer = Answer(200, "application/json", "openai/m", body)
+        await books.settle(settling(op, 0, 0, claimed=True, answer=answer))
+        replay = await books.open(opening(claim=claim))
+        assert replay.replay == op.call_id
+        with pytest.raises(IdempotencyMismatch):
+            await books.open(opening(claim=Claim(b"k" * 32, b"c" * 32)))
+    assert query(database, "SELECT body FROM idempotency_key") == [(body,)]
+
+
+async def test_two_notes_of_one_call_in_a_batch_are_both_kept(database: Engine):
+    give(database, 10 * ONE)
+    async with journal(database) as books:
+        op = opening(whole(ONE))
+        await books.open(op)
+        added = await asyncio.gather(
+            books.progress(Progress(op.call_id, USER, 3)),
+            books.progress(Progress(op.call_id, USER, 5, ONE)),
+            books.progress(Progress(op.call_id, USER, 8, 2 * ONE)),
+        )
+        assert added == [0, ONE, 2 * ONE]
+        assert query(database, "SELECT delivered_tokens FROM model_call") == [(8,)]
+        assert query(database, "SELECT amount FROM hold") == [(4 * ONE,)]
+        await books.settle(settling(op, 4 * ONE, ONE))
+    assert_in_order(database)
+
+
+@pytest.mark.parametrize("landed", [True, False])
+async def test_a_lost_answer_is_looked_up_before_anything_is_tried_again(landed: bool):
+    """The store is a stand-in: which answer is lost cannot be chosen on a real one."""
+    store = DoubtfulStore(landed)
+    books = GroupCommitJournal(store, new_id=new_id)
+    books.start()
+    opened = asyncio.ensure_future(books.open(opening()))
+    await store.lost.wait()
+    with pytest.raises(Overloaded):  # what was not under way begins nothing meanwhile
+        await books.open(opening())
+    assert books.unavailable == "still away"
+    assert not opened.done()
+    store.back.set()
+    assert await opened == "answer"
+    assert store.commits == (1 if landed else 2)
+    assert books.unavailable is None
+    await books.close()
+
+
+class DoubtfulStore:
+    """Loses the answer to its first commit, and cannot say what became of it until `back`."""
+
+    def __init__(self, landed: bool) -> None:
+        self.landed = landed
+        self.commits = 0
+        self.lost, self.back = asyncio.Event(), asyncio.Event()
+
+    async def commit(self, operations, _sent):
+        self.commits += 1
+        if self.commits == 1:
+            raise CommitUnknown("lost", ["answer"], self.ask)
+        return ["answer"] * len(operations)
+
+    async def ask(self) -> bool:
+        self.lost.set()
+        if not self.back.is_set():
+            raise StoreUnavailable("still away")
+        return self.landed
+
+    async def close(self) -> None:
+        pass

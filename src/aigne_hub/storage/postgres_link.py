@@ -76,7 +76,9 @@ class Link:
         if self._session is not None:
             self._session.close()
 
-    def _lost(self) -> None:
+    def _lost(self, session: Session) -> None:
+        if session is not self._session:
+            return
         self._session = None
         self._wrong = "the connection to the database was lost"
         if not self._closed:

@@ -114,7 +114,7 @@ class Session:
     `on_lost` is told, once, that the connection ended by itself, also while it was idle.
     """
 
-    def __init__(self, connection: pq.abc.PGconn, on_lost: Callable[[], None]) -> None:
+    def __init__(self, connection: pq.abc.PGconn, on_lost: Callable[["Session"], None]) -> None:
         self._connection = connection
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -224,7 +224,7 @@ class Session:
         self.close()
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(Lost(first_line(message)))
-        self._on_lost()
+        self._on_lost(self)
 
 
 def _require_open(connection: pq.abc.PGconn) -> None:
