@@ -8,16 +8,21 @@ from typing import Any, Self
 
 from aigne_hub.bootstrap import open_hub
 from aigne_hub.domain.access import Role
+from aigne_hub.domain.limits import Limit, Measure, Subject
 from aigne_hub.domain.money import parse_credits
 from aigne_hub.domain.pricing import BLOCK
+from aigne_hub.domain.windows import Window
 from aigne_hub.settings import load_settings
 from aigne_hub.storage import accounts, grants, keys, users
+from aigne_hub.storage import limits as limits_of
 from aigne_hub.storage.calls import list_calls, show_call
 from aigne_hub.storage.changes import changes
 from aigne_hub.storage.engine import reading, writing
 from tests.hub import HubProcess
 
 NO_LIMITS = keys.Limits()
+# A change reaches every process within this time (contract, section 2), and is read in one more.
+NOTICED_S = 1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class Customer:
     books: "Books"
     user: users.User
     key: str = field(repr=False)
+    key_id: str = ""
 
     @property
     def account(self) -> Any:
@@ -69,12 +75,12 @@ class Customer:
 
 
 class Books:
-    """The database of a hub that is serving."""
+    """The database of a hub that is serving; `customers` is how many were made."""
 
     def __init__(self, process: HubProcess) -> None:
         settings = load_settings(process.environment(), data_dir=process.folder)
         self._hub = open_hub(settings, process.environment())
-        self._customers = 0
+        self.customers = 0
 
     def __enter__(self) -> Self:
         return self
@@ -104,13 +110,13 @@ class Books:
     ) -> Customer:
         """Create a customer with `nano` of credit."""
         hub = self._hub
-        self._customers += 1
+        self.customers += 1
         with changes(hub.engine, hub.clock, hub.ids, actor="test") as change:
             user = users.create(
                 change,
                 hub.keyring,
                 urandom,
-                email=f"customer{self._customers}@example.com",
+                email=f"customer{self.customers}@example.com",
                 role=Role.MEMBER,
                 overdraft=overdraft,
             )
@@ -125,7 +131,7 @@ class Books:
             )
             if nano:
                 grants.grant(change.connection, hub.clock, hub.ids, user.id, nano)
-        return Customer(self, user, made.text)
+        return Customer(self, user, made.text, made.record.id)
 
     def grant(self, customer: Customer, nano: int, *, lasts_s: float | None = None) -> None:
         """Give a customer credit; with `lasts_s` returns when it has expired."""
@@ -135,6 +141,33 @@ class Books:
             terms = grants.Terms(expires_us=expires_us)
             grants.grant(connection, hub.clock, hub.ids, customer.user.id, nano, terms)
         time.sleep(lasts_s or 0)
+
+    def second_key(self, customer: Customer) -> Customer:
+        """Return the same customer with another key."""
+        hub = self._hub
+        with changes(hub.engine, hub.clock, hub.ids, actor="test") as change:
+            made = keys.create(change, hub.keyring, urandom, hub.pepper, user=customer.user)
+        return Customer(self, customer.user, made.text, made.record.id)
+
+    def limit(
+        self,
+        subject: Subject,
+        name: str,
+        measure: Measure,
+        window: Window,
+        amount: int,
+        zone: str = "UTC",
+    ) -> Limit:
+        """Set a limit. Keys that have called before, and projects, take a second to notice."""
+        hub = self._hub
+        with changes(hub.engine, hub.clock, hub.ids, actor="test") as change:
+            return limits_of.put(change, subject, name, measure, window, amount, zone)
+
+    def used(self, limit: Limit) -> tuple[int, int]:
+        """Return what is used and held of a limit now."""
+        now = self._hub.clock.now_us()
+        (usage,) = self.read(lambda view: limits_of.used(view, [limit], now))
+        return usage.counter.used, usage.counter.held
 
 
 def nano(credits_: str) -> int:

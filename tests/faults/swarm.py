@@ -23,29 +23,43 @@ HEADERS = "POST /v1/chat/completions HTTP/1.1\r\nHost: hub\r\nContent-Type: appl
 class Answers:
     """What came back: answers by status, the ids of calls answered 200, and what was wrong."""
 
+    refusal: bytes
     statuses: Counter[int] = field(default_factory=Counter)
     served: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
-def chat_request(hub: HubProcess, body: dict[str, Any], *, key: str | None = None) -> bytes:
+def chat_request(
+    hub: HubProcess, body: dict[str, Any], *, key: str | None = None, project: str | None = None
+) -> bytes:
     """Return the bytes of one chat completion."""
     data = json.dumps(body).encode()
-    head = f"{HEADERS}Authorization: Bearer {key or hub.key}\r\nContent-Length: {len(data)}\r\n\r\n"
-    return head.encode() + data
+    lines = f"Authorization: Bearer {key or hub.key}\r\nContent-Length: {len(data)}\r\n"
+    if project is not None:
+        lines += f"x-aigne-hub-client-did: {project}\r\n"
+    return f"{HEADERS}{lines}\r\n".encode() + data
 
 
-def fire(hub: HubProcess, requests: Sequence[bytes], count: int, *, connections: int) -> Answers:
+def fire(
+    hub: HubProcess,
+    requests: Sequence[bytes],
+    count: int,
+    *,
+    connections: int,
+    refusal: str = "insufficient_credits",
+) -> Answers:
     """Send `count` requests, taking turns among `requests`; each connection sends one at a time.
 
-    No connection begins before all are open.
+    No connection begins before all are open. Any other code than `refusal` is wrong.
     """
-    return uvloop.run(_fire(hub.port, requests, count, connections))
+    return uvloop.run(_fire(hub.port, requests, count, connections, refusal))
 
 
-async def _fire(port: int, requests: Sequence[bytes], count: int, connections: int) -> Answers:
+async def _fire(
+    port: int, requests: Sequence[bytes], count: int, connections: int, refusal: str
+) -> Answers:
     loop = asyncio.get_running_loop()
-    answers = Answers()
+    answers = Answers(f'"{refusal}"'.encode())
     waiting = itertools.islice(itertools.cycle(requests), count)
     callers = []
     for _ in range(connections):
@@ -101,7 +115,7 @@ class _Caller(asyncio.Protocol):
             self._answers.served.append(self._call_id)
             if b'"usage"' not in self._body and not self._body.endswith(DONE):
                 self._answers.wrong.append(f"incomplete: {bytes(self._body[-200:])!r}")
-        elif b'"insufficient_credits"' not in self._body:
+        elif self._answers.refusal not in self._body:
             self._answers.wrong.append(f"{status}: {bytes(self._body[:200])!r}")
         self._busy = False
         self.send_next()

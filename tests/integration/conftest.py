@@ -1,5 +1,6 @@
 """What a store is handed, over real databases: SQLite files and one PostgreSQL server."""
 
+import json
 import shutil
 from dataclasses import dataclass, field
 from random import Random
@@ -7,6 +8,7 @@ from random import Random
 import pytest
 from tests.databases import create_database, migrated
 
+from aigne_hub.cli import main
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.ids import IdFactory
 from aigne_hub.storage.engine import create_engine
@@ -88,3 +90,39 @@ def _hub(url):
 
 def _sqlite_copy(template, folder):
     return f"sqlite:///{shutil.copy(template, folder / 'hub.db')}"
+
+
+@pytest.fixture(scope="session")
+def initialised(tmp_path_factory):
+    """A data directory that `init` made, to be copied."""
+    folder = tmp_path_factory.mktemp("template") / "data"
+    assert main(["init", "--json", "--data-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def data_dir(initialised, tmp_path, monkeypatch):
+    folder = shutil.copytree(initialised, tmp_path / "data")
+    monkeypatch.setenv("AIGNE_HUB_DATA_DIR", str(folder))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def run(data_dir, capsys):
+    """Run a command; return its exit code, what it printed as JSON, and standard error."""
+    capsys.readouterr()
+
+    def run(*arguments):
+        code = main([*arguments, "--json"])
+        printed = capsys.readouterr()
+        return code, json.loads(printed.out), printed.err
+
+    return run
+
+
+@pytest.fixture
+def user(run):
+    code, made, _ = run("users", "create", "--email", "ada@example.com")
+    assert code == 0
+    return made

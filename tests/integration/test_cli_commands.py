@@ -1,8 +1,6 @@
 """Commands in this process: what they print, their exit codes, what they change."""
 
-import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,42 +14,6 @@ from aigne_hub.storage import engine, grants
 
 EMAIL = "ada@example.com"
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "cli.md"
-
-
-@pytest.fixture(scope="module")
-def initialised(tmp_path_factory):
-    """A data directory that `init` made, to be copied."""
-    folder = tmp_path_factory.mktemp("template") / "data"
-    assert main(["init", "--json", "--data-dir", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture
-def data_dir(initialised, tmp_path, monkeypatch):
-    folder = shutil.copytree(initialised, tmp_path / "data")
-    monkeypatch.setenv("AIGNE_HUB_DATA_DIR", str(folder))
-    monkeypatch.chdir(tmp_path)
-    return folder
-
-
-@pytest.fixture
-def run(data_dir, capsys):
-    """Run a command; return its exit code, what it printed as JSON, and standard error."""
-    capsys.readouterr()
-
-    def run(*arguments):
-        code = main([*arguments, "--json"])
-        printed = capsys.readouterr()
-        return code, json.loads(printed.out), printed.err
-
-    return run
-
-
-@pytest.fixture
-def user(run):
-    code, made, _ = run("users", "create", "--email", EMAIL)
-    assert code == 0
-    return made
 
 
 def test_users_are_created_found_by_any_name_changed_and_disabled(run, user):

@@ -1,5 +1,6 @@
 """Limits: may this call start under them, what it reserves, and what it used of them."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from aigne_hub.domain.errors import LimitState, RateLimited
@@ -7,12 +8,14 @@ from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.limits import Counter, Limit, Measure, measure_of
 from aigne_hub.domain.money import format_credits
 from aigne_hub.domain.operations import Open, Settle
+from aigne_hub.domain.windows import Window
 
 # A client that is told to wait longer than this should ask somebody instead.
 RETRY_AFTER_MAX_S = 24 * 3600
 # Open streams end by themselves; nobody knows when.
 STREAM_RETRY_S = 1
 _MICROSECONDS = 1_000_000
+_NAMED = re.compile(r"\(((?:key|user|project) [a-z]+ (?:per [a-z]+|in total|at once))\)")
 
 Checked = Sequence[tuple[Limit, Counter]]
 
@@ -24,7 +27,7 @@ def require_room(checked: Checked, opened: Open, now_us: int) -> None:
         if wanted and counter.used + counter.held + wanted > limit.amount:
             state = described(limit, counter, now_us)
             raise RateLimited(
-                _message(state, wanted),
+                _message(limit, state, wanted),
                 retry_after_s=_retry_after(limit, now_us),
                 limit=state,
             )
@@ -75,12 +78,13 @@ def described(limit: Limit, counter: Counter, now_us: int) -> LimitState:
     shown = format_credits if limit.measure is Measure.CREDITS else str
     end = limit.span(now_us).end_us
     return LimitState(
-        limit=f"{limit.subject.value} {limit.measure.value} per {limit.window.value}",
+        limit=_title(limit),
         measure=limit.measure.value,
         window=limit.window.value,
         amount=shown(limit.amount),
         used=shown(counter.used),
         held=shown(counter.held),
+        remaining=shown(max(limit.amount - counter.used - counter.held, 0)),
         resets_at=None if end is None else format_instant(end),
     )
 
@@ -92,6 +96,19 @@ def sentence(state: LimitState) -> str:
         f"The limit of {state.amount} ({state.limit}) has {state.used} used and "
         f"{state.held} held by calls in flight. {back}"
     )
+
+
+def named_in(message: str) -> str | None:
+    """Return the limit that a refusal's message names, as its `LimitState.limit`."""
+    found = _NAMED.search(message)
+    return None if found is None else found[1]
+
+
+def _title(limit: Limit) -> str:
+    if limit.measure is Measure.STREAMS:
+        return f"{limit.subject.value} streams at once"
+    span = "in total" if limit.window is Window.TOTAL else f"per {limit.window.value}"
+    return f"{limit.subject.value} {limit.measure.value} {span}"
 
 
 def _reserved(measure: Measure, opened: Open) -> int:
@@ -106,10 +123,13 @@ def _reserved(measure: Measure, opened: Open) -> int:
             return 0
 
 
-def _message(state: LimitState, wanted: int) -> str:
-    if state.measure == Measure.STREAMS:
-        return f"Too many streams at once: {state.held} of {state.amount} are open."
-    return f"This call needs {wanted} {state.measure}. {sentence(state)}"
+def _message(limit: Limit, state: LimitState, wanted: int) -> str:
+    if limit.measure is Measure.STREAMS:
+        return f"Too many streams at once: {state.held} of {state.amount} are open ({state.limit})."
+    message = f"This call needs {wanted} {state.measure}. {sentence(state)}"
+    if wanted > limit.amount:
+        message += " It cannot fit at any time: send less, or lower the output limit."
+    return message
 
 
 def _retry_after(limit: Limit, now_us: int) -> int:

@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "users": "People and programs that call.",
     "keys": "API keys.",
     "credits": "Grant credit and see where it went.",
+    "limits": "What keys, users and projects may use.",
     "calls": "What was called, and what it cost.",
     "providers": "Where calls go.",
     "rates": "What models cost.",

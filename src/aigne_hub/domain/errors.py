@@ -27,7 +27,8 @@ from typing import NamedTuple
 class LimitState(NamedTuple):
     """A limit as a refused caller is told it. Amounts are credits, calls, tokens or streams.
 
-    `resets_at` is when its window ends (RFC 3339), None for never.
+    `remaining` is what another call may still use: the amount less used and held. `resets_at`
+    is when its window ends (RFC 3339), None for never.
     """
 
     limit: str
@@ -36,6 +37,7 @@ class LimitState(NamedTuple):
     amount: str
     used: str
     held: str
+    remaining: str
     resets_at: str | None
 
 

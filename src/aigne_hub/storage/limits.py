@@ -1,6 +1,6 @@
 """Limits on keys, users and projects: setting them, reading them, and what is used of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import lru_cache
@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
+from aigne_hub.billing.allowance import described
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.limits import LIMITS_MAX, Counter, Limit, Measure, Subject
 from aigne_hub.domain.windows import Window
@@ -18,6 +19,8 @@ PROJECT_CHARS_MAX = 256
 # Counters of windows that ended are kept this long for those who ask why.
 COUNTERS_KEPT_US = 62 * 24 * 3600 * 1_000_000
 PRUNE_BATCH = 5_000
+# Counters that one query asks for.
+_ASKED = 1_000
 
 _LIMIT = schema.usage_limit.c
 _COUNTER = schema.limit_counter.c
@@ -29,6 +32,23 @@ class Usage:
 
     limit: Limit
     counter: Counter
+
+    def document(self, now_us: int) -> dict[str, object]:
+        """Return it as people and programs are shown it. Amounts are decimal strings."""
+        limit = self.limit
+        state = described(limit, self.counter, now_us)
+        return {
+            "subject": limit.subject.value,
+            "name": limit.name,
+            "measure": state.measure,
+            "window": state.window,
+            "zone": str(limit.zone),
+            "amount": state.amount,
+            "used": state.used,
+            "held": state.held,
+            "remaining": state.remaining,
+            "resets_at": state.resets_at,
+        }
 
 
 @lru_cache(maxsize=1024)
@@ -129,24 +149,39 @@ def of_projects(connection: Connection) -> Mapping[str, tuple[Limit, ...]]:
     return found
 
 
-def listed(connection: Connection) -> list[Limit]:
-    """Return every limit there is."""
-    rows = connection.execute(
-        select(schema.usage_limit).order_by(_LIMIT.subject, _LIMIT.name, _LIMIT.id)
-    )
-    return list(map(_limit, rows))
+def listed(connection: Connection, user_id: str | None = None) -> list[Limit]:
+    """Return every limit there is, or those of one user and the user's keys."""
+    query = select(schema.usage_limit).order_by(_LIMIT.subject, _LIMIT.name, _LIMIT.id)
+    if user_id is not None:
+        key = schema.api_key.c
+        keys = select(key.id).where(key.user_id == user_id)
+        query = query.where(
+            or_(
+                (_LIMIT.subject == Subject.USER.value) & (_LIMIT.name == user_id),
+                (_LIMIT.subject == Subject.KEY.value) & _LIMIT.name.in_(keys),
+            )
+        )
+    return list(map(_limit, connection.execute(query)))
 
 
 def used(connection: Connection, limits: Iterable[Limit], now_us: int) -> list[Usage]:
     """Return what is used and held of limits in their windows of now."""
     by_id = {limit.counter_id(now_us): limit for limit in limits}
-    rows = connection.execute(select(schema.limit_counter).where(_COUNTER.id.in_(sorted(by_id))))
-    counters = {row.id: Counter(row.id, row.used, row.held) for row in rows}
+    counters = _counters(connection, sorted(by_id))
     found = []
     for counter_id, limit in by_id.items():
         counter = counters.get(counter_id) or Counter(counter_id)
         counter.amount = limit.amount
         found.append(Usage(limit, counter))
+    return found
+
+
+def _counters(connection: Connection, ids: Sequence[str]) -> dict[str, Counter]:
+    found = {}
+    for start in range(0, len(ids), _ASKED):
+        asked = _COUNTER.id.in_(ids[start : start + _ASKED])
+        for row in connection.execute(select(schema.limit_counter).where(asked)):
+            found[row.id] = Counter(row.id, row.used, row.held)
     return found
 
 
