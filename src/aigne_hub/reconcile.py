@@ -9,11 +9,12 @@ from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.hub_file import DEMO, DeclaredModel, DeclaredProvider, HubFile
 from aigne_hub.ports import Clock
 from aigne_hub.settings import Billing
-from aigne_hub.storage import accounts, declarations, meters
+from aigne_hub.storage import accounts, declarations, meters, prices
 from aigne_hub.storage.changes import Changes, changes
 from aigne_hub.storage.declarations import Effect, Kind, Origin
 
-SOURCE = "hub.yaml"
+SOURCE = prices.DECLARED
+DOLLARS = "usd"
 MAX_OUTPUT_TOKENS_DEFAULT = 16_384
 CONTEXT_TOKENS_DEFAULT = 131_072
 
@@ -87,14 +88,7 @@ class _Run:
                 origin=Origin.FILE,
             )
             self._note(Kind.MODEL, model.model, put.effect)
-            priced = declarations.put_rates(
-                self._change,
-                put.id,
-                model.rates.amounts(),
-                cost=model.cost.amounts(),
-                source=SOURCE,
-            )
-            self._count(priced, f"rates {model.model}")
+            self._price(model, put.id)
 
     def aliases(self, hub_file: HubFile) -> None:
         for name, alias in hub_file.aliases.items():
@@ -111,7 +105,9 @@ class _Run:
 
     def terms(self, billing: Billing) -> None:
         connection = self._change.connection
-        wanted = accounts.Terms(billing.overdraft, billing.new_user_credits)
+        payments = billing.payments
+        dollars = payments.credit_price if payments.currency == DOLLARS else None
+        wanted = accounts.Terms(billing.overdraft, billing.new_user_credits, dollars)
         if accounts.terms(connection) != wanted:
             accounts.set_terms(connection, wanted)
             self._change.audit("billing.terms", "*", wanted._asdict())
@@ -119,6 +115,16 @@ class _Run:
         if accounts.set_overdraft(connection, billing.overdraft):
             self._change.audit("account.overdraft", "*", {"overdraft": billing.overdraft})
             self.done.updated.append("overdraft")
+
+    def _price(self, model: DeclaredModel, model_id: str) -> None:
+        """Take the file's prices; a model it declares without any keeps what it was given."""
+        amounts, cost = model.rates.amounts(), model.cost.amounts()
+        if not amounts and not cost:
+            source = declarations.source_of_rates(self._change.connection, model_id)
+            if source not in {None, SOURCE}:
+                return
+        priced = declarations.put_rates(self._change, model_id, amounts, cost=cost, source=SOURCE)
+        self._count(priced, f"rates {model.model}")
 
     def _provider(self, name: str, kind: str, base_url: str | None) -> None:
         put = declarations.put_provider(

@@ -4,7 +4,7 @@ import inspect
 import os
 import pwd
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -65,11 +65,12 @@ class Invocation:
     @contextmanager
     def changing(self) -> Iterator[tuple[Hub, Changes]]:
         """Open the hub and make one administrative change, which servers notice."""
-        with (
-            self.hub() as hub,
-            changes(hub.engine, hub.clock, hub.ids, actor=f"cli:{_login()}") as change,
-        ):
+        with self.hub() as hub, self.changing_of(hub) as change:
             yield hub, change
+
+    def changing_of(self, hub: Hub) -> AbstractContextManager[Changes]:
+        """Make one administrative change of a hub that is open."""
+        return changes(hub.engine, hub.clock, hub.ids, actor=f"cli:{_login()}")
 
 
 def is_new(settings: Settings) -> bool:

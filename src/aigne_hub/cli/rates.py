@@ -1,63 +1,71 @@
-import json
+from typing import Annotated
 
-from sqlalchemy import Connection, func, select
+import typer
 
+from aigne_hub.cli import rates_import
+from aigne_hub.cli.arguments import amounts
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.domain.instants import format_instant
-from aigne_hub.domain.money import format_credits
-from aigne_hub.storage import schema
+from aigne_hub.storage import prices
 
 COLUMNS = ("model", "version", "amounts", "cost", "source", "effective_at")
 
 app = group("What models cost.")
+command(app, "import")(rates_import.import_rates)
+
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A reference provider/model.")]
 
 
 @command(app, "list")
-def list_rates(cli: Invocation) -> None:
+def list_rates(
+    cli: Invocation,
+    model: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help="Only these: openai/* for a provider's.")
+    ] = None,
+    all_versions: Annotated[
+        bool, typer.Option("--all-versions", help="Also those no longer in force.")
+    ] = False,
+) -> None:
     """List the rates in force: credits per 1,000,000 tokens or characters, image, second, call."""
     with cli.reading() as (_, connection):
-        cli.output.rows(_in_force(connection), COLUMNS)
+        found = prices.versions(connection, pattern=model, every=all_versions)
+    cli.output.rows(map(_document, found), COLUMNS)
 
 
-def _in_force(connection: Connection) -> list[dict[str, object]]:
-    """Return the newest version of every live model that has one, by the model's reference."""
-    rate, model, provider = schema.rate, schema.model, schema.provider
-    newest = (
-        select(rate.c.model_id, func.max(rate.c.version).label("version"))
-        .group_by(rate.c.model_id)
-        .subquery()
-    )
-    rows = connection.execute(
-        select(
-            provider.c.name.label("provider"),
-            model.c.name,
-            rate.c.version,
-            rate.c.amounts,
-            rate.c.cost,
-            rate.c.source,
-            rate.c.effective_us,
-        )
-        .join(model, model.c.id == rate.c.model_id)
-        .join(provider, provider.c.id == model.c.provider_id)
-        .join(
-            newest,
-            (newest.c.model_id == rate.c.model_id) & (newest.c.version == rate.c.version),
-        )
-        .where(model.c.removed_us.is_(None), provider.c.removed_us.is_(None))
-        .order_by(provider.c.name, model.c.name)
-    )
-    return [
-        {
-            "model": f"{row.provider}/{row.name}",
-            "version": row.version,
-            "amounts": _decimals(row.amounts),
-            "cost": _decimals(row.cost),
-            "source": row.source,
-            "effective_at": format_instant(row.effective_us),
-        }
-        for row in rows
-    ]
+@command(app)
+def history(cli: Invocation, model: ModelName) -> None:
+    """List every version of a model's rates, newest first, with where it came from."""
+    with cli.reading() as (_, connection):
+        found = prices.history(connection, prices.model_named(connection, model).model_id)
+    cli.output.rows(map(_document, found), COLUMNS)
 
 
-def _decimals(amounts: str) -> dict[str, str]:
-    return {unit: format_credits(nano) for unit, nano in json.loads(amounts).items()}
+@command(app, "set")
+def set_rates(
+    cli: Invocation,
+    model: ModelName,
+    rates: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="UNIT=AMOUNT…",
+            help="Credits, such as input=0.15; nested as long_context.200000.input=0.3.",
+        ),
+    ],
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(metavar="UNIT=AMOUNT", help="What the vendor charges, in dollars; repeat it."),
+    ] = None,
+    source: Annotated[str, typer.Option(metavar="TEXT", help="Where the prices are from.")] = "cli",
+) -> None:
+    """Set all rates of a model, as a new version. Without --cost its cost stays."""
+    wanted = amounts(rates, "UNIT=AMOUNT")
+    with cli.changing() as (_, change):
+        priced = prices.model_named(change.connection, model)
+        charged = priced.cost if cost is None else amounts(cost, "--cost")
+        prices.set_prices(change, priced, wanted, charged, source)
+        newest = prices.history(change.connection, priced.model_id)[0]
+    cli.output.document(_document(newest))
+
+
+def _document(version: prices.Version) -> dict[str, object]:
+    return {**prices.document(version), "effective_at": format_instant(version.effective_us)}

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, case, select, update
 
 from aigne_hub.domain.errors import NotFound
 from aigne_hub.domain.ledger import Account
+from aigne_hub.domain.money import NANO_PER_CREDIT
 from aigne_hub.domain.transfers import Transfer
 from aigne_hub.storage import ledger, schema
 
@@ -64,17 +65,23 @@ def set_overdraft(connection: Connection, overdraft: int) -> int:
 
 
 class Terms(NamedTuple):
-    """What hub.yaml grants to accounts, in nano-credits."""
+    """What hub.yaml grants to accounts, in nano-credits.
+
+    `credit_price` is what one credit costs, in nano-dollars; None in another currency.
+    """
 
     overdraft: int
     new_user_credits: int
+    credit_price: int | None = NANO_PER_CREDIT
 
 
 def terms(connection: Connection) -> Terms:
     """Return the terms of the last hub.yaml that a server read."""
     state = schema.hub_state.c
-    row = connection.execute(select(state.overdraft, state.new_user_credits)).one()
-    return Terms(row.overdraft, row.new_user_credits)
+    row = connection.execute(
+        select(state.overdraft, state.new_user_credits, state.credit_price)
+    ).one()
+    return Terms(row.overdraft, row.new_user_credits, row.credit_price)
 
 
 def set_terms(connection: Connection, wanted: Terms) -> None:

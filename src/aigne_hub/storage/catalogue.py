@@ -67,6 +67,7 @@ def _providers(connection: Connection, keyring: Keyring) -> dict[str, Provider]:
 def _models(connection: Connection, providers: Mapping[str, Provider]) -> list[Model]:
     """Return the live models of live providers, first declared first."""
     rates = _rates(connection)
+    listed = _listed(connection)
     table = schema.model
     found = []
     for row in connection.execute(
@@ -85,10 +86,17 @@ def _models(connection: Connection, providers: Mapping[str, Provider]) -> list[M
                 context_tokens=row.context_tokens,
                 rates=rates[row.id].price if row.id in rates else None,
                 created_us=row.created_us,
-                cost=rates[row.id].cost if row.id in rates else None,
+                cost=(rates[row.id].cost if row.id in rates else None) or listed.get(row.id),
             )
         )
     return found
+
+
+def _listed(connection: Connection) -> dict[str, RateCard]:
+    """Return what vendors list, by the model's id: the cost of models that state none."""
+    table = schema.price_reference.c
+    rows = connection.execute(select(table.model_id, table.amounts))
+    return {row.model_id: card for row in rows if (card := card_of(None, row.amounts))}
 
 
 class Priced(NamedTuple):

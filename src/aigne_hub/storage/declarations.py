@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.errors import NotFound
-from aigne_hub.domain.pricing import RateCard
+from aigne_hub.domain.pricing import Amounts, RateCard
 from aigne_hub.storage import schema
 from aigne_hub.storage.catalogue import open_secret, seal_secret
 from aigne_hub.storage.changes import Changes
@@ -135,12 +135,14 @@ def put_model(
 def put_rates(
     change: Changes,
     model_id: str,
-    amounts: Mapping[str, int],
+    amounts: Amounts,
     *,
-    cost: Mapping[str, int],
+    cost: Amounts,
     source: str,
 ) -> Effect:
-    """Price a model from now on: amounts in nano-credits by `domain.pricing.RATE_UNITS`.
+    """Price a model from now on: amounts as `RateCard.of` takes them, in nano-credits.
+
+    `cost` is what the provider charges, in nano-dollars.
 
     A change is a new version, and calls keep the one they began with; equal prices make
     none. Without amounts the model becomes unpriced.
@@ -170,6 +172,18 @@ def put_rates(
     detail = {"version": version, "amounts": dict(amounts), "cost": dict(cost), "source": source}
     change.audit("rate.create", model_id, detail)
     return Effect.UPDATED if row else Effect.CREATED
+
+
+def source_of_rates(connection: Connection, model_id: str) -> str | None:
+    """Return where the newest version of a model's prices came from; None without any."""
+    table = schema.rate.c
+    found: str | None = connection.execute(
+        select(table.source)
+        .where(table.model_id == model_id)
+        .order_by(table.version.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return found
 
 
 def put_alias(
@@ -280,5 +294,5 @@ def _provider_id(connection: Connection, name: str) -> str:
     return found
 
 
-def _json(amounts: Mapping[str, int]) -> str:
+def _json(amounts: Amounts) -> str:
     return json.dumps(dict(amounts), sort_keys=True)

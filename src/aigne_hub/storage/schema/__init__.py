@@ -6,7 +6,14 @@ ledger append-only.
 """
 
 from aigne_hub.storage.schema.calls import call_attempt, idempotency_key, model_call
-from aigne_hub.storage.schema.catalogue import alias, credential, model, provider, rate
+from aigne_hub.storage.schema.catalogue import (
+    alias,
+    credential,
+    model,
+    price_reference,
+    provider,
+    rate,
+)
 from aigne_hub.storage.schema.columns import metadata
 from aigne_hub.storage.schema.limits import (
     event,
@@ -66,6 +73,7 @@ __all__ = [
     "payment_event",
     "payment_order",
     "payment_refund",
+    "price_reference",
     "process",
     "provider",
     "rate",

@@ -86,6 +86,16 @@ rate = Table(
     CheckConstraint("version > 0", name="version"),
 )
 
+# What a vendor charges for a model by the newest price list that was imported: nano-dollars.
+price_reference = Table(
+    "price_reference",
+    metadata,
+    Column("model_id", Text, ForeignKey("model.id"), primary_key=True),
+    Column("amounts", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    instant("imported_us"),
+)
+
 alias = Table(
     "alias",
     metadata,

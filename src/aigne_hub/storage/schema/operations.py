@@ -17,6 +17,8 @@ hub_state = Table(
     # What hub.yaml grants to new accounts, for commands that do not see the file.
     amount("new_user_credits", "0"),
     amount("overdraft", "0"),
+    # What one credit costs, in nano-dollars; null when it is sold in another currency.
+    Column("credit_price", BigInteger, server_default="1000000000"),
     CheckConstraint("id = 1", name="single"),
 )
 
