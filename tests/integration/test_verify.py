@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.lots import Category
-from aigne_hub.domain.money import NANO_PER_CREDIT
+from aigne_hub.domain.money import AMOUNT_MAX, NANO_PER_CREDIT
 from aigne_hub.storage import grants, triggers, users
 from aigne_hub.storage.changes import changes
 from aigne_hub.storage.engine import reading, writing
@@ -93,6 +93,21 @@ def test_books_that_agree_pass_every_check(books):
 
 def test_an_empty_hub_passes(hub):
     assert _failing(hub) == {}
+
+
+def test_books_of_more_than_64_bits_are_summed(hub):
+    with changes(hub.engine, hub.clock, hub.ids, actor="test") as change:
+        for name in "abc":
+            create = (change, hub.keyring, hub.randbytes)
+            rich = users.create(*create, email=f"{name}@example.com", role=Role.MEMBER)
+            grants.grant(change.connection, hub.clock, hub.ids, rich.id, AMOUNT_MAX)
+    assert _failing(hub) == {}
+    with hub.engine.connect() as connection:
+        connection.execute(text("UPDATE account SET balance = balance - 1000000000"))
+        assert "customers and system accounts sum to zero" in {
+            check.name for check in verify(connection) if not check.ok
+        }
+        connection.rollback()
 
 
 PLANTED = {

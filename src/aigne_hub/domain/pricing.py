@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aigne_hub.domain.money import round_half_up
+from aigne_hub.domain.money import AMOUNT_MAX, round_half_up
 from aigne_hub.domain.usage import STANDARD, TOKENS_MAX, Usage
 
 # Rates are nano-credits per block; every numerator below is scaled to this block.
@@ -203,7 +203,7 @@ class RateCard:
         )
 
     def cost(self, usage: Usage) -> int:
-        """Return the nano-credits of `usage`: exact, rounded once, half up."""
+        """Return the nano-credits of `usage`: exact, rounded once, half up, at most AMOUNT_MAX."""
         if self.service_tiers and usage.service_tier != STANDARD:
             tier = self.service_tiers.get(usage.service_tier)
             if tier is not None:
@@ -215,7 +215,7 @@ class RateCard:
         numerator = rates.numerator(usage)
         if usage.images:
             numerator += usage.images * self.image_price(usage.image_kind) * BLOCK
-        return round_half_up(numerator, BLOCK)
+        return min(round_half_up(numerator, BLOCK), AMOUNT_MAX)
 
     def image_price(self, kind: str) -> int:
         """Return the price of one picture of a kind; of the dearest when the kind has none."""
