@@ -21,6 +21,7 @@ from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.crypto.master_key import key_from_text, load_or_create_key
 from aigne_hub.domain.access import Principal, Role
 from aigne_hub.domain.errors import Conflict
+from aigne_hub.domain.events import JITTER_PERCENT_MAX
 from aigne_hub.domain.ids import IdFactory
 from aigne_hub.gateway.idempotency import Kept
 from aigne_hub.gateway.plane import Plane, PlaneSettings
@@ -38,6 +39,7 @@ from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.checkpoint import Checkpointer
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.liveness import FileLocks, Liveness, folder_of
+from aigne_hub.storage.outbox import Outbox
 from aigne_hub.storage.pepper import load_or_create_pepper
 from aigne_hub.storage.sqlite_journal import SqliteStore
 from aigne_hub.storage.watch import SqliteWatch, Watch
@@ -277,6 +279,11 @@ def open_client(hub: Hub) -> Client:
         proxy=hub.settings.upstream_proxy,
         direct=LOCAL_HOSTS,
     )
+
+
+def open_outbox(hub: Hub) -> Outbox:
+    """Return what webhooks are sent from."""
+    return Outbox(hub.engine, hub.keyring, hub.clock, lambda: secrets.randbelow(JITTER_PERCENT_MAX))
 
 
 class StoredKeys:

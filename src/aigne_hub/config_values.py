@@ -20,6 +20,7 @@ from pydantic import (
 from aigne_hub.domain.money import AMOUNT_MAX, DECIMALS_MAX, NANO_PER_CREDIT, parse_credits
 
 URL_LENGTH_MAX = 2_048
+THRESHOLDS_MAX = 8
 SECRET_LENGTH_MAX = 1_024
 
 CREDITS_PATTERN: Final = rf"[0-9]{{1,10}}(\.[0-9]{{1,{DECIMALS_MAX}}})?"
@@ -40,6 +41,10 @@ def _credits(value: object) -> int:
     except ValueError:
         limit = AMOUNT_MAX // NANO_PER_CREDIT
         raise ValueError(f"must not be more than {limit} credits") from None
+
+
+def _listed(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
 
 
 def _web_url(url: str) -> str:
@@ -100,6 +105,10 @@ _UrlText = Annotated[str, Field(max_length=URL_LENGTH_MAX)]
 
 # A non-negative amount: a decimal string or an integer of credits, kept as nano-credits.
 Credits = Annotated[int, BeforeValidator(_credits), WithJsonSchema(CREDITS_SCHEMA)]
+# A list of such amounts; in a variable, separated by commas.
+Thresholds = Annotated[
+    tuple[Credits, ...], BeforeValidator(_listed), Field(max_length=THRESHOLDS_MAX)
+]
 # http or https without user, query and fragment; kept without a slash at its end.
 BaseUrl = Annotated[_UrlText, AfterValidator(_base_url), WithJsonSchema(_URL_SCHEMA)]
 WebUrl = Annotated[_UrlText, AfterValidator(_web_url), WithJsonSchema(_URL_SCHEMA)]

@@ -19,6 +19,7 @@ from aigne_hub.config_values import (
     Frozen,
     ProxyUrl,
     RedisUrl,
+    Thresholds,
     WebUrl,
     matching,
 )
@@ -57,12 +58,16 @@ def redacted(url: str) -> str:
 
 
 class Billing(Frozen):
-    """Amounts are nano-credits; `payment_link` None means the hub's own checkout page."""
+    """Amounts are nano-credits; `payment_link` None means the hub's own checkout page.
+
+    `low_balance` are the thresholds below which an account is told that it runs low.
+    """
 
     enabled: StrictBool = False
     new_user_credits: Credits = Field(default="0", validate_default=True)
     overdraft: Credits = Field(default="0", validate_default=True)
     payment_link: WebUrl | None = None
+    low_balance: Thresholds = ()
     payments: Payments = Payments()
 
 

@@ -274,3 +274,60 @@ def _commands():
             options = {option for parameter in leaf.params for option in parameter.opts}
             own = {option for option in options if option.startswith("--")} - shared
             yield f"{name} {word}".strip(), sorted(own)
+
+
+def test_webhooks_are_made_listed_replayed_and_removed(run, user):
+    url = "https://example.com/hooks?for=hub"
+    code, made, _ = run("webhooks", "create", "--url", url, "--user", EMAIL)
+    assert code == 0
+    assert made.keys() >= {"id", "secret", "url", "types", "user_id", "trusted", "created_at"}
+    assert made.pop("secret").startswith("whsec_")
+    assert (made["url"], made["user_id"], made["trusted"]) == (url, user["id"], False)
+    assert run("webhooks", "list")[1] == [made]
+    assert run("webhooks", "deliveries", "--endpoint", made["id"])[1] == []
+    assert run("webhooks", "replay", "evt_none")[0] == 4
+    assert run("webhooks", "remove", made["id"])[:2] == (0, {"ok": True})
+    assert run("webhooks", "remove", made["id"])[0] == 4
+    assert run("webhooks", "list")[1] == []
+    code, made, _ = run(
+        "webhooks", "create", "--url", "http://127.0.0.1:9/", "--trusted", "--type", "credits.low"
+    )
+    assert (code, made["trusted"], made["types"]) == (0, True, ["credits.low"])
+
+
+def test_a_test_event_that_nobody_sends_is_said_to_wait(run, monkeypatch):
+    monkeypatch.setattr("aigne_hub.cli.webhooks.WAIT_S", 0.2)
+    _, made, _ = run("webhooks", "create", "--url", "https://example.com/")
+    code, shown, _ = run("webhooks", "test", made["id"])
+    assert (code, shown["state"], shown["attempts"]) == (1, "pending", 0)
+    assert run("webhooks", "deliveries")[1] == [shown]
+    code, replayed, _ = run("webhooks", "replay", shown["event"], "--endpoint", made["id"])
+    assert (code, [each["event"] for each in replayed]) == (0, [shown["event"]])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--url", "http://example.com/"),
+        ("--url", "ftp://example.com/", "--trusted"),
+        ("--url", "https://ada:word@example.com/"),
+        ("--url", "https://example.com/", "--type", "no.such"),
+        (),
+    ],
+)
+def test_a_webhook_that_cannot_be_is_refused(run, arguments):
+    code, answer, errors = run("webhooks", "create", *arguments)
+    assert (code, answer["ok"]) == (2, False)
+    assert "word@" not in errors
+
+
+def test_alert_thresholds_are_shown_and_set(run, user):
+    alerts = ("credits", "alerts", "--user", EMAIL)
+    assert run(*alerts)[1] == {"low_balance": [], "default": True}
+    shown = {"low_balance": ["20", "0.5"], "default": False}
+    assert run(*alerts, "--below", "0.5", "--below", "20")[1] == shown
+    assert run(*alerts)[1] == shown
+    assert run(*alerts, "--never")[1] == {"low_balance": [], "default": False}
+    assert run(*alerts, "--default")[1]["default"] is True
+    assert run(*alerts, "--below", "0")[0] == 2
+    assert run(*alerts, "--below", "1", "--never")[0] == 2

@@ -241,6 +241,7 @@ def test_every_scalar_of_the_file_has_a_variable_that_wins_over_the_file(tmp_pat
         "AIGNE_HUB_BILLING_NEW_USER_CREDITS": ("2.5", 2_500_000_000),
         "AIGNE_HUB_BILLING_OVERDRAFT": ("3", 3_000_000_000),
         "AIGNE_HUB_BILLING_PAYMENT_LINK": ("https://pay.example/?a=b", "https://pay.example/?a=b"),
+        "AIGNE_HUB_BILLING_LOW_BALANCE": ("5,0.5", (5_000_000_000, 500_000_000)),
         "AIGNE_HUB_PRODUCTION": ("true", True),
         f"{PAYMENTS}MODE": ("off", "off"),
         f"{PAYMENTS}CREDIT_PRICE": ("0.5", 500_000_000),

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "calls": "What was called, and what it cost.",
     "providers": "Where calls go.",
     "rates": "What models cost.",
+    "webhooks": "Tell other programs what happened.",
     "ledger": "Prove that the books agree.",
     "config": "Check hub.yaml.",
     "db": "Upgrade, back up and restore the database.",

@@ -5,10 +5,11 @@ import typer
 
 from aigne_hub.cli.arguments import LIMIT_DEFAULT, Limit, UserName, amount, instant
 from aigne_hub.cli.context import Invocation, command, group
+from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.lots import Category
 from aigne_hub.domain.money import format_credits
-from aigne_hub.storage import grants, users
+from aigne_hub.storage import grants, low_balance, users
 
 COLUMNS = ("created_at", "kind", "change", "amount", "grant_id", "call_id")
 
@@ -79,6 +80,39 @@ def history(cli: Invocation, user: UserName, limit: Limit = LIMIT_DEFAULT) -> No
         holder = users.find(connection, user)
         entries = grants.history(connection, holder.id, limit)
     cli.output.rows(map(_document, entries), COLUMNS)
+
+
+@command(app)
+def alerts(
+    cli: Invocation,
+    user: UserName,
+    below: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A", help="Tell when less than this can be spent; repeatable."),
+    ] = None,
+    *,
+    never: Annotated[bool, typer.Option("--never", help="Tell nothing.")] = False,
+    default: Annotated[
+        bool, typer.Option("--default", help="Tell what billing.low_balance says.")
+    ] = False,
+) -> None:
+    """Show or set when a user's webhooks are told that credit runs low."""
+    if bool(below) + never + default > 1:
+        raise InvalidRequest("Give one of --below, --never and --default.")
+    if not (below or never or default):
+        with cli.reading() as (hub, connection):
+            holder = users.find(connection, user)
+            own = low_balance.thresholds(connection, holder.id)
+    else:
+        wanted = [amount(text, "--below") for text in below or ()]
+        with cli.changing() as (hub, change):
+            holder = users.find(change.connection, user)
+            low_balance.set_thresholds(change, holder.id, None if default else wanted)
+            own = low_balance.thresholds(change.connection, holder.id)
+    in_force = hub.hub_file.billing.low_balance if own is None else own
+    cli.output.document(
+        {"low_balance": [format_credits(nano) for nano in in_force], "default": own is None}
+    )
 
 
 def _document(entry: grants.Entry) -> dict[str, object]:

@@ -114,6 +114,12 @@ class Counter:
     def room(self) -> int:
         return max(self.amount - self.used - self.held, 0)
 
+    def limit_to(self, amount: int) -> None:
+        """Count against this amount from now on; what is raised is told again as it fills."""
+        if amount != self.amount:
+            self.amount = amount
+            self.alerted = min(self.alerted, self._reached())
+
     def hold(self, amount: int) -> None:
         self.held += amount
 
@@ -130,13 +136,17 @@ class Counter:
         A call that was refused for want of room when most is used makes the limit reached:
         what is left is too little to be used up.
         """
-        reached = 0
-        for percent in ALERTS:
-            if self.used * 100 >= self.amount * percent:
-                reached = percent
+        reached = self._reached()
         if refused and reached >= NEARLY:
             reached = ALERTS[-1]
         if reached <= self.alerted:
             return None
         self.alerted = reached
+        return reached
+
+    def _reached(self) -> int:
+        reached = 0
+        for percent in ALERTS:
+            if self.used * 100 >= self.amount * percent:
+                reached = percent
         return reached

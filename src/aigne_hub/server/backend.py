@@ -36,6 +36,10 @@ class ProcessBackend:
         return plane_settings(self._hub()).payment_link
 
     @property
+    def low_balance(self) -> tuple[int, ...]:
+        return self._hub().hub_file.billing.low_balance
+
+    @property
     def snapshot(self) -> Snapshot:
         return self._plane.router.snapshot
 

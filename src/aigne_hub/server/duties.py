@@ -6,10 +6,12 @@ from typing import Protocol
 
 import structlog
 
-from aigne_hub.bootstrap import Backing, Hub, read_snapshot
+from aigne_hub.bootstrap import Backing, Hub, open_outbox, read_snapshot
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
-from aigne_hub.storage import checkpoint, grants, jobs, metering, room, watch
+from aigne_hub.server import postman
+from aigne_hub.server.postman import Postman
+from aigne_hub.storage import checkpoint, grants, jobs, limits, low_balance, metering, room, watch
 from aigne_hub.storage.engine import writing
 from aigne_hub.storage.recovery import Orphans
 from aigne_hub.telemetry import CallLog
@@ -19,6 +21,7 @@ from aigne_hub.usage.tracker import SWEEP_S
 REAP_S = 1.0
 CLEANUP_S = 15.0
 ADVANCE_S = 60.0
+PRUNE_S = 3600.0
 
 
 class Served(Protocol):
@@ -40,12 +43,14 @@ class Duties:
         backing: Backing,
         orphans: Orphans,
         call_log: CallLog,
+        post: Postman,
     ) -> None:
         self._worker = worker
         self._edge = edge
         self._backing = backing
         self._orphans = orphans
         self._call_log = call_log
+        self._postman = post
         self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
@@ -57,6 +62,9 @@ class Duties:
             (REAP_S, self._reap),
             (CLEANUP_S, self._cleanup),
             (ADVANCE_S, self._advance),
+            (postman.INTERVAL_S, self._postman.run),
+            (low_balance.INTERVAL_S, self._tell_low_balance),
+            (PRUNE_S, self._prune),
         ]
         if self._backing.checkpointer is not None:
             duties.append((checkpoint.INTERVAL_S, self._checkpoint))
@@ -130,3 +138,32 @@ class Duties:
                     now = hub.clock.now_us()
                     done = grants.advance_due(connection, now)
                     more = done + metering.collect_due(connection, now) > 0
+
+    async def _tell_low_balance(self) -> None:
+        if self._worker.hub.hub_file.billing.enabled:
+            await asyncio.to_thread(self._tell_low_balance_now)
+
+    def _tell_low_balance_now(self) -> None:
+        worker, hub = self._worker, self._worker.hub
+        thresholds = hub.hub_file.billing.low_balance
+        if not low_balance.wanted(hub.engine, thresholds):
+            return
+        every_us = int(low_balance.INTERVAL_S * 1_000_000) // 2
+        with jobs.lease(hub.engine, hub.clock, "low balance", worker.process_id, every_us) as mine:
+            if mine:
+                low_balance.tell(hub.engine, hub.clock, hub.ids, thresholds)
+
+    async def _prune(self) -> None:
+        await asyncio.to_thread(self._prune_old)
+
+    def _prune_old(self) -> None:
+        """Delete what was counted and told long ago, in one process of all."""
+        worker, hub = self._worker, self._worker.hub
+        outbox = open_outbox(hub)
+        every_us = int(PRUNE_S * 1_000_000) // 2
+        with jobs.lease(hub.engine, hub.clock, "prune", worker.process_id, every_us) as mine:
+            more = mine
+            while more:
+                with writing(hub.engine) as connection:
+                    counters = limits.prune(connection, hub.clock.now_us())
+                more = outbox.prune() > 0 or counters > 0

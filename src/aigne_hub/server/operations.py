@@ -9,6 +9,7 @@ from aigne_hub.domain.errors import Overloaded
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.hub_file import DEMO
+from aigne_hub.server.postman import Postman
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.room import shortage
 from aigne_hub.telemetry import CallLog, Counters
@@ -33,11 +34,13 @@ class ProcessOperations:
         edge: Edge,
         plane: Plane,
         call_log: CallLog,
+        postman: Postman,
     ) -> None:
         self._hub = hub
         self._edge = edge
         self._plane = plane
         self._call_log = call_log
+        self._postman = postman
         self._journal = journal
         self._folder = folder
         self._client = client
@@ -94,6 +97,9 @@ class ProcessOperations:
             Gauge.CLIENT_OPEN: len(self._edge.connections),
             Gauge.REQUESTS_MALFORMED: self._edge.requests_refused,
             Gauge.LOG_LINES_DROPPED: self._call_log.dropped,
+            Gauge.WEBHOOKS_DELIVERED: self._postman.delivered,
+            Gauge.WEBHOOKS_FAILED: self._postman.failed,
+            Gauge.WEBHOOKS_GIVEN_UP: self._postman.given_up,
         }
 
     def public_url(self) -> str:

@@ -14,12 +14,14 @@ import uvicorn
 import uvloop
 
 from aigne_hub.bootstrap import (
+    LOCAL_HOSTS,
     Hub,
     apply_declarations,
     build_plane,
     open_backing,
     open_client,
     open_hub,
+    open_outbox,
     plane_settings,
     read_snapshot,
 )
@@ -30,6 +32,7 @@ from aigne_hub.problems import ConfigError
 from aigne_hub.server.backend import ProcessBackend
 from aigne_hub.server.duties import Duties
 from aigne_hub.server.operations import ProcessOperations
+from aigne_hub.server.postman import Postman, connect
 from aigne_hub.settings import Settings
 from aigne_hub.storage import recovery
 from aigne_hub.telemetry import CallLog, Counters, configure_logging
@@ -113,6 +116,12 @@ class Worker:
         if closed:
             self.log.info("closed calls of dead processes", calls=closed)
         edge = Edge(routes(self.plane), _limits(hub))
+        postman = Postman(
+            open_outbox(hub),
+            hub.clock,
+            connect=lambda: connect(proxy=hub.settings.upstream_proxy, direct=LOCAL_HOSTS),
+            alone=lambda: backing.liveness.alone("webhooks", wait=False),
+        )
         operations = ProcessOperations(
             lambda: self.hub,
             plane=self.plane,
@@ -122,15 +131,19 @@ class Worker:
             counters=self.counters,
             edge=edge,
             call_log=call_log,
+            postman=postman,
         )
         backend = ProcessBackend(lambda: self.hub, self.plane)
         server = _Server(self._config(edge, operations, backend), edge, hub.settings.drain_s, ready)
         self._handle_signals(server)
-        duties = Duties(self, edge=edge, backing=backing, orphans=orphans, call_log=call_log)
+        duties = Duties(
+            self, edge=edge, backing=backing, orphans=orphans, call_log=call_log, post=postman
+        )
         duties.start()
         _settle_memory()
         await server.serve([listener])
         await duties.stop()
+        await postman.close()
         await client.close()
         await journal.close()
         recovery.deregister(hub.engine, self.process_id, hub.clock.now_us())

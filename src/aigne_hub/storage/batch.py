@@ -9,9 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from aigne_hub.domain.errors import Conflict, HubError, IdempotencyMismatch
+from aigne_hub.domain.events import EventType, event_id
 from aigne_hub.domain.idempotency import Claimed
+from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.ledger import Account
-from aigne_hub.domain.limits import Counter, Limit, Measure, measure_of
+from aigne_hub.domain.limits import Counter, Limit, Measure, Subject, measure_of
 from aigne_hub.domain.lots import Lot
 from aigne_hub.domain.money import format_credits
 from aigne_hub.domain.operations import Open
@@ -104,7 +106,7 @@ class Counters:
     def of(self, limit: Limit, now_us: int) -> Counter:
         """Return the counter of a limit's current window, at the limit's current amount."""
         counter = self.get(limit.counter_id(now_us))
-        counter.amount = limit.amount
+        counter.limit_to(limit.amount)
         counter.until_us = limit.span(now_us).end_us
         return counter
 
@@ -124,21 +126,7 @@ class Counters:
                 continue
             percent = counter.crossed(refused=refused)
             if percent is not None:
-                payload = {
-                    "limit": counter.id.rpartition("@")[0],
-                    "percent": percent,
-                    "used": format_credits(counter.used),
-                    "amount": format_credits(counter.amount),
-                }
-                self.events.append(
-                    (
-                        f"{counter.id}/{percent}",
-                        "limit.reached",
-                        account_id,
-                        json.dumps(payload),
-                        now_us,
-                    )
-                )
+                self.events.append(_limit_reached(counter, percent, account_id, now_us))
 
     def rows(self) -> list[Row]:
         return [
@@ -200,3 +188,30 @@ def counter_ids(operations: Sequence[Any], now_us: int) -> set[str]:
         for limit in getattr(operation, "limits", ()):
             found.add(limit.counter_id(now_us))
     return found
+
+
+def _limit_reached(counter: Counter, percent: int, account_id: str, now_us: int) -> Row:
+    """Return the event's row; its id makes it one event, whoever saw it first.
+
+    A project's limit is spent by several accounts, so it is news for the operator alone.
+    """
+    limit = counter.id.rpartition("@")[0]
+    bound, _, window = limit.rpartition("/")
+    subject, _, name = bound.rpartition("/")[0].partition(":")
+    payload = {
+        "limit": limit,
+        "subject": subject,
+        "name": name,
+        "window": window,
+        "percent": percent,
+        "used": format_credits(counter.used),
+        "amount": format_credits(counter.amount),
+        "resets_at": None if counter.until_us is None else format_instant(counter.until_us),
+    }
+    return (
+        event_id(EventType.LIMIT_REACHED, counter.id, str(counter.amount), str(percent)),
+        EventType.LIMIT_REACHED.value,
+        None if subject == Subject.PROJECT.value else account_id,
+        json.dumps(payload),
+        now_us,
+    )

@@ -20,6 +20,7 @@ from aigne_hub.transport.errors import (
 )
 from aigne_hub.transport.origin import Origin
 from aigne_hub.transport.request import request_head
+from aigne_hub.transport.target import Target
 from aigne_hub.transport.timeouts import Timeouts
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "IdleTimeout",
     "Origin",
     "ProtocolError",
+    "Target",
     "Timeouts",
     "TotalTimeout",
     "TransportClosed",

@@ -41,6 +41,9 @@ class Gauge(StrEnum):
     CLIENT_OPEN = "client_connections_open"
     REQUESTS_MALFORMED = "requests_malformed_total"
     LOG_LINES_DROPPED = "log_lines_dropped_total"
+    WEBHOOKS_DELIVERED = "webhooks_delivered_total"
+    WEBHOOKS_FAILED = "webhooks_failed_total"
+    WEBHOOKS_GIVEN_UP = "webhooks_given_up_total"
 
 
 _MEANINGS = {
@@ -55,6 +58,9 @@ _MEANINGS = {
     Gauge.CLIENT_OPEN: "Open connections of clients.",
     Gauge.REQUESTS_MALFORMED: "Requests that were not valid HTTP, or too slow or too large.",
     Gauge.LOG_LINES_DROPPED: "Log lines that could not be kept for the next flush.",
+    Gauge.WEBHOOKS_DELIVERED: "Events that a webhook took.",
+    Gauge.WEBHOOKS_FAILED: "Attempts to send an event that failed.",
+    Gauge.WEBHOOKS_GIVEN_UP: "Events that a webhook never took.",
 }
 
 

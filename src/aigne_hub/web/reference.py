@@ -163,8 +163,9 @@ def _schema(name: str, schema: dict[str, Any]) -> Schema:
 def _shape(schema: dict[str, Any]) -> Shape:
     if "$ref" in schema:
         return Shape(schema=schema["$ref"].removeprefix(_SCHEMA))
-    if "oneOf" in schema:
-        first, *others = (_shape(option) for option in schema["oneOf"])
+    options = schema.get("oneOf") or schema.get("anyOf")
+    if options:
+        first, *others = map(_shape, options)
         after = "".join(f" or {other.before}" for other in others)
         return Shape(first.before, first.schema, first.after + after)
     if schema.get("type") == "array" and "items" in schema:

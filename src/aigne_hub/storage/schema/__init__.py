@@ -15,13 +15,7 @@ from aigne_hub.storage.schema.catalogue import (
     rate,
 )
 from aigne_hub.storage.schema.columns import metadata
-from aigne_hub.storage.schema.limits import (
-    event,
-    limit_counter,
-    usage_limit,
-    webhook_delivery,
-    webhook_endpoint,
-)
+from aigne_hub.storage.schema.limits import limit_counter, usage_limit
 from aigne_hub.storage.schema.metering import grant_note, meter, metered_event, setting
 from aigne_hub.storage.schema.money import (
     account,
@@ -43,6 +37,13 @@ from aigne_hub.storage.schema.payments import (
     redemption_guess,
 )
 from aigne_hub.storage.schema.users import api_key, identity, user
+from aigne_hub.storage.schema.webhooks import (
+    event,
+    low_balance,
+    low_balance_threshold,
+    webhook_delivery,
+    webhook_endpoint,
+)
 
 __all__ = [
     "account",
@@ -63,6 +64,8 @@ __all__ = [
     "identity",
     "job",
     "limit_counter",
+    "low_balance",
+    "low_balance_threshold",
     "metadata",
     "meter",
     "meter_event",

@@ -1,16 +1,12 @@
-"""What may be used, how much of it is, and what happened that somebody wants to know."""
+"""What may be used in a window, and how much of it is."""
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
-    Index,
     Integer,
-    LargeBinary,
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata, one_of
@@ -48,47 +44,4 @@ limit_counter = Table(
     CheckConstraint("used >= 0", name="used"),
     CheckConstraint("held >= 0", name="held"),
     sqlite_with_rowid=False,
-)
-
-# The outbox of what webhooks are told; its id makes an event happen once.
-event = Table(
-    "event",
-    metadata,
-    identifier(),
-    Column("type", Text, nullable=False),
-    Column("account_id", Text),
-    Column("payload", Text, nullable=False),
-    instant("created_us"),
-)
-
-webhook_endpoint = Table(
-    "webhook_endpoint",
-    metadata,
-    identifier(),
-    Column("url", Text, nullable=False),
-    Column("sealed_secret", LargeBinary, nullable=False),
-    # Event types it wants, separated by spaces; empty for all.
-    Column("types", Text, nullable=False, server_default=""),
-    # Whose events it gets; null for the operator's endpoints, which get all.
-    Column("account_id", Text),
-    instant("created_us"),
-    instant("removed_us", nullable=True),
-)
-
-webhook_delivery = Table(
-    "webhook_delivery",
-    metadata,
-    Column("event_id", Text, primary_key=True),
-    Column("endpoint_id", Text, primary_key=True),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("due_us", BigInteger),
-    Column("delivered_us", BigInteger),
-    Column("status", Integer),
-    Column("error", Text),
-)
-Index(
-    "ix_webhook_delivery_due_us",
-    webhook_delivery.c.due_us,
-    sqlite_where=text("due_us IS NOT NULL"),
-    postgresql_where=text("due_us IS NOT NULL"),
 )

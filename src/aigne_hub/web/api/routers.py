@@ -3,8 +3,10 @@
 from fastapi import APIRouter
 
 from aigne_hub.web.api.account import account_router
+from aigne_hub.web.api.alerts import alerts_router
 from aigne_hub.web.api.limits import limits_router
+from aigne_hub.web.api.webhooks import webhook_routers
 
 
 def api_routers() -> list[APIRouter]:
-    return [account_router(), limits_router()]
+    return [account_router(), alerts_router(), limits_router(), *webhook_routers()]

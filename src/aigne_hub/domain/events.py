@@ -1,0 +1,57 @@
+"""Things that happened which somebody outside wants to know, and how often they are told."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from hashlib import sha256
+
+_ID_CHARS = 32
+
+
+class EventType(StrEnum):
+    """What webhooks are told about."""
+
+    LIMIT_REACHED = "limit.reached"
+    CREDITS_LOW = "credits.low"
+    WEBHOOK_TEST = "webhook.test"
+
+
+MEANINGS: Mapping[EventType, str] = {
+    EventType.LIMIT_REACHED: "A spending limit reached 50, 80 or 100 % of its window's amount.",
+    EventType.CREDITS_LOW: "What an account can spend fell below one of its thresholds.",
+    EventType.WEBHOOK_TEST: "Somebody asked whether an endpoint works.",
+}
+
+# Seconds from a failed attempt to the next: the schedule that Standard Webhooks suggests.
+# When they are used up, some three days after the event, it is given up.
+RETRY_DELAYS_S = (
+    5,
+    5 * 60,
+    30 * 60,
+    2 * 3600,
+    5 * 3600,
+    10 * 3600,
+    14 * 3600,
+    20 * 3600,
+    24 * 3600,
+)
+ATTEMPTS_MAX = 1 + len(RETRY_DELAYS_S)
+# An attempt comes up to this much of its delay later, so that what failed together spreads out.
+JITTER_PERCENT_MAX = 20
+
+
+def event_id(*what: str) -> str:
+    """Return the id of an event that these words name: the same words are the same event.
+
+    It goes out as `webhook-id`, so it has no full stop, no space and nothing of the words.
+    """
+    return f"evt_{sha256(chr(0).join(what).encode()).hexdigest()[:_ID_CHARS]}"
+
+
+def retry_after_us(attempts: int, jitter_percent: int) -> int | None:
+    """Return how long after its `attempts`-th failure a delivery is tried again; None for never.
+
+    `jitter_percent` is 0 to JITTER_PERCENT_MAX.
+    """
+    if attempts > len(RETRY_DELAYS_S):
+        return None
+    return RETRY_DELAYS_S[attempts - 1] * 10_000 * (100 + jitter_percent)
