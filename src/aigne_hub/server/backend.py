@@ -49,6 +49,9 @@ class ProcessBackend:
     def reading(self) -> AbstractContextManager[Connection]:
         return engine.reading(self._hub().engine)
 
+    def posting(self) -> AbstractContextManager[Connection]:
+        return engine.writing(self._hub().engine)
+
     def changing(self, actor: str) -> AbstractContextManager[Changes]:
         hub = self._hub()
         return changes(hub.engine, hub.clock, hub.ids, actor=actor)

@@ -1,10 +1,10 @@
 """Users: people and programs that call, each with a DID, a role and one account."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
 
 from aigne_hub.crypto.custodial import new_identity
 from aigne_hub.crypto.did import InvalidDid, RoleType, did_of
@@ -48,7 +48,7 @@ def create(
     keyring: Keyring,
     randbytes: Callable[[int], bytes],
     *,
-    email: str,
+    email: str | None,
     role: Role,
     did: str | None = None,
     overdraft: int | None = None,
@@ -59,8 +59,9 @@ def create(
     declared overdraft, unless another is given, and the declared welcome credit. Raises
     InvalidRequest for a malformed e-mail or DID, Conflict when one of them is taken.
     """
-    email = normalised_email(email)
-    _require_free(change.connection, schema.user.c.email == email, f"the e-mail {email}")
+    if email is not None:
+        email = normalised_email(email)
+        _require_free(change.connection, schema.user.c.email == email, f"the e-mail {email}")
     custodial = None if did else new_identity(RoleType.ACCOUNT, randbytes)
     did = custodial.did if custodial else _normalised_did(did or "")
     _require_free(change.connection, schema.user.c.did == did, f"the DID {did}")
@@ -111,6 +112,40 @@ def find(connection: Connection, name: str) -> User:
     if row is None:
         raise NotFound(f"There is no user {name[:_SHOWN_MAX]!r}. See: aigne-hub users list")
     return _user(*row)
+
+
+def find_customer(connection: Connection, name: str) -> User | None:
+    """Return the user with this id, DID or bare address of a DID."""
+    known = or_(
+        schema.user.c.id == name, schema.user.c.did == name, schema.user.c.did == _did(name)
+    )
+    row = connection.execute(select(*_COLUMNS).where(known)).first()
+    return None if row is None else _user(*row)
+
+
+def named(connection: Connection, user_ids: Iterable[str]) -> dict[str, User]:
+    """Return users by their ids."""
+    rows = connection.execute(select(*_COLUMNS).where(schema.user.c.id.in_(sorted(user_ids))))
+    return {row.id: _user(*row) for row in rows}
+
+
+def page(
+    connection: Connection, *, did: str | None, search: str | None, offset: int, limit: int
+) -> tuple[int, list[User]]:
+    """Return how many users match, and those from `offset` on, newest first."""
+    query = select(*_COLUMNS)
+    if did is not None:
+        query = query.where(or_(schema.user.c.did == did, schema.user.c.did == _did(did)))
+    if search:
+        query = query.where(
+            or_(
+                schema.user.c.email.icontains(search, autoescape=True),
+                schema.user.c.did.icontains(search, autoescape=True),
+            )
+        )
+    count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+    rows = connection.execute(query.order_by(schema.user.c.id.desc()).offset(offset).limit(limit))
+    return count, [_user(*row) for row in rows]
 
 
 def listed(connection: Connection) -> list[User]:
@@ -169,6 +204,14 @@ def normalised_email(text: str) -> str:
             param="email",
         )
     return email
+
+
+def _did(text: str) -> str:
+    """Return the DID that a text names in whichever spelling, or the text."""
+    try:
+        return did_of(text)
+    except InvalidDid:
+        return text
 
 
 def _normalised_did(text: str) -> str:

@@ -51,6 +51,10 @@ class Backend(Protocol):
         """Give one consistent view of the database."""
         ...
 
+    def posting(self) -> AbstractContextManager[View]:
+        """Give one write transaction for what programs report: money, not configuration."""
+        ...
+
     def changing(self, actor: str) -> AbstractContextManager[Changes]:
         """Give one administrative change, which every process notices."""
         ...
