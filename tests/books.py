@@ -1,7 +1,7 @@
 """A running hub's books and accounts, read and written without starting a command each time."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import urandom
 from typing import Any, Self
@@ -16,7 +16,7 @@ from aigne_hub.settings import load_settings
 from aigne_hub.storage import accounts, grants, keys, users
 from aigne_hub.storage import limits as limits_of
 from aigne_hub.storage.calls import list_calls, show_call
-from aigne_hub.storage.changes import changes
+from aigne_hub.storage.changes import Changes, changes
 from aigne_hub.storage.engine import reading, writing
 from tests.hub import HubProcess
 
@@ -132,6 +132,18 @@ class Books:
             if nano:
                 grants.grant(change.connection, hub.clock, hub.ids, user.id, nano)
         return Customer(self, user, made.text, made.record.id)
+
+    def change(self, make: Callable[[Changes], Any]) -> None:
+        """Make one administrative change."""
+        hub = self._hub
+        with changes(hub.engine, hub.clock, hub.ids, actor="test") as change:
+            make(change)
+
+    def execute(self, statements: Mapping[str, Sequence[str]]) -> None:
+        """Run the statements for this kind of database."""
+        with writing(self._hub.engine) as connection:
+            for statement in statements[self._hub.engine.dialect.name]:
+                connection.exec_driver_sql(statement)
 
     def grant(self, customer: Customer, nano: int, *, lasts_s: float | None = None) -> None:
         """Give a customer credit; with `lasts_s` returns when it has expired."""

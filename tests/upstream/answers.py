@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from tests.upstream.lies import LIES
 from tests.upstream.scenarios import Scenario
 from tests.upstream.schema import instance
 
@@ -93,10 +94,12 @@ def choices(body: Json) -> int:
     return count
 
 
-def usage(body: Json, scenario: Scenario, produced: int) -> Json | None:
+def usage(body: Json, scenario: Scenario, produced: int) -> Any:
     """Return the usage object, or None when the scenario reports none."""
     if not scenario.usage:
         return None
+    if scenario.lie is not None:
+        return LIES[scenario.lie]
     prompt = prompt_words(body) if scenario.input_tokens is None else scenario.input_tokens
     completion = produced if scenario.output_tokens is None else scenario.output_tokens
     return {
@@ -104,7 +107,10 @@ def usage(body: Json, scenario: Scenario, produced: int) -> Json | None:
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": scenario.cached_tokens, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": scenario.reasoning_tokens,
+            "audio_tokens": 0,
+        },
     }
 
 

@@ -7,6 +7,8 @@ passes through a gateway untouched: `gpt-slow:50+long:400+cut:7`.
     long:N         answer with N words instead of the echo
     tokens:IN:OUT  report exactly IN and OUT; the answer has OUT words, whatever max_tokens says
     cached:N       N of the input tokens were read from the cache
+    reasoning:N    N of the output tokens were reasoning
+    lies:N         report the N-th usage of `lies.LIES`, none of which can be true
     cut:N          reset the connection after N chunks (a unary answer: in its middle)
     fin:N          close it in order instead, without [DONE] or the body's rest
     stall:N        fall silent after N chunks (a unary answer: in its middle)
@@ -27,6 +29,8 @@ Any other name is an ordinary model.
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tests.upstream.lies import LIES
+
 PREFIX = "gpt-"
 MAX_WORDS = 1_000_000
 MAX_DELAY_MS = 60_000
@@ -45,6 +49,8 @@ class Scenario:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    lie: int | None = None
     cut_after: int | None = None
     fin_after: int | None = None
     stall_after: int | None = None
@@ -82,6 +88,8 @@ NUMBERED: dict[str, tuple[tuple[str, ...], int, int]] = {
     "long": (("words",), 1, MAX_WORDS),
     "tokens": (("input_tokens", "output_tokens"), 2, MAX_WORDS),
     "cached": (("cached_tokens",), 1, MAX_WORDS),
+    "reasoning": (("reasoning_tokens",), 1, MAX_WORDS),
+    "lies": (("lie",), 1, len(LIES) - 1),
     "cut": (("cut_after",), 1, MAX_WORDS),
     "fin": (("fin_after",), 1, MAX_WORDS),
     "stall": (("stall_after",), 1, MAX_WORDS),
