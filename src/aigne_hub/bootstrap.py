@@ -27,6 +27,7 @@ from aigne_hub.gateway.idempotency import Kept
 from aigne_hub.gateway.plane import Plane, PlaneSettings
 from aigne_hub.gateway.translate import DemoUpstream
 from aigne_hub.hub_file import DEMO, HubFile, load_hub_file
+from aigne_hub.payment_settings import misfits
 from aigne_hub.ports import Clock
 from aigne_hub.problems import ConfigError, Problem
 from aigne_hub.providers.openai import OpenAIUpstream
@@ -49,6 +50,7 @@ from aigne_hub.usage.tracker import Tracker
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
 OWNER_EMAIL = "owner@localhost"
+PAY_PATH = "/payment/checkout/pay"
 # No proxy reaches what runs on this machine, such as a local Ollama.
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _MIB = 1024 * 1024
@@ -189,7 +191,7 @@ def may_claim(hub: Hub, token: str) -> bool:
 
 def apply_declarations(hub: Hub) -> Reconciled:
     """Bring the database in line with hub.yaml; raises ConfigError for an unusable provider."""
-    problems = provider_problems(hub.hub_file)
+    problems = provider_problems(hub.hub_file) + payment_problems(hub)
     if problems:
         raise ConfigError(str(hub.settings.config), problems)
     return reconcile(hub.engine, hub.hub_file, hub.keyring, hub.clock, hub.ids)
@@ -318,9 +320,16 @@ class StoredAnswers:
         return None if row is None else Kept(*row)
 
 
+def payment_problems(hub: Hub) -> list[Problem]:
+    """Return what keeps payments from running at the address the hub is reached at."""
+    file = hub.hub_file
+    found = misfits(file.billing.payments, hub.public_url(), production=file.production)
+    return [Problem(f"billing.payments.{key}", 0, message) for key, message in found]
+
+
 def plane_settings(hub: Hub) -> PlaneSettings:
     billing = hub.hub_file.billing
-    link = billing.payment_link or f"{hub.public_url()}/payment/checkout/pay/credits"
+    link = billing.payment_link or f"{hub.public_url()}{PAY_PATH}/credits"
     return PlaneSettings(
         billing=billing.enabled,
         payment_link=str(link),

@@ -5,17 +5,14 @@ they are never skipped.
 """
 
 import re
-import shutil
 import socket
-import struct
-import subprocess
 import threading
 import time
-import zlib
 from dataclasses import dataclass, field
 
 import pytest
 import uvicorn
+from tests.browser.browser import BACKGROUND, DARK, DESK, LIGHT, PHONE, picture
 
 from aigne_hub.gateway.edge import Edge, EdgeLimits
 from aigne_hub.telemetry import Counters
@@ -23,24 +20,7 @@ from aigne_hub.web.app import create_app
 from aigne_hub.web.operations import Check, Readiness
 
 START_S = 10
-BROWSER_S = 60
-LIGHT, DARK = 1, 0  # Blink's PreferredColorScheme
-BACKGROUND = {LIGHT: (0xFB, 0xFB, 0xFA), DARK: (0x10, 0x15, 0x14)}
-PHONE = (390, 1600)
-DESK = (1280, 900)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--hide-scrollbars",
-    "--force-color-profile=srgb",
-    "--enable-logging=stderr",
-)
-PAGES = ("/", "/docs", "/payment/checkout/pay/order-1", "/nothing/here")
+PAGES = ("/", "/docs", "/nothing/here")
 
 
 @dataclass
@@ -80,82 +60,6 @@ def address():
     server.should_exit = True
     thread.join(START_S)
     assert not thread.is_alive(), "the server did not stop"
-
-
-@pytest.fixture
-def chromium(tmp_path):
-    """Run Chromium; returns its output and what it logged."""
-    path = shutil.which("chromium")
-    assert path, "Chromium is missing: apt-get install chromium"
-
-    def run(url, *flags, size=DESK, scheme=LIGHT):
-        command = [
-            path,
-            *FLAGS,
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--blink-settings=preferredColorScheme={scheme}",
-            f"--window-size={size[0]},{size[1]}",
-            *flags,
-            url,
-        ]
-        done = subprocess.run(command, capture_output=True, timeout=BROWSER_S, check=True)
-        return done.stdout.decode(), done.stderr.decode()
-
-    return run
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A decoded PNG: rows of bytes, `depth` bytes a pixel."""
-
-    width: int
-    height: int
-    depth: int
-    rows: list[bytes]
-
-    def pixel(self, x, y):
-        return tuple(self.rows[y][x * self.depth : x * self.depth + 3])
-
-
-def picture(path):
-    """Decode an 8-bit RGB or RGBA PNG without interlacing (W3C PNG, sections 7 to 9)."""
-    data = path.read_bytes()
-    assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    position, packed, header = 8, b"", b""
-    while position < len(data):
-        size, kind = struct.unpack_from(">I4s", data, position)
-        body = data[position + 8 : position + 8 + size]
-        header = body if kind == b"IHDR" else header
-        packed += body if kind == b"IDAT" else b""
-        position += 12 + size
-    width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    assert (bits, interlaced) == (8, 0)
-    depth = {2: 3, 6: 4}[colour]
-    raw, stride = zlib.decompress(packed), width * depth
-    rows, above = [], bytes(stride)
-    for start in range(0, len(raw), stride + 1):
-        above = _unfiltered(raw[start], raw[start + 1 : start + 1 + stride], above, depth)
-        rows.append(above)
-    return Picture(width, height, depth, rows)
-
-
-def _unfiltered(kind, row, above, depth):
-    if kind == 0:
-        return bytes(row)
-    if kind == 2:
-        return bytes((value + up) & 255 for value, up in zip(row, above, strict=True))
-    found = bytearray(depth) + bytearray(len(row))
-    padded = bytes(depth) + above
-    for index, value in enumerate(row):
-        left, up, corner = found[index], above[index], padded[index]
-        guess = {1: left, 3: (left + up) // 2, 4: _paeth(left, up, corner)}[kind]
-        found[index + depth] = (value + guess) & 255
-    return bytes(found[depth:])
-
-
-def _paeth(left, up, corner):
-    guess = left + up - corner
-    return min((left, up, corner), key=lambda near: abs(guess - near))
 
 
 @pytest.mark.parametrize("mount", ["", "/ai-kit"])
@@ -205,12 +109,6 @@ def test_the_reference_links_lead_to_their_places(address, chromium):
     targets = set(re.findall(r'\bid="([^"]+)"', dom))
     links = set(re.findall(r'href="#([^"]+)"', dom))
     assert {"createChatCompletion", "schema-ErrorObject", "status-402"} <= links <= targets
-
-
-def test_the_pay_page_sends_people_to_the_operator(address, chromium):
-    dom, _ = chromium(f"{address}/payment/checkout/pay/order-1", "--dump-dom")
-    assert "Ask the operator of this hub." in dom
-    assert "aigne-hub credits grant --user U --amount 10" in dom
 
 
 def test_a_wrong_path_below_the_mount_point_leads_back_to_it(address, chromium):

@@ -268,12 +268,18 @@ def _commands():
     shared = {"--data-dir", "--database-url", "--json", "--help"}
     for name in COMMANDS:
         module = __import__(f"aigne_hub.cli.{name}", fromlist=["app"])
-        command = typer.main.get_command(module.app)
-        below = getattr(command, "commands", None) or {"": command}
-        for word, leaf in below.items():
+        for path, leaf in _leaves(name, typer.main.get_command(module.app)):
             options = {option for parameter in leaf.params for option in parameter.opts}
             own = {option for option in options if option.startswith("--")} - shared
-            yield f"{name} {word}".strip(), sorted(own)
+            yield path, sorted(own)
+
+
+def _leaves(path, command):
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield path, command
+    for word, each in (below or {}).items():
+        yield from _leaves(f"{path} {word}", each)
 
 
 def test_webhooks_are_made_listed_replayed_and_removed(run, user):

@@ -18,7 +18,7 @@ from aigne_hub.web.security import CONTENT_SECURITY_POLICY, SECURITY_HEADERS
 ADDRESS = "http://127.0.0.1:8090"
 BASE = f"{ADDRESS}/v1"
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-PAGES = ("/", "/docs", "/payment/checkout/pay/order-1")
+PAGES = ("/", "/docs")
 
 
 @dataclass
@@ -189,19 +189,6 @@ def test_values_in_pages_are_escaped():
     html = ask(Process(address='http://h/"><b>'), "/").text
     assert "<b>" not in html
     assert "http://h/&#34;&gt;&lt;b&gt;/v1" in html
-
-
-def test_pay_page_is_honest_about_the_missing_checkout():
-    html = ask(Process(billing=True), "/payment/checkout/pay/x").text
-    assert "Ask the operator of this hub." in html
-    assert "no checkout yet" in html
-    assert "aigne-hub credits grant --user U --amount 10" in html
-
-
-def test_pay_page_of_a_free_hub_says_that_nothing_is_charged():
-    html = ask(Process(), "/payment/checkout/pay/x").text
-    assert "does not charge" in html
-    assert "Ask the operator" not in html
 
 
 def test_style_sheet_is_served_and_revalidated():

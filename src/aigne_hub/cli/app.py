@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "keys": "API keys.",
     "credits": "Grant credit and see where it went.",
     "limits": "What keys, users and projects may use.",
+    "payments": "Orders of credit: who paid, who is to pay, what went back.",
     "calls": "What was called, and what it cost.",
     "providers": "Where calls go.",
     "rates": "What models cost.",

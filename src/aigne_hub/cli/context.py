@@ -70,7 +70,7 @@ class Invocation:
 
     def changing_of(self, hub: Hub) -> AbstractContextManager[Changes]:
         """Make one administrative change of a hub that is open."""
-        return changes(hub.engine, hub.clock, hub.ids, actor=f"cli:{_login()}")
+        return changes(hub.engine, hub.clock, hub.ids, actor=login())
 
 
 def is_new(settings: Settings) -> bool:
@@ -135,10 +135,10 @@ _SHARED = tuple(
 )
 
 
-def _login() -> str:
+def login() -> str:
     """Return who runs the command, for the audit log; a bare container may have no name for it."""
     uid = os.geteuid()
     try:
-        return pwd.getpwuid(uid).pw_name
+        return f"cli:{pwd.getpwuid(uid).pw_name}"
     except KeyError:
-        return str(uid)
+        return f"cli:{uid}"

@@ -3,13 +3,14 @@ from typing import Annotated
 
 import typer
 
+from aigne_hub.cli import codes as code_commands
 from aigne_hub.cli.arguments import LIMIT_DEFAULT, Limit, UserName, amount, instant
 from aigne_hub.cli.context import Invocation, command, group
-from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.domain.errors import HubError, InvalidRequest
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.lots import Category
 from aigne_hub.domain.money import format_credits
-from aigne_hub.storage import grants, low_balance, users
+from aigne_hub.storage import codes, grants, low_balance, users
 
 COLUMNS = ("created_at", "kind", "change", "amount", "grant_id", "call_id")
 
@@ -113,6 +114,31 @@ def alerts(
     cli.output.document(
         {"low_balance": [format_credits(nano) for nano in in_force], "default": own is None}
     )
+
+
+@command(app)
+def redeem(
+    cli: Invocation,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The code, as it was given.")],
+    user: UserName,
+) -> None:
+    """Give a user the credit of a code."""
+    with cli.changing() as (_, change):
+        holder = users.find(change.connection, user)
+        made = codes.redeem(change, holder.id, code)
+    if isinstance(made, HubError):
+        raise made
+    cli.output.document(
+        {
+            "grant_id": made.id,
+            "amount": format_credits(made.amount),
+            "remaining": format_credits(made.remaining),
+            "balance": format_credits(made.balance),
+        }
+    )
+
+
+app.add_typer(code_commands.app, name="codes")
 
 
 def _document(entry: grants.Entry) -> dict[str, object]:

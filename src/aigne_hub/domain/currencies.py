@@ -29,6 +29,7 @@ _PLACES = dict.fromkeys(
 # The most that card schemes carry in one payment: eight digits of the smallest unit.
 MINOR_MAX = 99_999_999
 
+_DECIMAL = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,10}))?", re.ASCII)
 _CODE = re.compile(r"[a-z]{3}", re.ASCII)
 
 
@@ -42,13 +43,35 @@ def exponent(currency: str) -> int:
     return _PLACES.get(currency, EXPONENT_DEFAULT)
 
 
-def format_minor(amount: int, currency: str) -> str:
-    """Return an amount of the smallest unit as people read it, such as `12.50 USD`."""
+def decimal_minor(amount: int, currency: str) -> str:
+    """Return an amount of the smallest unit as a decimal number of the currency, as `12.50`."""
     places = exponent(currency)
     whole, fraction = divmod(abs(amount), 10**places)
     sign = "-" if amount < 0 else ""
     decimals = f".{fraction:0{places}d}" if places else ""
-    return f"{sign}{whole}{decimals} {currency.upper()}"
+    return f"{sign}{whole}{decimals}"
+
+
+def format_minor(amount: int, currency: str) -> str:
+    """Return an amount of the smallest unit as people read it, such as `12.50 USD`."""
+    return f"{decimal_minor(amount, currency)} {currency.upper()}"
+
+
+def parse_minor(text: str, currency: str) -> int:
+    """Return a decimal amount of a currency in its smallest unit.
+
+    Raises ValueError for what is not above 0, too large, or a fraction of that unit.
+    """
+    places = exponent(currency)
+    match = _DECIMAL.fullmatch(text.strip())
+    fraction = (match[2] or "").rstrip("0") if match else ""
+    if match is None or len(fraction) > places:
+        raise ValueError(f"{text[:40]!r} is not an amount of {currency.upper()}")
+    amount = int(match[1] + fraction.ljust(places, "0"))
+    if not 0 < amount <= MINOR_MAX:
+        limit = format_minor(MINOR_MAX, currency)
+        raise ValueError(f"{text[:40]!r} is not more than 0 and at most {limit}")
+    return amount
 
 
 def minor_price(credit: int, price: int, currency: str) -> int:

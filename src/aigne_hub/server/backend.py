@@ -11,6 +11,8 @@ from aigne_hub.bootstrap import Hub, plane_settings
 from aigne_hub.catalog.snapshot import Snapshot
 from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.gateway.plane import Plane
+from aigne_hub.payment_bootstrap import cashier, page_tokens
+from aigne_hub.payments.cashier import Cashier
 from aigne_hub.storage import engine
 from aigne_hub.storage.changes import Changes, changes
 
@@ -26,6 +28,8 @@ class ProcessBackend:
         self.ids = opened.ids
         self.keyring = opened.keyring
         self.randbytes = os.urandom
+        self.page_tokens = page_tokens(opened)
+        self._cashier = (opened, cashier(opened))
 
     @property
     def billing(self) -> bool:
@@ -38,6 +42,16 @@ class ProcessBackend:
     @property
     def low_balance(self) -> tuple[int, ...]:
         return self._hub().hub_file.billing.low_balance
+
+    @property
+    def cashier(self) -> Cashier:
+        """Of the configuration in force: a reload brings another hub, and another cashier."""
+        hub, current = self._cashier
+        if hub is not self._hub():
+            hub = self._hub()
+            current = cashier(hub)
+            self._cashier = (hub, current)
+        return current
 
     @property
     def snapshot(self) -> Snapshot:

@@ -8,13 +8,16 @@ from sqlalchemy import Connection, Row, Select, func, insert, or_, select, updat
 
 from aigne_hub.billing.payments import Checkout
 from aigne_hub.crypto import base58
-from aigne_hub.domain.errors import Conflict, NotFound
+from aigne_hub.domain.errors import Conflict, NotFound, RateLimited
 from aigne_hub.domain.orders import Order, OrderState, Reason, Return, ReturnKind, ReturnState
 from aigne_hub.storage import schema
 from aigne_hub.storage.changes import Changes
 
 # Open checkouts of one account: a person has a few, a program that makes them in a loop many.
 OPEN_MAX: Final = 20
+# Orders that people who did not say who they are make within a minute, over all processes.
+ANONYMOUS_A_MINUTE_MAX: Final = 60
+_MINUTE_US: Final = 60 * 1_000_000
 LIST_MAX: Final = 1_000_000
 _REFERENCE_BYTES: Final = 8
 _SHOWN_MAX: Final = 80
@@ -36,6 +39,8 @@ class OrderRecord:
     reference: str
     email: str | None
     did: str
+    save_card: bool
+    anonymous: bool
     checkout_url: str | None
     grant_id: str | None
     failure: str | None
@@ -59,22 +64,17 @@ def create(
     amount: int,
     currency: str,
     expires_us: int,
+    save_card: bool = False,
+    anonymous: bool = False,
 ) -> OrderRecord:
-    """Record that somebody is about to pay. Raises Conflict beyond OPEN_MAX open orders.
+    """Record that somebody is about to pay.
 
-    The amounts were checked: `credits_` in nano, `amount` in minor units, both above 0.
+    The amounts were checked: `credits_` in nano, `amount` in minor units, both above 0. Raises
+    Conflict beyond OPEN_MAX open orders; those of strangers (`anonymous`) count apart, so that
+    they cannot keep an account from buying, and raise RateLimited when there are too many.
     """
-    opened = change.connection.execute(
-        select(func.count())
-        .select_from(_ORDER)
-        .where(_ORDER.c.account_id == account_id, _ORDER.c.state == OrderState.OPEN)
-    ).scalar_one()
-    if opened >= OPEN_MAX:
-        raise Conflict(
-            f"This account has {opened} orders that nobody has paid yet. Pay one of them, or wait "
-            f"until they expire."
-        )
     now, order_id = change.clock.now_us(), change.ids()
+    _require_room(change.connection, account_id, now, anonymous=anonymous)
     change.connection.execute(
         insert(_ORDER).values(
             id=order_id,
@@ -86,6 +86,8 @@ def create(
             credits=credits_,
             amount=amount,
             currency=currency,
+            save_card=save_card,
+            anonymous=anonymous,
             created_us=now,
             updated_us=now,
             expires_us=expires_us,
@@ -94,6 +96,22 @@ def create(
     detail = {"provider": provider, "credits": credits_, "amount": amount, "currency": currency}
     change.audit("payments.order", order_id, {**detail, "account": account_id})
     return load(change.connection, order_id)
+
+
+def _require_room(connection: Connection, account_id: str, now_us: int, *, anonymous: bool) -> None:
+    counted = select(func.count()).select_from(_ORDER).where(_ORDER.c.anonymous == anonymous)
+    opened = connection.execute(
+        counted.where(_ORDER.c.account_id == account_id, _ORDER.c.state == OrderState.OPEN)
+    ).scalar_one()
+    if opened >= OPEN_MAX:
+        raise Conflict(
+            f"This account has {opened} orders that nobody has paid yet. Pay one of them, or wait "
+            f"until they expire."
+        )
+    if anonymous:
+        lately = counted.where(_ORDER.c.created_us > now_us - _MINUTE_US)
+        if connection.execute(lately).scalar_one() >= ANONYMOUS_A_MINUTE_MAX:
+            raise RateLimited("Too many orders were made just now.", retry_after_s=60)
 
 
 def attach(change: Changes, order_id: str, checkout: Checkout) -> None:
@@ -183,6 +201,8 @@ def _record(connection: Connection, row: Row[Any]) -> OrderRecord:
         reference=row.reference,
         email=row.email,
         did=row.did,
+        save_card=row.save_card,
+        anonymous=row.anonymous,
         checkout_url=row.checkout_url,
         grant_id=row.grant_id,
         failure=row.failure,

@@ -8,10 +8,11 @@ serialised (`storage.changes`), so what is read here stays true until it is writ
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from aigne_hub.billing.payments import EventKind, PaymentEvent
 from aigne_hub.domain.errors import HubError, NotFound
+from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.orders import Order, OrderState, Return, ReturnState, mismatch
 from aigne_hub.storage import customers, order_credit, orders, schema
 from aigne_hub.storage.changes import Changes
@@ -62,6 +63,33 @@ def apply(change: Changes, event: PaymentEvent) -> Applied:
         done = Applied(Outcome.REFUSED, event.order_id, str(reason))
     _record(change, event, done, again=seen is not None)
     return done
+
+
+def listed(
+    connection: Connection,
+    *,
+    order_id: str | None = None,
+    refused: bool = False,
+    limit: int = 100,
+) -> list[dict[str, str | None]]:
+    """Return what providers reported, newest first."""
+    query = select(_EVENT).order_by(_EVENT.c.created_us.desc()).limit(limit)
+    if order_id is not None:
+        query = query.where(_EVENT.c.order_id == order_id)
+    if refused:
+        query = query.where(_EVENT.c.outcome == Outcome.REFUSED)
+    return [
+        {
+            "event_id": row.event_id,
+            "provider": row.provider,
+            "type": row.type,
+            "outcome": row.outcome,
+            "detail": row.detail,
+            "order_id": row.order_id,
+            "created_at": format_instant(row.created_us),
+        }
+        for row in connection.execute(query)
+    ]
 
 
 def _dispatch(change: Changes, event: PaymentEvent) -> Applied:

@@ -22,6 +22,8 @@ from aigne_hub.web.errors import (
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.operations import Operations, operations_router
 from aigne_hub.web.pages import pages_router
+from aigne_hub.web.payment.pages import payment_pages_router
+from aigne_hub.web.payment.webhooks import webhooks_router
 from aigne_hub.web.rendering import Renderer
 from aigne_hub.web.security import HeadAsGet, SecurityHeaders
 from aigne_hub.web.setup import setup_router
@@ -67,6 +69,8 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
     app.include_router(operations_router())
     app.include_router(pages_router())
     app.include_router(setup_router())
+    app.include_router(payment_pages_router())
+    app.include_router(webhooks_router())
     for router in api_routers():
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC))

@@ -13,7 +13,9 @@ from fastapi import Depends, Request
 from aigne_hub.auth.verifier import Headers
 from aigne_hub.catalog.snapshot import Snapshot
 from aigne_hub.crypto.envelope import Keyring
+from aigne_hub.crypto.page_token import PageTokens
 from aigne_hub.domain.access import Principal, Scope
+from aigne_hub.payments.cashier import Cashier
 from aigne_hub.ports import Clock
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.engine import View
@@ -40,6 +42,16 @@ class Backend(Protocol):
     @property
     def low_balance(self) -> tuple[int, ...]:
         """Below which nano-credits an account is told, unless it says otherwise."""
+        ...
+
+    @property
+    def cashier(self) -> Cashier:
+        """Where orders are handled."""
+        ...
+
+    @property
+    def page_tokens(self) -> PageTokens:
+        """Makes addresses of payment pages that nobody can guess."""
         ...
 
     @property

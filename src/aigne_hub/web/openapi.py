@@ -10,10 +10,13 @@ from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.codes import ERROR_CODES
 from aigne_hub.web.operations import operations_router
 from aigne_hub.web.pages import pages_router
+from aigne_hub.web.payment.webhooks import webhooks_router
 
 _DATA_PLANE = Path(__file__).parent / "data_plane.yaml"
 # Paths whose operations take a key, and its four forms.
 _KEYED = ("/api/", "/payment/api/")
+# Paths whose callers prove who they are by a signature.
+_SIGNED = "/webhooks/"
 _ANY_KEY: list[dict[str, list[str]]] = [
     {"bearer": []},
     {"x-api-key": []},
@@ -38,6 +41,7 @@ def openapi_document(public_url: str, version: str) -> dict[str, Any]:
         routes=[
             *operations_router().routes,
             *pages_router().routes,
+            *webhooks_router().routes,
             *(route for router in api_routers() for route in router.routes),
         ],
     )
@@ -60,6 +64,9 @@ def _refuse_as_the_hub_does(document: dict[str, Any]) -> None:
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
     for path, methods in document["paths"].items():
+        if path.startswith(_SIGNED):
+            for operation in methods.values():
+                operation["responses"].pop("422", None)
         if not path.startswith(_KEYED):
             continue
         for operation in methods.values():

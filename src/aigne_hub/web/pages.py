@@ -32,11 +32,6 @@ def docs(request: Request) -> HTMLResponse:
     )
 
 
-async def pay(request: Request, operations: Process) -> HTMLResponse:
-    """Say how to get credits while there is no checkout. The order's id is not looked at."""
-    return renderer_of(request).page(request, "pay.html", billing=operations.billing)
-
-
 def openapi(request: Request) -> dict[str, Any]:
     """Answer this document: the data plane and the control plane in one."""
     document: dict[str, Any] = request.app.openapi()
@@ -45,7 +40,7 @@ def openapi(request: Request) -> dict[str, Any]:
 
 def pages_router() -> APIRouter:
     router = APIRouter()
-    for path, page in (("/", home), ("/docs", docs), ("/payment/checkout/pay/{order}", pay)):
+    for path, page in (("/", home), ("/docs", docs)):
         router.get(path, include_in_schema=False)(page)
     router.get(
         "/openapi.json",

@@ -3,17 +3,14 @@
 Plain forms; the token in the path is the only credential, and it is used up by the post.
 """
 
-from urllib.parse import parse_qs
-
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
 from aigne_hub.domain.errors import HubError
+from aigne_hub.web.forms import form_of
 from aigne_hub.web.operations import Process
 from aigne_hub.web.rendering import renderer_of
-
-FORM_BYTES_MAX = 4_096
 
 
 async def show(request: Request, operations: Process, token: str) -> HTMLResponse:
@@ -22,8 +19,7 @@ async def show(request: Request, operations: Process, token: str) -> HTMLRespons
 
 
 async def submit(request: Request, operations: Process, token: str) -> HTMLResponse:
-    form = parse_qs((await _body(request)).decode("utf-8", "replace"))
-    email = form.get("email", [""])[0]
+    email = (await form_of(request)).get("email", "")
     try:
         key = await run_in_threadpool(operations.claim, token, email)
     except HubError as error:
@@ -31,16 +27,6 @@ async def submit(request: Request, operations: Process, token: str) -> HTMLRespo
     if key is None:
         return _page(request, 404, state="used")
     return _page(request, 200, state="done", key=key, email=email)
-
-
-async def _body(request: Request) -> bytes:
-    """Return the start of a form: no honest one is longer."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > FORM_BYTES_MAX:
-            break
-    return body[:FORM_BYTES_MAX]
 
 
 def _page(request: Request, status: int, **values: object) -> HTMLResponse:

@@ -35,6 +35,9 @@ payment_order = Table(
     Column("external_id", Text),
     Column("payment_ref", Text),
     Column("checkout_url", Text),
+    # Made by somebody who did not say who they are: these have limits of their own.
+    Column("anonymous", Boolean, nullable=False, server_default=false()),
+    Column("save_card", Boolean, nullable=False, server_default=false()),
     Column("grant_id", Text, ForeignKey("credit_grant.id")),
     instant("paid_us", nullable=True),
     # How it ended without money: failed or expired. Money that comes later counts all the same.
@@ -68,6 +71,7 @@ Index(
     sqlite_where=text("reason = 'auto_recharge' AND state = 'open'"),
     postgresql_where=text("reason = 'auto_recharge' AND state = 'open'"),
 )
+Index("ix_payment_order_created_us", payment_order.c.created_us)
 Index(
     "ix_payment_order_open",
     payment_order.c.expires_us,

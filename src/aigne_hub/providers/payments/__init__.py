@@ -1,0 +1,1 @@
+"""Ways to be paid: the built-in ones and Stripe."""

@@ -1,0 +1,1 @@
+"""Pages on which credit is bought, receipts, and what payment providers report."""
