@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random  # noqa: TID251 - this is where randomness is handed in
+from typing import TypeVar
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from aigne_hub.auth.verifier import Verifier
 from aigne_hub.catalog.snapshot import Credential, Provider, Snapshot
@@ -20,7 +22,7 @@ from aigne_hub.clock import SystemClock
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.crypto.master_key import key_from_text, load_or_create_key
 from aigne_hub.domain.access import Principal, Role
-from aigne_hub.domain.errors import Conflict
+from aigne_hub.domain.errors import Conflict, Overloaded
 from aigne_hub.domain.events import JITTER_PERCENT_MAX
 from aigne_hub.domain.ids import IdFactory
 from aigne_hub.gateway.idempotency import Kept
@@ -54,6 +56,8 @@ PAY_PATH = "/payment/checkout/pay"
 # No proxy reaches what runs on this machine, such as a local Ollama.
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _MIB = 1024 * 1024
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ def open_hub(settings: Settings, environ: Mapping[str, str]) -> Hub:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = SystemClock()
     database = engine.create_engine(settings.database_url)
+    engine.require_usable(database)
     _bring_up_to_date(database)
     keyring = open_keyring(settings)
     return Hub(
@@ -151,10 +156,14 @@ def initialise(hub: Hub, email: str | None = None) -> Initialised:
     Declarations are applied first, so that the owner gets what new users are promised.
     Raises Conflict when the hub has an owner already.
     """
+    owned = Conflict("This hub has an owner already. `aigne-hub users list` shows who.")
     if not is_new(hub):
-        raise Conflict("This hub has an owner already. `aigne-hub users list` shows who.")
+        raise owned
     apply_declarations(hub)
     with changes.changes(hub.engine, hub.clock, hub.ids, actor="init") as change:
+        # Asked again once nobody else can be initialising the same database.
+        if users.listed(change.connection):
+            raise owned
         owner = users.create(
             change, hub.keyring, os.urandom, email=email or OWNER_EMAIL, role=Role.OWNER
         )
@@ -288,6 +297,14 @@ def open_outbox(hub: Hub) -> Outbox:
     return Outbox(hub.engine, hub.keyring, hub.clock, lambda: secrets.randbelow(JITTER_PERCENT_MAX))
 
 
+async def _looked_up(query: Callable[[], Found]) -> Found:
+    """Read in a thread. A database that is away is the hub's trouble: Overloaded, 503."""
+    try:
+        return await asyncio.to_thread(query)
+    except SQLAlchemyError as error:
+        raise Overloaded("The hub cannot look this up right now. Retry shortly.") from error
+
+
 class StoredKeys:
     """auth.verifier.KeyDirectory over the database, read in a thread."""
 
@@ -295,7 +312,7 @@ class StoredKeys:
         self._hub = hub
 
     async def find(self, digest: bytes) -> Principal | None:
-        return await asyncio.to_thread(self._find, digest)
+        return await _looked_up(lambda: self._find(digest))
 
     def _find(self, digest: bytes) -> Principal | None:
         with engine.reading(self._hub.engine) as connection:
@@ -312,7 +329,7 @@ class StoredAnswers:
         self._hub = hub
 
     async def kept(self, call_id: str) -> Kept | None:
-        return await asyncio.to_thread(self._kept, call_id)
+        return await _looked_up(lambda: self._kept(call_id))
 
     def _kept(self, call_id: str) -> Kept | None:
         with engine.reading(self._hub.engine) as connection:

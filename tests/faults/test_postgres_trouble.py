@@ -161,6 +161,7 @@ def test_a_server_that_crashes_under_load(hub: HubProcess, server: Postgres, rep
 def test_a_server_that_is_away(
     hub: HubProcess, server: Postgres, upstream: FakeUpstream, replies: list[Reply]
 ):
+    unseen = hub.cli("keys", "create", "--user", hub.user)["key"]
     upstream.reset()
     streams: list[Reply] = []
     reader = threading.Thread(
@@ -170,9 +171,9 @@ def test_a_server_that_is_away(
     upstream.log_when(lambda records: bool(records) and records[0]["chunks_sent"] > 2)
     server.stop()
     try:
-        for _ in range(5):
+        for key in (None, None, unseen, None, None):
             began = time.monotonic()
-            refused = ask(hub, f"openai/{QUICK}")
+            refused = ask(hub, f"openai/{QUICK}", key=key)
             assert time.monotonic() - began < REFUSED_S
             assert (refused.status, refused.error["code"]) == (503, "overloaded")
         assert readiness(hub) == 503

@@ -7,6 +7,7 @@ import os
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy.engine import make_url
 from tests.integration.journaling import add_customer, journal, opening, query, settling
 
 from aigne_hub.clock import SystemClock
@@ -16,7 +17,7 @@ from aigne_hub.storage import (
     postgres_session,
     postgres_statements,
 )
-from aigne_hub.storage.engine import create_engine
+from aigne_hub.storage.engine import StorageError, create_engine, require_usable
 from aigne_hub.storage.journal import StoreUnavailable
 from aigne_hub.storage.postgres_link import Link
 from aigne_hub.storage.postgres_liveness import UNSEEN_S, SessionLocks, lock_of
@@ -67,6 +68,18 @@ def end_sessions(url, name="aigne-hub test"):
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
             [name],
         )
+
+
+def test_a_database_that_has_no_place_for_every_text_is_refused(url):
+    with admin(url) as connection:
+        connection.execute(
+            "CREATE DATABASE hub_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
+        )
+    other = make_url(url).set(database="hub_latin1").render_as_string(hide_password=False)
+    opened = create_engine(other)
+    with pytest.raises(StorageError, match=r"LATIN1.*ENCODING 'UTF8'"):
+        require_usable(opened)
+    opened.dispose()
 
 
 # -- plans ------------------------------------------------------------------------------

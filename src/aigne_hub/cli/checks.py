@@ -178,6 +178,7 @@ def clock(settings: Settings, now_us: int, servers_us: list[int]) -> Check:
 def _opened(settings: Settings, *, keyed: bool) -> Check:
     opened = engine.create_engine(settings.database_url)
     try:
+        engine.require_usable(opened)
         revision = migrate.current(opened)
         migrate.require_current(opened)
         if not keyed:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from aigne_hub.bootstrap import Backing, Hub, open_outbox, read_snapshot
 from aigne_hub.gateway.edge import Edge
@@ -12,7 +13,7 @@ from aigne_hub.gateway.plane import Plane
 from aigne_hub.server import postman
 from aigne_hub.server.postman import Postman
 from aigne_hub.storage import checkpoint, grants, jobs, limits, low_balance, metering, room, watch
-from aigne_hub.storage.engine import writing
+from aigne_hub.storage.engine import StorageError, writing
 from aigne_hub.storage.recovery import Orphans
 from aigne_hub.telemetry import CallLog
 from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
@@ -88,6 +89,11 @@ class Duties:
             await asyncio.sleep(interval_s)
             try:
                 await duty()
+            except (StorageError, SQLAlchemyError) as error:
+                if not failing:
+                    cause = str(error).partition("\n")[0]
+                    self._log.warning("a duty waits", duty=duty.__name__, error=cause)
+                failing = True
             except Exception:  # noqa: BLE001 - whatever failed, the duty must run again
                 if not failing:
                     self._log.exception("a duty failed", duty=duty.__name__)

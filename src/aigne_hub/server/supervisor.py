@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aigne_hub.bootstrap import (
@@ -20,6 +21,7 @@ from aigne_hub.bootstrap import (
     open_hub,
     owner_of,
 )
+from aigne_hub.domain.errors import Conflict
 from aigne_hub.server.worker import BACKLOG, SETTLE_S, run_worker
 from aigne_hub.settings import Settings
 
@@ -60,7 +62,7 @@ def serve(
     address = f"http://{shown}:{port}"
     hub = open_hub(settings, environ)
     apply_declarations(hub)
-    first = initialise(hub) if is_new(hub) else None
+    first = _first(hub)
     started = Started(address, first, key_command(hub))
     hub.engine.dispose()
     if settings.workers == 1:
@@ -69,11 +71,22 @@ def serve(
     return Supervisor(settings, environ, listener).run(lambda: announce(started))
 
 
+def _first(hub: Hub) -> Initialised | None:
+    """Initialise a hub that is new, unless another server on its database just did."""
+    with suppress(Conflict):
+        return initialise(hub) if is_new(hub) else None
+    return None
+
+
 def key_command(hub: Hub) -> str:
     """Return the command, as this hub was started, that makes a key for its owner."""
     place = shlex.quote(str(hub.settings.data_dir))
     command = shlex.quote(sys.argv[0])
-    return f"{command} keys create --user {owner_of(hub).email} --data-dir {place}"
+    line = f"{command} keys create --user {owner_of(hub).email} --data-dir {place}"
+    if not hub.settings.database_url.startswith("sqlite:"):
+        # It may hold a password, so it is not repeated here.
+        line += ' --database-url "$AIGNE_HUB_DATABASE_URL"'
+    return line
 
 
 def listen(host: str, port: int) -> socket.socket:

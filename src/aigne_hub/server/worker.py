@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from aigne_hub.bootstrap import (
     LOCAL_HOSTS,
@@ -146,7 +147,10 @@ class Worker:
         await postman.close()
         await client.close()
         await journal.close()
-        recovery.deregister(hub.engine, self.process_id, hub.clock.now_us())
+        try:
+            recovery.deregister(hub.engine, self.process_id, hub.clock.now_us())
+        except SQLAlchemyError as error:
+            self.log.warning("the database does not know that this process ended", error=str(error))
         backing.liveness.release()
         self._ignore_signals()
 

@@ -59,6 +59,8 @@ def set_overdraft(connection: Connection, overdraft: int) -> int:
     table = schema.account
     used = table.c.held - table.c.balance
     wanted = case((used > overdraft, used), else_=overdraft)
+    # Locked in the order of ids, as everywhere.
+    connection.execute(select(table.c.id).order_by(table.c.id).with_for_update()).all()
     return connection.execute(
         update(table).where(table.c.overdraft != wanted).values(overdraft=wanted)
     ).rowcount

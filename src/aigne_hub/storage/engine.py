@@ -23,9 +23,14 @@ from sqlalchemy.exc import ArgumentError
 # Before this version two connections that checkpoint and write at once can corrupt the
 # database (the WAL-reset defect, present since 3.7.0).
 SQLITE_VERSION_MIN = (3, 51, 3)
+# The oldest that its makers still mend.
+POSTGRES_VERSION_MIN = 14
 BUSY_TIMEOUT_MS = 5_000
 JOURNAL_STATEMENTS_MAX = 256
 POSTGRES_CONNECT_TIMEOUT_S = 10
+
+# A writer that freezes or loses its network keeps its locks no longer than this.
+_NOT_FROZEN = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
 
 _BEGIN_OPTION = "sqlite_begin"
 _WAL_RETRY_S = 0.01
@@ -120,6 +125,31 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def require_usable(engine: Engine) -> None:
+    """Raise StorageError for a PostgreSQL server that is too old, or a database not in UTF-8.
+
+    SQLite is looked at before it is opened.
+    """
+    if engine.dialect.name == "sqlite":
+        return
+    query = (
+        "SELECT current_setting('server_version_num')::int / 10000,"
+        " current_setting('server_version'), current_setting('server_encoding')"
+    )
+    with reading(engine) as connection:
+        major, version, encoding = connection.exec_driver_sql(query).one()
+    if major < POSTGRES_VERSION_MIN:
+        raise StorageError(
+            f"The server is PostgreSQL {version}. AIGNE Hub needs {POSTGRES_VERSION_MIN} or later: "
+            "upgrade it, or name another with --database-url."
+        )
+    if encoding != "UTF8":
+        raise StorageError(
+            f"The database keeps text as {encoding}, which has no place for most characters. "
+            "Create one with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
+        )
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give a connection that sees one consistent state of the database and cannot write."""
@@ -140,6 +170,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
     SQLite takes the write lock at once, so that nothing read before a write can be stale.
     """
     with engine.connect() as connection, connection.begin():
+        if engine.dialect.name != "sqlite":
+            connection.exec_driver_sql(_NOT_FROZEN)
         yield connection
 
 
@@ -211,6 +243,7 @@ def _postgres_engine(url: URL) -> Engine:
         )
     return sqlalchemy.create_engine(
         url.set(drivername="postgresql+psycopg"),
+        isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         connect_args={"connect_timeout": POSTGRES_CONNECT_TIMEOUT_S},
     )

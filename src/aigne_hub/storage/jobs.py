@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, insert, or_, select, update
+from sqlalchemy import Engine, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from aigne_hub.ports import Clock
 from aigne_hub.storage import schema
@@ -39,7 +40,8 @@ def _taken(engine: Engine, now_us: int, name: str, holder: str, every_us: int) -
     due = or_(job.c.last_run_us.is_(None), job.c.last_run_us <= now_us - every_us)
     with writing(engine) as connection:
         if connection.execute(select(job.c.name).where(job.c.name == name)).first() is None:
-            connection.execute(insert(job).values(name=name))
+            insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+            connection.execute(insert(job).values(name=name).on_conflict_do_nothing())
         taken = connection.execute(
             update(job)
             .where(job.c.name == name, free, due)

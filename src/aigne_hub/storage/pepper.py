@@ -22,7 +22,9 @@ def load_or_create_pepper(
     """Return the database's pepper, making it on first use; raises WrongSecretKey."""
     state = schema.hub_state.c
     with writing(engine) as connection:
-        sealed = connection.execute(select(state.sealed_pepper)).scalar_one()
+        # Locked, because another hub may be making one at this moment.
+        query = select(state.sealed_pepper).with_for_update()
+        sealed = connection.execute(query).scalar_one()
         if sealed is None:
             pepper = randbytes(_BYTES)
             sealed = keyring.seal(pepper, **_PLACE)

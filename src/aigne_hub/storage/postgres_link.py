@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from psycopg import pq
@@ -51,6 +52,8 @@ class Link:
         # Shown to anyone who asks for readiness, so it names no server.
         self._wrong = "the database was not reached yet"
         self._closed = False
+        # Its own, because whoever else looks something up may be waiting for the server too.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="connect")
         self._log = structlog.get_logger()
 
     async def session(self, patience_s: float = PATIENCE_S) -> Session:
@@ -75,6 +78,7 @@ class Link:
             await asyncio.wait([self._connecting])
         if self._session is not None:
             self._session.close()
+        self._thread.shutdown(wait=False)
 
     def _lost(self, session: Session) -> None:
         if session is not self._session:
@@ -91,11 +95,12 @@ class Link:
         return self._connecting
 
     async def _until_connected(self) -> None:
+        loop = asyncio.get_running_loop()
         wait_s = RETRY_MIN_S
         told = False
         while not self._closed:
             try:
-                connection = await asyncio.to_thread(self._open)
+                connection = await loop.run_in_executor(self._thread, self._open)
             except StoreUnavailable as error:
                 self._wrong = "the database does not let the hub in"
                 if not told:
