@@ -53,3 +53,11 @@ def test_what_makes_no_limit_is_refused(run, user, options, code, word):
     found, printed, error = run("limits", "set", *options)
     assert (found, printed["ok"]) == (code, False)
     assert word in error
+
+
+def test_a_key_may_be_held_to_nothing(run, user):
+    _, key, _ = run("keys", "create", "--user", EMAIL)
+    for measure in (("--streams", "0"), ("--requests", "0", "--window", "minute")):
+        assert run("limits", "set", "--key", key["id"], *measure)[0] == 0
+    code, (listed,), _ = run("keys", "list", "--user", EMAIL)
+    assert (code, listed["streams"], listed["rpm"]) == (0, 0, 0)

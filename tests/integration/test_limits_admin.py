@@ -47,6 +47,7 @@ def test_a_limit_from_its_setting_to_its_removal(hub, books, admin):
     shown = made.json
     assert shown.pop("resets_at").endswith(":00:00.000000Z")
     assert shown == {
+        "limit": "user credits per day",
         "subject": "user",
         "name": caller.user.id,
         "measure": "credits",

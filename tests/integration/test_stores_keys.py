@@ -139,7 +139,7 @@ def test_a_key_that_makes_no_sense_is_refused(sqlite_hub, options, message):
 )
 def test_limits_that_limit_nothing_are_refused(limits):
     with pytest.raises(InvalidRequest):
-        Limits(**limits)
+        Limits(**limits).require_sensible()
 
 
 @pytest.mark.parametrize(

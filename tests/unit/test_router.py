@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aigne_hub.catalog.snapshot import Alias, Credential, Model, Provider, Snapshot
 from aigne_hub.domain.errors import InvalidRequest, NotFound, NoUpstream
 from aigne_hub.domain.routing import SmoothRoundRobin
-from aigne_hub.gateway.router import Router
+from aigne_hub.gateway.router import Router, models_of
 
 
 def provider(name: str, **weights: int) -> Provider:
@@ -45,12 +45,12 @@ def router(*models: Model, **aliases: Alias) -> Router:
 
 
 def first(made: Router, reference: str) -> str:
-    return next(made.candidates(made.models(reference, "chat"))).credential
+    return next(made.candidates(models_of(made.snapshot, reference, "chat"))).credential
 
 
 def test_every_credential_of_every_model_is_a_candidate_best_first():
     made = router(model(ONE, "m"), model(TWO, "m"))
-    found = list(made.candidates(made.models("m", "chat")))
+    found = list(made.candidates(models_of(made.snapshot, "m", "chat")))
     assert [(item.model.ref, item.credential) for item in found] == [
         ("one/m", "a"),
         ("one/m", "b"),
@@ -62,7 +62,7 @@ def test_every_credential_of_every_model_is_a_candidate_best_first():
 
 def test_a_candidate_does_not_show_its_secret():
     made = router(model(ONE, "m"))
-    found = next(made.candidates(made.models("m", "chat")))
+    found = next(made.candidates(models_of(made.snapshot, "m", "chat")))
     assert found.secret == "secret-a"
     assert "secret" not in repr(found)
 
@@ -104,7 +104,7 @@ def test_a_fallback_that_is_not_reached_does_not_take_its_turn():
 
 def test_a_fallback_that_is_reached_takes_its_turn():
     made = router(model(ONE, "m"), model(TWO, "n"), mixed=Alias("mixed", "one/m", ("two/n",)))
-    reached = islice(made.candidates(made.models("mixed", "chat")), 3)
+    reached = islice(made.candidates(models_of(made.snapshot, "mixed", "chat")), 3)
     assert [item.credential for item in reached] == ["a", "b", "c"]
     assert first(made, "two/n") == "d"
 
@@ -113,27 +113,27 @@ def test_models_of_a_provider_without_credentials_are_passed_over():
     made = router(model(BARE, "m"), model(ONE, "m"))
     assert first(made, "m") == "a"
     with pytest.raises(NoUpstream, match="bare/m"):
-        made.candidates(made.models("bare/m", "chat"))
+        made.candidates(models_of(made.snapshot, "bare/m", "chat"))
 
 
 def test_only_models_of_the_paths_own_kind_serve():
     made = router(model(ONE, "m", "image"), model(TWO, "m"))
-    assert [item.ref for item in made.models("m", "chat")] == ["two/m"]
+    assert [item.ref for item in models_of(made.snapshot, "m", "chat")] == ["two/m"]
     with pytest.raises(InvalidRequest, match="of type image"):
-        made.models("one/m", "chat")
+        models_of(made.snapshot, "one/m", "chat")
 
 
 def test_an_unknown_model_is_not_found_and_named_in_bounds():
     made = router(model(ONE, "m"))
     with pytest.raises(NotFound, match="two/m"):
-        made.models("two/m", "chat")
+        models_of(made.snapshot, "two/m", "chat")
     with pytest.raises(NotFound) as raised:
-        made.models("x" * 100_000, "chat")
+        models_of(made.snapshot, "x" * 100_000, "chat")
     assert len(raised.value.message) < 400
     with pytest.raises(InvalidRequest, match="names no model"):
-        made.models("", "chat")
+        models_of(made.snapshot, "", "chat")
 
 
 def test_a_dangling_fallback_is_left_out():
     made = router(model(ONE, "m"), alias=Alias("alias", "gone/m", ("one/m",)))
-    assert [item.ref for item in made.models("alias", "chat")] == ["one/m"]
+    assert [item.ref for item in models_of(made.snapshot, "alias", "chat")] == ["one/m"]

@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "users": "People and programs that call.",
     "keys": "API keys.",
     "credits": "Grant credit and see where it went.",
+    "explain": "Say why calls are refused, and what would be allowed.",
     "limits": "What keys, users and projects may use.",
     "payments": "Orders of credit: who paid, who is to pay, what went back.",
     "calls": "What was called, and what it cost.",

@@ -18,8 +18,9 @@ from aigne_hub.gateway.attempts import Streaming, first_answer
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.idempotency import Replayed, repeat
-from aigne_hub.gateway.intake import Request, begin, lowered_limit, read
+from aigne_hub.gateway.intake import begin, lowered_limit, read
 from aigne_hub.gateway.plane import Plane
+from aigne_hub.gateway.quoting import Request
 from aigne_hub.gateway.relay import failed, relay_stream, relay_whole
 from aigne_hub.gateway.reply import Reply
 from aigne_hub.usage.tracker import CallTracker

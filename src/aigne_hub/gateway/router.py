@@ -54,17 +54,6 @@ class Router:
             elif provider.credentials:
                 self.pools[provider.name] = _Pool(provider, connect)
 
-    def models(self, reference: str, kind: str) -> tuple[Model, ...]:
-        """Return the models of `kind` behind a reference; raises NotFound or InvalidRequest."""
-        models = self.snapshot.resolve(reference)
-        fitting = tuple(model for model in models if model.type == kind)
-        if not fitting:
-            raise InvalidRequest(
-                f"{models[0].ref} is of type {models[0].type}; this path serves {kind} models.",
-                param="model",
-            )
-        return fitting
-
     def candidates(self, models: tuple[Model, ...]) -> Iterator[Candidate]:
         """Return every way to serve one of the models, best first; raises NoUpstream without any.
 
@@ -80,3 +69,15 @@ class Router:
         for model in models:
             for credential, upstream in self.pools[model.provider.name].in_turn():
                 yield Candidate(model, credential.name, upstream, credential.secret)
+
+
+def models_of(snapshot: Snapshot, reference: str, kind: str) -> tuple[Model, ...]:
+    """Return the models of `kind` behind a reference; raises NotFound or InvalidRequest."""
+    models = snapshot.resolve(reference)
+    fitting = tuple(model for model in models if model.type == kind)
+    if not fitting:
+        raise InvalidRequest(
+            f"{models[0].ref} is of type {models[0].type}; this path serves {kind} models.",
+            param="model",
+        )
+    return fitting

@@ -1,12 +1,13 @@
 """Call records as operators see them: the contract's `calls list` and `calls show`."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 
-from aigne_hub.domain.calls import Status
+from aigne_hub.domain.calls import Outcome, Status
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.money import format_credits
@@ -14,6 +15,8 @@ from aigne_hub.storage import schema
 from aigne_hub.storage.users import User
 
 LIMIT_MAX = 1_000_000
+# How far back refused calls are looked for.
+REFUSED_AMONG = 10_000
 _FETCH = 2_000
 
 _CALL = schema.model_call.c
@@ -51,6 +54,46 @@ def show_call(connection: Connection, call_id: str) -> dict[str, object]:
     if row.attempts and not shown:
         shown = [_only_attempt(row)]
     return {**_shown(row), "attempts": shown}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A call that was refused after its caller was known."""
+
+    call_id: str
+    model: str
+    code: str
+    message: str
+    started_us: int
+
+
+def refusals(
+    connection: Connection, account_id: str, key_id: str | None, limit: int
+) -> list[Refusal]:
+    """Return the newest refused calls of an account, or of one of its keys, newest first.
+
+    They are looked for among its newest REFUSED_AMONG calls.
+    """
+    newest = (
+        select(_CALL.id)
+        .where(_CALL.account_id == account_id)
+        .order_by(_CALL.id.desc())
+        .limit(REFUSED_AMONG)
+        .subquery()
+    )
+    query = (
+        select(_CALL.id, _CALL.model, _CALL.error_code, _CALL.error_message, _CALL.started_us)
+        .join(newest, newest.c.id == _CALL.id)
+        .where(_CALL.outcome == Outcome.REJECTED.value)
+        .order_by(_CALL.id.desc())
+        .limit(limit)
+    )
+    if key_id is not None:
+        query = query.where(_CALL.key_id == key_id)
+    return [
+        Refusal(row.id, row.model, row.error_code, row.error_message or "", row.started_us)
+        for row in connection.execute(query)
+    ]
 
 
 def _calls() -> Select[Any]:

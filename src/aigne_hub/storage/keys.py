@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from aigne_hub.crypto import api_key
 from aigne_hub.crypto.custodial import new_identity
@@ -36,7 +36,8 @@ class Limits:
     tpm: int | None = None
     streams: int | None = None
 
-    def __post_init__(self) -> None:
+    def require_sensible(self) -> None:
+        """Raise InvalidRequest for limits that no new key should have."""
         if (self.credit_limit is None) != (self.window is None):
             raise InvalidRequest("A credit limit needs a window, and a window a credit limit.")
         for name, rate in (("rpm", self.rpm), ("tpm", self.tpm), ("streams", self.streams)):
@@ -120,6 +121,7 @@ def create(
     if len(name) > NAME_MAX or not name.isprintable():
         raise InvalidRequest(f"A key's name is at most {NAME_MAX} characters.", param="name")
     _check_patterns(models)
+    limits.require_sensible()
     now = change.clock.now_us()
     if expires_us is not None and expires_us <= now:
         raise InvalidRequest("The key would already have expired.", param="expires_at")
@@ -167,12 +169,17 @@ def listed(connection: Connection, user: User) -> list[ApiKey]:
     return [_record(connection, row) for row in rows.all()]
 
 
-def revoke(change: Changes, key_id: str) -> ApiKey:
-    """Make a key useless for good; revoking it again changes nothing. Raises NotFound."""
-    row = change.connection.execute(select(schema.api_key).where(_KEY.id == key_id)).one_or_none()
+def find(connection: Connection, key_id: str) -> ApiKey:
+    """Return a key, revoked or not. Raises NotFound."""
+    row = connection.execute(select(schema.api_key).where(_KEY.id == key_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no key {key_id[:80]!r}. See: aigne-hub keys list")
-    record = _record(change.connection, row)
+    return _record(connection, row)
+
+
+def revoke(change: Changes, key_id: str) -> ApiKey:
+    """Make a key useless for good; revoking it again changes nothing. Raises NotFound."""
+    record = find(change.connection, key_id)
     if record.revoked_us is not None:
         return record
     now = change.clock.now_us()
@@ -189,10 +196,21 @@ def find_by_digest(connection: Connection, digest: bytes) -> KeyHolder | None:
     Also answers for keys that expired, were revoked or whose user is disabled: it is the
     caller who refuses them, in words that say which.
     """
+    return _holder(connection, _KEY.digest == digest)
+
+
+def holder_of(connection: Connection, key_id: str) -> KeyHolder:
+    """Return who holds a key that exists, as `find_by_digest` does."""
+    holder = _holder(connection, _KEY.id == key_id)
+    assert holder is not None
+    return holder
+
+
+def _holder(connection: Connection, where: ColumnElement[bool]) -> KeyHolder | None:
     row = connection.execute(
         select(schema.api_key, schema.user.c.did, schema.user.c.role, schema.user.c.disabled_us)
         .join(schema.user, schema.user.c.id == _KEY.user_id)
-        .where(_KEY.digest == digest)
+        .where(where)
     ).one_or_none()
     if row is None:
         return None

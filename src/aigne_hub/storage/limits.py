@@ -38,6 +38,7 @@ class Usage:
         limit = self.limit
         state = described(limit, self.counter, now_us)
         return {
+            "limit": state.limit,
             "subject": limit.subject.value,
             "name": limit.name,
             "measure": state.measure,

@@ -67,6 +67,12 @@ def history(connection: Connection, model_id: str) -> list[Version]:
     return [_version(row) for row in rows]
 
 
+def by_id(connection: Connection, rate_id: str) -> Version | None:
+    """Return the version that calls name as their price; None for an unknown id."""
+    row = connection.execute(_versions().where(_RATE.id == rate_id)).one_or_none()
+    return None if row is None else _version(row)
+
+
 def model_named(connection: Connection, reference: str) -> Priced:
     """Return a model by its reference, also one that is no longer offered. Raises NotFound."""
     provider, _, name = reference.partition("/")

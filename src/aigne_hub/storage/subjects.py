@@ -1,10 +1,9 @@
 """Whom a limit binds, as people name them."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from aigne_hub.domain.errors import NotFound
 from aigne_hub.domain.limits import Subject
-from aigne_hub.storage import schema, users
+from aigne_hub.storage import keys, users
 
 
 def name_of(connection: Connection, subject: Subject, text: str) -> str:
@@ -17,9 +16,6 @@ def name_of(connection: Connection, subject: Subject, text: str) -> str:
         case Subject.USER:
             return users.find(connection, text).id
         case Subject.KEY:
-            key = schema.api_key.c.id
-            if connection.execute(select(key).where(key == text)).first() is None:
-                raise NotFound(f"There is no key {text[:80]!r}. See: aigne-hub keys list")
-            return text
+            return keys.find(connection, text).id
         case Subject.PROJECT:
             return text

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from aigne_hub.web.api.account import account_router
 from aigne_hub.web.api.alerts import alerts_router
+from aigne_hub.web.api.explain import explain_router
 from aigne_hub.web.api.limits import limits_router
 from aigne_hub.web.api.webhooks import webhook_routers
 from aigne_hub.web.kit.routers import kit_routers
@@ -13,6 +14,7 @@ def api_routers() -> list[APIRouter]:
     return [
         account_router(),
         alerts_router(),
+        explain_router(),
         limits_router(),
         *webhook_routers(),
         *kit_routers(),

@@ -1,0 +1,125 @@
+"""A request looked at as if it had come in, for who wants to know what would become of it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from aigne_hub.catalog.snapshot import Snapshot
+from aigne_hub.domain.access import Principal, Scope
+from aigne_hub.domain.errors import HubError, InvalidRequest
+from aigne_hub.domain.limits import Limit
+from aigne_hub.domain.operations import Open
+from aigne_hub.domain.quotes import BYTES_PER_TOKEN, Size, size_of
+from aigne_hub.domain.usage import TOKENS_MAX
+from aigne_hub.gateway.dialects import Dialect
+from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
+from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
+from aigne_hub.gateway.dialects.openai_images import OpenAIImages
+from aigne_hub.gateway.quoting import Request, priced, tokens_wanted
+
+_CHAT, _EMBEDDING, _IMAGE = "chat", "embedding", "image"
+_DIALECTS: Mapping[str, Dialect] = {
+    _CHAT: OpenAIChat(),
+    _EMBEDDING: OpenAIEmbeddings(),
+    _IMAGE: OpenAIImages(),
+}
+_COMPLETIONS = OpenAICompletions()
+# What a body needs beside its model, when only its size is given.
+_PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
+    _CHAT: {"messages": []},
+    _EMBEDDING: {"input": "-"},
+    _IMAGE: {"prompt": "-"},
+}
+
+
+class Wanted(NamedTuple):
+    """What is asked about: a body, or members of one and how many tokens its prompt has."""
+
+    body: bytes
+    input_tokens: int | None = None
+
+    @property
+    def size(self) -> Size:
+        if self.input_tokens is None:
+            return size_of(self.body)
+        return Size(self.input_tokens, self.input_tokens * BYTES_PER_TOKEN)
+
+
+def wanted_by_size(
+    snapshot: Snapshot,
+    model: str,
+    *,
+    max_tokens: int | None,
+    stream: bool,
+    n: int | None,
+    input_tokens: int,
+) -> Wanted:
+    """Return a request of which only sizes are known. Raises InvalidRequest."""
+    if not 0 <= input_tokens <= TOKENS_MAX:
+        raise InvalidRequest(f"input_tokens: 0 to {TOKENS_MAX} is sensible.", param="input_tokens")
+    members: dict[str, Any] = {"model": model, **_PLACEHOLDERS[_kind(snapshot, model)]}
+    given = {"max_tokens": max_tokens, "n": n, "stream": stream or None}
+    members.update({name: value for name, value in given.items() if value is not None})
+    return Wanted(orjson.dumps(members), input_tokens)
+
+
+def previewed(
+    snapshot: Snapshot, principal: Principal, wanted: Wanted, *, billing: bool
+) -> Request:
+    """Read, authorise and quote a request as the data plane does; raises the same errors."""
+    principal.require_scope(Scope.INFERENCE)
+    dialect = _dialect_of(snapshot, wanted.body)
+    ask = dialect.ask(wanted.body)
+    return priced(snapshot, dialect, principal, ask, wanted.size, billing=billing)
+
+
+def entry_of(
+    request: Request,
+    principal: Principal,
+    application: str,
+    limits: tuple[Limit, ...],
+    now_us: int,
+) -> Open:
+    """Return the entry that would open the call, for a rehearsal only: it has no id."""
+    rates = request.rates
+    return Open(
+        call_id="",
+        account_id=principal.user_id,
+        user_did=principal.user_did,
+        app_did=application,
+        key_id=principal.key_id,
+        type=request.models[0].type,
+        model=request.models[0].ref,
+        rate_id=rates.id if rates else None,
+        stream=request.ask.stream,
+        input_counted=0,
+        request_id="",
+        started_us=now_us,
+        quote=request.quote,
+        limits=limits,
+        tokens_wanted=tokens_wanted(request) if limits else 0,
+    )
+
+
+def _dialect_of(snapshot: Snapshot, body: bytes) -> Dialect:
+    """Return the dialect of the path that a body is made for, by the member it must have."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict) or "messages" in value:
+        return _DIALECTS[_CHAT]
+    if "input" in value:
+        return _DIALECTS[_EMBEDDING]
+    kind = _kind(snapshot, value.get("model"))
+    return _COMPLETIONS if "prompt" in value and kind != _IMAGE else _DIALECTS[kind]
+
+
+def _kind(snapshot: Snapshot, model: object) -> str:
+    """Return the type of a model that is served, `chat` for any other."""
+    try:
+        found = snapshot.resolve(model)[0].type if isinstance(model, str) else _CHAT
+    except HubError:
+        return _CHAT
+    return found if found in _DIALECTS else _CHAT
