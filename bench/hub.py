@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from bench.load import Request, Result, call
+from bench.load import Request, Result, call, run
 from bench.loads import LOADS, Load, Route
 from bench.process import HOST, Process, free_port
 from bench.targets import JSON_HEADERS, UPSTREAM_KEY, Target, UnavailableError
@@ -24,6 +24,10 @@ MAX_ROWS = 1_000_000
 COMMAND_S = 120.0
 # How long a call that its client left may still be settling.
 SETTLING_S = 2.0
+# A hub has noticed by now what a command changed, and has forgotten which keys it knew.
+NOTICED_S = 1.2
+# How long each round lasts in which new accounts make their first call.
+MEETING_S = 2.0
 EXACT_CALLS = 200
 EXACT_STREAMS = 50
 RATES = {
@@ -65,7 +69,7 @@ class Hub(Target):
         configuration = self._folder / "hub.yaml"
         configuration.write_text(_configuration(self.upstreams))
         self._run("init")
-        self._run("users", "create", "--email", USER)
+        self._did = self._run("users", "create", "--email", USER)["did"]
         self._key = self._run("keys", "create", "--user", USER, "--name", "bench")["key"]
         self._run("credits", "grant", "--user", USER, "--amount", GRANT)
         self._serve(configuration)
@@ -76,7 +80,21 @@ class Hub(Target):
 
     def request(self, load: Load) -> Request:
         headers = {**JSON_HEADERS, "authorization": f"Bearer {self._key}"}
-        return Request(self._port, load.path, headers, load.body(f"{load.route}/{load.model}"))
+        body = load.body(f"{load.route}/{load.model}")
+        request = Request(self._port, load.path, headers, body)
+        return request if load.accounts <= 1 else replace(request, keys=self._known(load, request))
+
+    def _known(self, load: Load, request: Request) -> tuple[str, ...]:
+        """Return the keys of as many accounts, all of which the hub has seen before."""
+        script = [sys.executable, "-m", "bench.accounts", "--data-dir", str(self._data)]
+        keys = tuple(self._output([*script, "--count", str(load.accounts)]).split())
+        time.sleep(NOTICED_S)
+        met = 0
+        while met < load.accounts:
+            result = run(load, replace(request, keys=keys), 32, MEETING_S, self._folder)
+            self.note(result)
+            met += result.calls
+        return keys
 
     def note(self, result: Result) -> None:
         self.expected.add(result)
@@ -132,7 +150,8 @@ class Hub(Target):
         free = sum(row["outcome"] == "completed" and not Decimal(row["credits"]) for row in rows)
         if free:
             found.append(f"{free} completed calls cost nothing")
-        charged = sum((Decimal(row["credits"]) for row in rows), Decimal(0))
+        own = [row for row in rows if row["user_did"] == self._did]
+        charged = sum((Decimal(row["credits"]) for row in own), Decimal(0))
         spent = Decimal(self._run("credits", "balance", "--user", USER)["spent"])
         if charged != spent:
             found.append(f"the calls' credits add to {charged}, the account spent {spent}")
@@ -160,6 +179,9 @@ class Hub(Target):
     def _run(self, *words: str, codes: tuple[int, ...] = (0,)) -> Any:
         """Run a command of the hub and return the JSON it prints."""
         command = [*self._command, *words, "--data-dir", str(self._data), "--json"]
+        return json.loads(self._output(command, codes=codes))
+
+    def _output(self, command: list[str], codes: tuple[int, ...] = (0,)) -> str:
         done = subprocess.run(
             command,
             capture_output=True,
@@ -170,8 +192,8 @@ class Hub(Target):
         )
         if done.returncode not in codes:
             said = (done.stderr or done.stdout)[-2000:]
-            raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}:\n{said}")
-        return json.loads(done.stdout)
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{said}")
+        return done.stdout
 
 
 def _command() -> list[str]:

@@ -30,18 +30,35 @@ end
 """
 
 
+# Each request is made once, so that taking turns costs wrk nothing.
+WRK_TURNS = """
+local calls, turn = {{}}, 0
+function init(args)
+  for key in io.lines("{keys}") do
+    wrk.headers["authorization"] = "Bearer " .. key
+    calls[#calls + 1] = wrk.format()
+  end
+end
+function request()
+  turn = turn % #calls + 1
+  return calls[turn]
+end
+"""
+
+
 class LoadError(RuntimeError):
     """A load generator did not finish or printed no result."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One call as the client sends it."""
+    """One call as the client sends it. With `keys` its callers take turns (wrk only)."""
 
     port: int
     path: str
     headers: dict[str, str]
     body: bytes
+    keys: tuple[str, ...] = ()
 
     def raw(self) -> bytes:
         headers = {
@@ -131,7 +148,12 @@ def _wrk(request: Request, connections: int, seconds: float, folder: Path) -> Re
         f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}"
         for name, value in request.headers.items()
     )
-    script.write_text(WRK_SCRIPT.format(body=body, headers=headers))
+    text = WRK_SCRIPT.format(body=body, headers=headers)
+    if request.keys:
+        keys = folder / "keys.txt"
+        keys.write_text("\n".join(request.keys))
+        text += WRK_TURNS.format(keys=keys)
+    script.write_text(text)
     output = _output(
         [
             *(WRK, "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--timeout", "10s"),

@@ -43,7 +43,10 @@ class Route(StrEnum):
 
 @dataclass(frozen=True)
 class Load:
-    """One kind of call. `chunks` are the content chunks of its answer, 0 when unary."""
+    """One kind of call. `chunks` are the content chunks of its answer, 0 when unary.
+
+    With `accounts` it measures the ledger: the hub alone, whose callers take turns.
+    """
 
     name: str
     kind: Kind
@@ -55,6 +58,7 @@ class Load:
     chunks: int = 0
     agent: bool = False
     peers: bool = False
+    accounts: int = 0
 
     def body(self, model: str) -> bytes:
         """Return the request's body for the name the target knows the model by."""
@@ -165,6 +169,10 @@ LOADS = (
         model="slow-1000",
         chunks=1000,
     ),
+    # What a call costs besides its relay: opened with a hold, settled, charged, metered.
+    Load("ledger", Kind.UNARY, Route.UNARY, connections=(64,), quick=(64,), accounts=1),
+    Load("ledger 1k", Kind.UNARY, Route.UNARY, connections=(), quick=(64,), accounts=1_000),
+    Load("ledger 10k", Kind.UNARY, Route.UNARY, connections=(64,), accounts=10_000),
 )
 
 

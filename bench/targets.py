@@ -66,8 +66,9 @@ class Direct(Target):
         """Do nothing: the upstream runs already."""
 
     def request(self, load: Load) -> Request | None:
-        if load.route.tls:
-            return None  # the load generators speak plain HTTP to every target
+        # The load generators speak plain HTTP to every target; only a hub has a ledger.
+        if load.route.tls or load.accounts:
+            return None
         headers = {**JSON_HEADERS, "authorization": f"Bearer {UPSTREAM_KEY}"}
         port = self.upstreams.ports[load.route]
         return Request(port, load.path, headers, load.body(load.model))
