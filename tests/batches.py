@@ -47,6 +47,4 @@ async def _opened(hub: Any) -> Store:
             now_us=hub.clock.now_us,
             jitter=lambda: 0.5,
         )
-    return postgres.open_store(
-        url, process_id=PROCESS, monotonic_us=hub.clock.monotonic_us, jitter=lambda: 0.5
-    )
+    return postgres.open_store(url, process_id=PROCESS, clock=hub.clock, jitter=lambda: 0.5)

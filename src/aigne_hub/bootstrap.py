@@ -248,7 +248,7 @@ def open_backing(hub: Hub, process_id: str) -> Backing:
             postgres.open_store(
                 hub.settings.database_url,
                 process_id=process_id,
-                monotonic_us=hub.clock.monotonic_us,
+                clock=hub.clock,
                 jitter=secrets.SystemRandom().random,
             ),
             new_id=hub.ids,

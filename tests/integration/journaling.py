@@ -49,9 +49,7 @@ def store(database: Engine, process_id: str) -> Store:
         return sqlite_journal.SqliteStore(
             connection, process_id=process_id, now_us=CLOCK.now_us, jitter=lambda: 0.5
         )
-    return postgres.open_store(
-        url, process_id=process_id, monotonic_us=CLOCK.monotonic_us, jitter=lambda: 0.5
-    )
+    return postgres.open_store(url, process_id=process_id, clock=CLOCK, jitter=lambda: 0.5)
 
 
 @asynccontextmanager

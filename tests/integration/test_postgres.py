@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 
 import psycopg
 import pytest
@@ -11,11 +12,14 @@ from sqlalchemy.engine import make_url
 from tests.integration.journaling import add_customer, journal, opening, query, settling
 
 from aigne_hub.clock import SystemClock
-from aigne_hub.domain.errors import Overloaded
+from aigne_hub.domain.errors import InvalidRequest, Overloaded
+from aigne_hub.domain.limits import Limit, Measure, Subject
+from aigne_hub.domain.windows import Window
 from aigne_hub.storage import (
     postgres,
     postgres_session,
     postgres_statements,
+    recovery,
 )
 from aigne_hub.storage.engine import StorageError, create_engine, require_usable
 from aigne_hub.storage.journal import StoreUnavailable
@@ -57,9 +61,7 @@ def admin(url):
 
 
 def store_of(url, process_id):
-    return postgres.open_store(
-        url, process_id=process_id, monotonic_us=CLOCK.monotonic_us, jitter=lambda: 0.5
-    )
+    return postgres.open_store(url, process_id=process_id, clock=CLOCK, jitter=lambda: 0.5)
 
 
 def end_sessions(url, name="aigne-hub test"):
@@ -242,6 +244,30 @@ async def test_a_changed_table_is_taken_up_by_a_new_session(engine, url):
         assert books.unavailable is None
         assert books.dead_letters == 0
     assert query(engine, "SELECT count(*) FROM model_call") == [(1,)]
+
+
+# -- time -------------------------------------------------------------------------------
+
+
+class AnHourBehind(SystemClock):
+    def now_us(self):
+        return super().now_us() - 3_600_000_000
+
+
+async def test_windows_are_those_of_the_servers_clock(engine, url):
+    add_customer(engine)
+    behind = AnHourBehind()
+    recovery.register(engine, "p", host="h", pid=1, now_us=1)
+    store = postgres.open_store(url, process_id="p", clock=behind, jitter=lambda: 0.5)
+    limit = Limit(Subject.KEY, "k", Measure.REQUESTS, Window.MINUTE, 5)
+    counted, refused = opening(limits=(limit,)), opening(refusal=InvalidRequest("nope"))
+    counted.started_us = refused.started_us = behind.now_us()
+    await store.commit([counted, refused], [])
+    await store.close()
+    ((name,),) = query(engine, "SELECT id FROM limit_counter")
+    assert abs(int(name.rpartition("@")[2]) - time.time()) < 120
+    ((took_us,),) = query(engine, "SELECT duration_us FROM model_call WHERE outcome = 'rejected'")
+    assert took_us < 60_000_000
 
 
 # -- liveness ---------------------------------------------------------------------------

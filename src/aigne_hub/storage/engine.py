@@ -30,7 +30,7 @@ JOURNAL_STATEMENTS_MAX = 256
 POSTGRES_CONNECT_TIMEOUT_S = 10
 
 # A writer that freezes or loses its network keeps its locks no longer than this.
-_NOT_FROZEN = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
+_NOT_FROZEN = "SET LOCAL idle_in_transaction_session_timeout = '15s'"
 
 _BEGIN_OPTION = "sqlite_begin"
 _WAL_RETRY_S = 0.01

@@ -27,10 +27,14 @@ _PROCESSING, _FAILED, _REJECTED = "processing", "failed", "rejected"
 
 
 class Fold:
-    """The rows of one batch, by statement, and the answer to each operation."""
+    """The rows of one batch, by statement, and the answer to each operation.
 
-    def __init__(self, process_id: str, view: View) -> None:
+    `ahead_us` is how far the clock of `run` is ahead of the one by which calls begin.
+    """
+
+    def __init__(self, process_id: str, view: View, ahead_us: int = 0) -> None:
         self._process_id = process_id
+        self._ahead_us = ahead_us
         self._accounts = Accounts(view)
         self._counters = Counters(view)
         self._claims = Claims(view)
@@ -120,7 +124,7 @@ class Fold:
                 op.input_counted,
                 op.started_us,
                 0 if refused else None,
-                max(now_us - op.started_us, 0) if refused else None,
+                max(now_us - self._ahead_us - op.started_us, 0) if refused else None,
                 None if refusal is None else refusal.code,
                 None if refusal is None else refusal.message,
                 "\n".join(admission.counters) or None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from aigne_hub.ports import Clock
 from aigne_hub.storage import postgres_statements
 from aigne_hub.storage.postgres_journal import PostgresStore
 from aigne_hub.storage.postgres_link import Link
@@ -15,7 +16,7 @@ def open_store(
     database_url: str,
     *,
     process_id: str,
-    monotonic_us: Callable[[], int],
+    clock: Clock,
     jitter: Callable[[], float],
 ) -> PostgresStore:
     """Return the journal's store. Its session holds the lock that says this process lives."""
@@ -27,7 +28,7 @@ def open_store(
         lock=lock_of(process_id),
         jitter=jitter,
     )
-    return PostgresStore(link, compiled, process_id=process_id, monotonic_us=monotonic_us)
+    return PostgresStore(link, compiled, process_id=process_id, clock=clock)
 
 
 def open_watch(database_url: str, *, jitter: Callable[[], float]) -> PostgresWatch:

@@ -5,11 +5,12 @@ commits. Between them the batch is folded in memory and nothing else is waited f
 account is locked for two journeys, however many calls move it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from aigne_hub.ports import Clock
 from aigne_hub.storage import postgres_statements as sql
 from aigne_hub.storage.batch import Row
 from aigne_hub.storage.fold import Fold, Operation
@@ -48,13 +49,11 @@ class PostgresStore:
     differ: its clock is read now and then, and this machine's carries on from there.
     """
 
-    def __init__(
-        self, link: Link, compiled: Compiled, *, process_id: str, monotonic_us: Callable[[], int]
-    ) -> None:
+    def __init__(self, link: Link, compiled: Compiled, *, process_id: str, clock: Clock) -> None:
         self._link = link
         self._readers = compiled.readers
         self._process_id = process_id
-        self._monotonic_us = monotonic_us
+        self._clock = clock
         self._batch = 0
         # What to add to the monotonic clock, and when that was last asked.
         self._ahead_us: int | None = None
@@ -98,7 +97,8 @@ class PostgresStore:
                 _, *results = await session.run([begun, *asked])
             else:
                 writes.append(begun)
-            fold = Fold(self._process_id, loaded(self._readers, asked, results))
+            view = loaded(self._readers, asked, results)
+            fold = Fold(self._process_id, view, now_us - self._clock.now_us())
             answers = fold.run(operations, now_us)
             for name, rows in fold.rows(sent).items():
                 writes += ((name, [_encode(each)]) for each in _rounds(name, rows))
@@ -147,13 +147,13 @@ class PostgresStore:
 
     async def _now_us(self, session: Session) -> int:
         """Return the database's time, as far as this process has learnt it."""
-        here = self._monotonic_us()
+        here = self._clock.monotonic_us()
         if self._ahead_us is None or here - self._asked_us > CLOCK_KEPT_US:
             (result,) = await session.run([(sql.READ_CLOCK, ())])
             ((there,),) = rows_of(result, self._readers[sql.READ_CLOCK])
-            self._asked_us = self._monotonic_us()
+            self._asked_us = self._clock.monotonic_us()
             self._ahead_us = there - self._asked_us
-        return self._monotonic_us() + self._ahead_us
+        return self._clock.monotonic_us() + self._ahead_us
 
 
 class _Again(Exception):
