@@ -11,12 +11,16 @@ from aigne_hub.ports import Clock
 from aigne_hub.settings import Billing
 from aigne_hub.storage import accounts, declarations, meters, prices
 from aigne_hub.storage.changes import Changes, changes
-from aigne_hub.storage.declarations import Effect, Kind, Origin
+from aigne_hub.storage.declarations import (
+    CONTEXT_TOKENS_DEFAULT,
+    MAX_OUTPUT_TOKENS_DEFAULT,
+    Effect,
+    Kind,
+    Origin,
+)
 
 SOURCE = prices.DECLARED
 DOLLARS = "usd"
-MAX_OUTPUT_TOKENS_DEFAULT = 16_384
-CONTEXT_TOKENS_DEFAULT = 131_072
 
 # The built-in provider: no vendor, no secret, no charge.
 _DEMO_CREDENTIAL = "builtin"

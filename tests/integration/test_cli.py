@@ -16,7 +16,7 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 CALL_FIELDS = {
     "id", "status", "outcome", "type", "model", "provider", "credential", "user_did", "app_did",
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "units", "credits",
-    "held", "usage_source", "started_at", "duration_ms", "ttfb_ms", "attempts", "error",
+    "cost", "held", "usage_source", "started_at", "duration_ms", "ttfb_ms", "attempts", "error",
 }  # fmt: skip
 
 

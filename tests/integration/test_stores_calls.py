@@ -12,7 +12,7 @@ from aigne_hub.storage.engine import reading, writing
 # The contract's columns of `calls list`, in its order.
 FIELDS = """
     id status outcome type model provider credential user_did app_did input_tokens output_tokens
-    cache_read_tokens cache_write_tokens units credits held usage_source started_at duration_ms
+    cache_read_tokens cache_write_tokens units credits cost held usage_source started_at duration_ms
     ttfb_ms attempts error
 """
 OPEN = {
@@ -116,6 +116,7 @@ def test_a_settled_call_has_the_contracts_shape(hub, user):
         units=0,
         usage_source="provider",
         charge=1_250_000_000,
+        cost=750_000_000,
         duration_us=42_125,
         ttfb_us=9_001,
     )
@@ -137,6 +138,7 @@ def test_a_settled_call_has_the_contracts_shape(hub, user):
         "cache_write_tokens": 6,
         "units": 0,
         "credits": "1.25",
+        "cost": "0.75",
         "held": "2",
         "usage_source": "provider",
         "started_at": "2026-01-01T00:00:00.003000Z",

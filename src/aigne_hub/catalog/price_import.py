@@ -13,6 +13,7 @@ from aigne_hub.catalog.price_list import (
     Unusable,
     usable,
 )
+from aigne_hub.domain.margins import PERCENT, tenths
 from aigne_hub.domain.money import NANO_PER_CREDIT, round_half_up
 from aigne_hub.domain.price_text import units_of
 from aigne_hub.domain.pricing import Amounts, RateCard
@@ -111,15 +112,41 @@ def plan(models: Iterable[Priced], prices: PriceList, sale: Sale) -> Plan:
         except Unusable as error:
             found.skipped.append((priced, str(error)))
             continue
-        if priced.declared:
-            found.declared.append(change)
-        elif not priced.rates:
-            found.created.append(change)
-        elif (priced.rates, priced.cost) == (change.rates, change.cost):
-            found.unchanged.append(change)
-        else:
-            found.updated.append(change)
+        _sort(found, change)
     return found
+
+
+def plan_margin(models: Iterable[Priced], costs: Mapping[str, Amounts], sale: Sale) -> Plan:
+    """Price models anew from what they cost: cost times markup, in credits.
+
+    `costs` are what vendors list, by the model's id, for those that state no cost of their
+    own. One without either is `unlisted`.
+    """
+    found = Plan(f"margin {tenths((sale.markup - 1) * PERCENT)}%")
+    for priced in models:
+        cost = priced.cost or costs.get(priced.model_id)
+        if not cost:
+            found.unlisted.append(priced)
+            continue
+        try:
+            rates = scaled(cost, sale.factor)
+        except Unusable as error:
+            found.skipped.append((priced, str(error)))
+            continue
+        _sort(found, Change(priced, rates, cost, Listed(priced.offered.name, {})))
+    return found
+
+
+def _sort(found: Plan, change: Change) -> None:
+    priced = change.priced
+    if priced.declared:
+        found.declared.append(change)
+    elif not priced.rates:
+        found.created.append(change)
+    elif (priced.rates, priced.cost) == (change.rates, change.cost):
+        found.unchanged.append(change)
+    else:
+        found.updated.append(change)
 
 
 def in_credits(dollars: Mapping[str, Any], factor: Fraction) -> dict[str, Any]:

@@ -161,13 +161,18 @@ def usable(offered: Offered, listed: Listed) -> Listed:
     allowed = {*units.enough, *units.extra}
     notes = list(listed.notes)
     kept = _kept(listed.dollars, allowed, notes)
-    needed = _NEEDED.get(offered.type, frozenset())
-    if needed & kept.keys() and not needed <= kept.keys():
-        missing = ", ".join(sorted(needed - kept.keys()))
-        raise Unusable(f"has no price for {missing} above zero")
-    if not kept.keys() & set(units.enough):
-        raise Unusable(f"has no price above zero for a model of the type {offered.type}")
+    require_paid(offered.type, kept)
     return Listed(listed.name, kept, tuple(dict.fromkeys(notes)))
+
+
+def require_paid(kind: str, prices: Mapping[str, Any]) -> None:
+    """Raise Unusable when a model of a type would be answered for nothing, or half of it."""
+    needed = _NEEDED.get(kind, frozenset())
+    if needed & prices.keys() and not needed <= prices.keys():
+        missing = ", ".join(sorted(needed - prices.keys()))
+        raise Unusable(f"has no price for {missing} above zero")
+    if not prices.keys() & set(CHARGED_BY[kind].enough):
+        raise Unusable(f"has no price above zero for a model of the type {kind}")
 
 
 def _kept(dollars: Dollars, allowed: set[str], notes: list[str], where: str = "") -> dict[str, Any]:

@@ -4,22 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from aigne_hub.bootstrap import Hub
-from aigne_hub.catalog.price_import import Change, Plan, Priced, Sale, plan
+from aigne_hub.catalog.price_import import Plan, Priced, Sale, plan
 from aigne_hub.catalog.price_list import PriceList, PricesRefused
 from aigne_hub.cli.arguments import decimal
 from aigne_hub.cli.context import Invocation
+from aigne_hub.cli.price_plan import show
 from aigne_hub.cli.price_sources import Source, load
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
-from aigne_hub.domain.price_text import format_amounts
+from aigne_hub.domain.margins import PERCENT
 from aigne_hub.storage import engine, prices
-
-COLUMNS = ("change", "model", "rates", "before", "notes")
-PERCENT = 100
 
 
 def import_rates(
@@ -68,8 +66,9 @@ def import_rates(
         if not dry_run:
             with cli.changing_of(hub) as change:
                 prices.apply(change, found)
+                prices.refer(change, found)
     _note_unread(cli, hub)
-    _show(cli, found, dry_run=dry_run)
+    show(cli.output, found, dry_run=dry_run)
 
 
 def _wanted(
@@ -125,45 +124,3 @@ def _note_unread(cli: Invocation, hub: Hub) -> None:
             f"{len(missing)} models of hub.yaml, such as {missing[0]}, are not offered yet: start "
             "the hub, or send it SIGHUP, and import again."
         )
-
-
-def _show(cli: Invocation, found: Plan, *, dry_run: bool) -> None:
-    document: dict[str, Any] = {
-        "source": found.source,
-        "dry_run": dry_run,
-        "created": [_change(change) for change in found.created],
-        "updated": [_change(change) for change in found.updated],
-        "unchanged": len(found.unchanged),
-        "declared": [change.priced.offered.ref for change in found.declared],
-        "skipped": [
-            {"model": priced.offered.ref, "reason": reason} for priced, reason in found.skipped
-        ],
-        "unlisted": [priced.offered.ref for priced in found.unlisted],
-    }
-    if cli.output.as_json:
-        cli.output.document(document)
-        return
-    rows = [
-        {"change": change, **entry}
-        for change in ("created", "updated")
-        for entry in document[change]
-    ]
-    cli.output.rows(rows, COLUMNS)
-    kept = [f"{len(found.unchanged)} unchanged"]
-    kept += [f"{len(found.declared)} priced by hub.yaml"] if found.declared else []
-    kept += [f"{len(found.unlisted)} not in the list"] if found.unlisted else []
-    cli.output.note(f"{found.source}: {', '.join(kept)}" + (" (dry run)" if dry_run else ""))
-    for priced, reason in found.skipped:
-        cli.output.note(f"{priced.offered.ref} {reason}")
-
-
-def _change(change: Change) -> dict[str, Any]:
-    before = change.priced.rates
-    return {
-        "model": change.priced.offered.ref,
-        "listed_as": change.listed.name,
-        "rates": format_amounts(change.rates),
-        "cost": format_amounts(change.cost),
-        "before": format_amounts(before) if before else None,
-        "notes": list(change.listed.notes),
-    }

@@ -208,14 +208,19 @@ class RateCard:
             tier = self.service_tiers.get(usage.service_tier)
             if tier is not None:
                 return tier.cost(usage)
-        rates = self.base
-        for tier_above in self.long_context:
-            if usage.context_tokens > tier_above.above:
-                rates = tier_above.rates
+        rates = self.rates_at(usage.context_tokens) if self.long_context else self.base
         numerator = rates.numerator(usage)
         if usage.images:
             numerator += usage.images * self.image_price(usage.image_kind) * BLOCK
         return min(round_half_up(numerator, BLOCK), AMOUNT_MAX)
+
+    def rates_at(self, context_tokens: int) -> Rates:
+        """Return the rates of a call that reads so many tokens, in the standard tier."""
+        rates = self.base
+        for tier in self.long_context:
+            if context_tokens > tier.above:
+                rates = tier.rates
+        return rates
 
     def image_price(self, kind: str) -> int:
         """Return the price of one picture of a kind; of the dearest when the kind has none."""

@@ -29,7 +29,8 @@ def list_calls(
     """Yield the newest `limit` calls, newest first, without holding them all in memory.
 
     Amounts are decimal credits, times RFC 3339, `attempts` a count. `held` is what the call
-    held in all, also after it was settled. Raises InvalidRequest at once.
+    held in all, also after it was settled; `cost` what the vendor charges, in dollars.
+    Raises InvalidRequest at once.
     """
     if not 1 <= limit <= LIMIT_MAX:
         raise InvalidRequest(f"A limit is 1 to {LIMIT_MAX:,}.", param="limit")
@@ -131,6 +132,7 @@ def _shown(row: Row[Any]) -> dict[str, object]:
         "cache_write_tokens": row.cache_write_tokens or 0,
         "units": row.units or 0,
         "credits": format_credits(row.charge or 0),
+        "cost": None if row.cost is None else format_credits(row.cost),
         "held": format_credits(row.held or 0),
         "usage_source": row.usage_source,
         "started_at": format_instant(row.started_us),

@@ -1,14 +1,14 @@
 """Prices of models: their versions, where each came from, and what vendors list."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
 
-from aigne_hub.catalog.price_import import Plan, Priced
+from aigne_hub.catalog.price_import import Plan, Priced, Sale, plan_margin
 from aigne_hub.catalog.price_list import Offered
 from aigne_hub.domain.charged_by import misfit
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
@@ -100,10 +100,27 @@ def set_prices(
     return put_rates(change, priced.model_id, rates, cost=cost, source=source)
 
 
+def with_margin(
+    connection: Connection, sale: Sale, providers: Collection[str] | None = None
+) -> Plan:
+    """Plan prices from what models cost, of some providers or all."""
+    listed = {model_id: one.amounts for model_id, one in references(connection).items()}
+    models = [
+        priced
+        for priced in priced_models(connection)
+        if not providers or priced.offered.provider in providers
+    ]
+    return plan_margin(models, listed, sale)
+
+
 def apply(change: Changes, plan: Plan) -> None:
-    """Do what a plan says, in the caller's transaction: new versions, and every reference."""
+    """Do what a plan says, in the caller's transaction: its new versions of prices."""
     for one in (*plan.created, *plan.updated):
         set_prices(change, one.priced, one.rates, one.cost, plan.source)
+
+
+def refer(change: Changes, plan: Plan) -> None:
+    """Keep what the plan's list says that vendors charge, also for models hub.yaml prices."""
     for one in plan.references:
         _put_reference(change, one.priced.model_id, one.cost, plan.source)
     if plan.references:
@@ -217,8 +234,8 @@ def _models() -> Select[Any]:
 def _priced(connection: Connection, *wanted: ColumnElement[bool]) -> list[Priced]:
     newest = _newest(_versions())
     rates: Mapping[str, Any] = {row.model_id: row for row in connection.execute(newest)}
-    models = _models().where(*wanted)
-    return [_of(row, rates.get(row.id)) for row in connection.execute(models)]
+    query = _models().where(*wanted)
+    return [_of(row, rates.get(row.id)) for row in connection.execute(query)]
 
 
 def _of(model: Any, rate: Any) -> Priced:

@@ -6,6 +6,7 @@ from aigne_hub.web.api.account import account_router
 from aigne_hub.web.api.alerts import alerts_router
 from aigne_hub.web.api.explain import explain_router
 from aigne_hub.web.api.limits import limits_router
+from aigne_hub.web.api.rates import rates_router
 from aigne_hub.web.api.webhooks import webhook_routers
 from aigne_hub.web.kit.routers import kit_routers
 
@@ -16,6 +17,7 @@ def api_routers() -> list[APIRouter]:
         alerts_router(),
         explain_router(),
         limits_router(),
+        rates_router(),
         *webhook_routers(),
         *kit_routers(),
     ]
