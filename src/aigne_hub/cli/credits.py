@@ -4,6 +4,7 @@ from typing import Annotated
 import typer
 
 from aigne_hub.cli import codes as code_commands
+from aigne_hub.cli import corrections
 from aigne_hub.cli.arguments import LIMIT_DEFAULT, Limit, UserName, amount, instant
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.domain.errors import HubError, InvalidRequest
@@ -138,6 +139,8 @@ def redeem(
     )
 
 
+command(app)(corrections.refund)
+command(app)(corrections.revoke)
 app.add_typer(code_commands.app, name="codes")
 
 

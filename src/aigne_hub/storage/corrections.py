@@ -37,7 +37,7 @@ def refund_call(
     `operation_id` is a Conflict. Raises NotFound for an unknown or uncharged call, and
     InvalidRequest for more than was charged and not yet refunded.
     """
-    account_id = _charged_account(connection, call_id)
+    account_id = charged_account(connection, call_id)
     account = _load_with(connection, account_id, _lots_of_call(connection, account_id, call_id))
     _require_new(connection, account_id, operation_id)
     left = _charged_parts(connection, account_id, call_id)
@@ -60,7 +60,7 @@ def adjust_call(
     connection: Connection, now_us: int, operation_id: str, call_id: str, amount: int
 ) -> Correction:
     """Charge `amount` more for a settled call; what the account cannot pay is written off."""
-    account_id = _charged_account(connection, call_id)
+    account_id = charged_account(connection, call_id)
     account = accounts.load(connection, account_id, lock=True)
     _require_new(connection, account_id, operation_id)
     transfers = account.advance(now_us)
@@ -79,9 +79,8 @@ def reverse_grant(
     InvalidRequest for more than was granted and not yet reversed.
     """
     granted = schema.credit_grant.c
-    row = connection.execute(select(schema.credit_grant).where(granted.id == grant_id)).first()
-    if row is None:
-        raise NotFound(f"There is no grant {grant_id[:80]!r}.")
+    granted_to(connection, grant_id)
+    row = connection.execute(select(schema.credit_grant).where(granted.id == grant_id)).one()
     account = _load_with(connection, row.account_id, {grant_id})
     _require_new(connection, row.account_id, operation_id)
     left = row.amount - _reversed(connection, row.account_id, grant_id)
@@ -125,7 +124,34 @@ def recover(
     connection.execute(ledger.INSERT_TRANSFER, [posted._asdict()])
 
 
-def _charged_account(connection: Connection, call_id: str) -> str:
+def find(connection: Connection, account_id: str, operation_id: str) -> Correction | None:
+    """Return what a correction moved, with the balance of now; None when it was not made."""
+    rows = connection.execute(
+        select(_TRANSFER.kind, _TRANSFER.amount).where(
+            _TRANSFER.account_id == account_id, _TRANSFER.operation_id == operation_id
+        )
+    ).all()
+    if not rows:
+        return None
+    written_off = sum(row.amount for row in rows if row.kind == "write_off")
+    moved = sum(row.amount for row in rows) - written_off
+    account = accounts.load(connection, account_id, lock=False)
+    return Correction(operation_id, moved, written_off, account.balance)
+
+
+def granted_to(connection: Connection, grant_id: str) -> str:
+    """Return whose grant it is. Raises NotFound."""
+    granted = schema.credit_grant.c
+    account_id: str | None = connection.execute(
+        select(granted.account_id).where(granted.id == grant_id)
+    ).scalar_one_or_none()
+    if account_id is None:
+        raise NotFound(f"There is no grant {grant_id[:80]!r}.")
+    return account_id
+
+
+def charged_account(connection: Connection, call_id: str) -> str:
+    """Return whom a settled call was charged to. Raises NotFound for any other."""
     call = schema.model_call.c
     row = connection.execute(select(call.account_id, call.charge).where(call.id == call_id)).first()
     if row is None or row.charge is None:

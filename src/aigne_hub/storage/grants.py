@@ -19,6 +19,8 @@ REFERENCE_MAX = 200
 NAME_MAX = 200
 # Accounts that one transaction advances, so that calls never wait long for it.
 ADVANCE_BATCH = 500
+# What of a statement is spending, refunds counted against it.
+_SPENDING = ("capture", "adjustment", "refund")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +180,7 @@ def balance(connection: Connection, clock: Clock, account: str) -> Balance:
             func.coalesce(
                 func.sum(case((spent.c.kind == "refund", -spent.c.amount), else_=spent.c.amount)), 0
             )
-        ).where(
-            spent.c.account_id == account, spent.c.kind.in_(("capture", "adjustment", "refund"))
-        )
+        ).where(spent.c.account_id == account, spent.c.kind.in_(_SPENDING))
     ).scalar_one()
     return Balance(
         balance=loaded.balance,
@@ -189,6 +189,20 @@ def balance(connection: Connection, clock: Clock, account: str) -> Balance:
         granted=int(total_granted),
         spent=int(total_spent),
     )
+
+
+def spent_since(connection: Connection, account: str, since_us: int) -> int:
+    """Return the nano-credits spent since an instant, less what was refunded since."""
+    table = schema.transfer.c
+    signed = case((table.kind == "refund", -table.amount), else_=table.amount)
+    spent = connection.execute(
+        select(func.coalesce(func.sum(signed), 0)).where(
+            table.account_id == account,
+            table.kind.in_(_SPENDING),
+            table.created_us >= since_us,
+        )
+    ).scalar_one()
+    return int(spent)
 
 
 def history(connection: Connection, account: str, limit: int) -> list[Entry]:

@@ -3,10 +3,13 @@
 from fastapi import APIRouter
 
 from aigne_hub.web.api.account import account_router
+from aigne_hub.web.api.admin_credit import admin_credit_router
 from aigne_hub.web.api.alerts import alerts_router
+from aigne_hub.web.api.credit_lists import credit_lists_router
 from aigne_hub.web.api.explain import explain_router
 from aigne_hub.web.api.limits import limits_router
 from aigne_hub.web.api.rates import rates_router
+from aigne_hub.web.api.usage import usage_router
 from aigne_hub.web.api.webhooks import webhook_routers
 from aigne_hub.web.kit.routers import kit_routers
 
@@ -14,10 +17,13 @@ from aigne_hub.web.kit.routers import kit_routers
 def api_routers() -> list[APIRouter]:
     return [
         account_router(),
+        admin_credit_router(),
         alerts_router(),
+        credit_lists_router(),
         explain_router(),
         limits_router(),
         rates_router(),
+        usage_router(),
         *webhook_routers(),
         *kit_routers(),
     ]

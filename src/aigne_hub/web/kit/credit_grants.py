@@ -115,7 +115,7 @@ def list_grants(
         count, found = credit_grants.page(
             view, now, wanted, offset=paging.offset, limit=paging.size
         )
-        return paging.answer(count, _all_shown(view, found))
+        return paging.answer(count, grants_shown(view, found))
 
 
 def get_grant(grant_id: GrantId, guest: Guest, hub: Hub) -> Answer:
@@ -124,7 +124,7 @@ def get_grant(grant_id: GrantId, guest: Guest, hub: Hub) -> Answer:
         record = credit_grants.find(view, hub.clock.now_us(), grant_id)
         if not guest.sees(record.account_id):
             raise NotFound(f"There is no grant {grant_id[:80]!r}.")
-        return _all_shown(view, [record])[0]
+        return grants_shown(view, [record])[0]
 
 
 def update_grant(grant_id: GrantId, body: GrantChange, admin: Admin, hub: Hub) -> Answer:
@@ -293,7 +293,8 @@ def _seconds(instant_us: int | None) -> int | None:
     return None if instant_us is None else instant_us // _SECOND_US
 
 
-def _all_shown(view: View, records: Iterable[GrantRecord]) -> list[dict[str, Any]]:
+def grants_shown(view: View, records: Iterable[GrantRecord]) -> list[dict[str, Any]]:
+    """Return grants as Payment Kit shows them."""
     listed = list(records)
     customers = customers_shown(view, {record.account_id for record in listed})
     return [_shown(record, customers[record.account_id]) for record in listed]

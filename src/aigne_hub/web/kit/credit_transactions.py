@@ -44,7 +44,7 @@ def list_transactions(
         count, found = credit_transactions.page(
             view, wanted, offset=paging.offset, limit=paging.size
         )
-        return paging.answer(count, _shown(view, found))
+        return paging.answer(count, transactions_shown(view, found))
 
 
 def transaction_summary(
@@ -85,7 +85,7 @@ def get_transaction(
         found = credit_transactions.find(view, transaction_id)
         if not guest.sees(found.account_id):
             raise NotFound(f"There is no credit transaction {transaction_id[:80]!r}.")
-        return _shown(view, [found])[0]
+        return transactions_shown(view, [found])[0]
 
 
 def _filter(
@@ -110,7 +110,10 @@ def _filter(
     )
 
 
-def _shown(view: View, transactions: Iterable[CreditTransaction]) -> list[dict[str, Any]]:
+def transactions_shown(
+    view: View, transactions: Iterable[CreditTransaction]
+) -> list[dict[str, Any]]:
+    """Return movements as Payment Kit shows them."""
     listed = list(transactions)
     known = meters.by_id(view)
     own = next((meter for meter in known.values() if meter.event_name == OWN_EVENT_NAME), None)
