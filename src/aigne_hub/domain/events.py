@@ -12,12 +12,14 @@ class EventType(StrEnum):
 
     LIMIT_REACHED = "limit.reached"
     CREDITS_LOW = "credits.low"
+    LEDGER_VIOLATION = "ledger.violation"
     WEBHOOK_TEST = "webhook.test"
 
 
 MEANINGS: Mapping[EventType, str] = {
     EventType.LIMIT_REACHED: "A spending limit reached 50, 80 or 100 % of its window's amount.",
     EventType.CREDITS_LOW: "What an account can spend fell below one of its thresholds.",
+    EventType.LEDGER_VIOLATION: "The hourly check of the ledger found an invariant broken.",
     EventType.WEBHOOK_TEST: "Somebody asked whether an endpoint works.",
 }
 

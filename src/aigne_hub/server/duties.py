@@ -10,9 +10,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from aigne_hub.bootstrap import Backing, Hub, open_outbox, read_snapshot
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
-from aigne_hub.server import postman
+from aigne_hub.server import inspector, postman
+from aigne_hub.server.inspector import Inspector
 from aigne_hub.server.postman import Postman
-from aigne_hub.storage import checkpoint, grants, jobs, limits, low_balance, metering, room, watch
+from aigne_hub.storage import (
+    answers,
+    checkpoint,
+    grants,
+    jobs,
+    limits,
+    low_balance,
+    metering,
+    room,
+    watch,
+)
 from aigne_hub.storage.engine import StorageError, writing
 from aigne_hub.storage.recovery import Orphans
 from aigne_hub.telemetry import CallLog
@@ -45,6 +56,7 @@ class Duties:
         orphans: Orphans,
         call_log: CallLog,
         post: Postman,
+        inspect: Inspector,
     ) -> None:
         self._worker = worker
         self._edge = edge
@@ -52,6 +64,7 @@ class Duties:
         self._orphans = orphans
         self._call_log = call_log
         self._postman = post
+        self._inspector = inspect
         self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
@@ -66,6 +79,7 @@ class Duties:
             (postman.INTERVAL_S, self._postman.run),
             (low_balance.INTERVAL_S, self._tell_low_balance),
             (PRUNE_S, self._prune),
+            (inspector.LOOK_S, self._inspector.run),
         ]
         if self._backing.checkpointer is not None:
             duties.append((checkpoint.INTERVAL_S, self._checkpoint))
@@ -171,5 +185,6 @@ class Duties:
             more = mine
             while more:
                 with writing(hub.engine) as connection:
-                    counters = limits.prune(connection, hub.clock.now_us())
-                more = outbox.prune() > 0 or counters > 0
+                    now = hub.clock.now_us()
+                    pruned = limits.prune(connection, now) + answers.prune(connection, now)
+                more = outbox.prune() > 0 or pruned > 0

@@ -9,6 +9,7 @@ from aigne_hub.domain.errors import Overloaded
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.hub_file import DEMO
+from aigne_hub.server.inspector import Inspector
 from aigne_hub.server.postman import Postman
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.room import shortage
@@ -35,12 +36,14 @@ class ProcessOperations:
         plane: Plane,
         call_log: CallLog,
         postman: Postman,
+        inspector: Inspector,
     ) -> None:
         self._hub = hub
         self._edge = edge
         self._plane = plane
         self._call_log = call_log
         self._postman = postman
+        self._inspector = inspector
         self._journal = journal
         self._folder = folder
         self._client = client
@@ -85,7 +88,7 @@ class ProcessOperations:
 
     def gauges(self) -> Mapping[Gauge, float]:
         journal, client = self._journal, self._client
-        return {
+        measured: dict[Gauge, float] = {
             Gauge.JOURNAL_QUEUE: journal.waiting,
             Gauge.JOURNAL_BATCHES: journal.batches,
             Gauge.JOURNAL_OPERATIONS: journal.operations,
@@ -101,6 +104,9 @@ class ProcessOperations:
             Gauge.WEBHOOKS_FAILED: self._postman.failed,
             Gauge.WEBHOOKS_GIVEN_UP: self._postman.given_up,
         }
+        if self._inspector.broken is not None:
+            measured[Gauge.LEDGER_VIOLATIONS] = self._inspector.broken
+        return measured
 
     def public_url(self) -> str:
         return self._hub().public_url()

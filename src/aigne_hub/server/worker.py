@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aigne_hub.bootstrap import (
     LOCAL_HOSTS,
+    Backing,
     Hub,
     apply_declarations,
     build_plane,
@@ -32,6 +33,7 @@ from aigne_hub.hub_file import load_hub_file
 from aigne_hub.problems import ConfigError
 from aigne_hub.server.backend import ProcessBackend
 from aigne_hub.server.duties import Duties
+from aigne_hub.server.inspector import Inspector
 from aigne_hub.server.operations import ProcessOperations
 from aigne_hub.server.postman import Postman, connect
 from aigne_hub.settings import Settings
@@ -117,12 +119,8 @@ class Worker:
         if closed:
             self.log.info("closed calls of dead processes", calls=closed)
         edge = Edge(routes(self.plane), _limits(hub))
-        postman = Postman(
-            open_outbox(hub),
-            hub.clock,
-            connect=lambda: connect(proxy=hub.settings.upstream_proxy, direct=LOCAL_HOSTS),
-            alone=lambda: backing.liveness.alone("webhooks", wait=False),
-        )
+        postman = _postman(hub, backing)
+        inspector = Inspector(hub, self.process_id)
         operations = ProcessOperations(
             lambda: self.hub,
             plane=self.plane,
@@ -133,12 +131,19 @@ class Worker:
             edge=edge,
             call_log=call_log,
             postman=postman,
+            inspector=inspector,
         )
         backend = ProcessBackend(lambda: self.hub, self.plane)
         server = _Server(self._config(edge, operations, backend), edge, hub.settings.drain_s, ready)
         self._handle_signals(server)
         duties = Duties(
-            self, edge=edge, backing=backing, orphans=orphans, call_log=call_log, post=postman
+            self,
+            edge=edge,
+            backing=backing,
+            orphans=orphans,
+            call_log=call_log,
+            post=postman,
+            inspect=inspector,
         )
         duties.start()
         _settle_memory()
@@ -224,6 +229,15 @@ def run_worker(
     configure_logging(settings.log_level, as_json=as_json)
     hub = open_hub(settings, environ)
     uvloop.run(Worker(hub, environ).run(listener, ready))
+
+
+def _postman(hub: Hub, backing: Backing) -> Postman:
+    return Postman(
+        open_outbox(hub),
+        hub.clock,
+        connect=lambda: connect(proxy=hub.settings.upstream_proxy, direct=LOCAL_HOSTS),
+        alone=lambda: backing.liveness.alone("webhooks", wait=False),
+    )
 
 
 def _settle_memory() -> None:

@@ -16,12 +16,20 @@ _ERROR_CHARS = 500
 
 
 @contextmanager
-def lease(engine: Engine, clock: Clock, name: str, holder: str, every_us: int) -> Iterator[bool]:
+def lease(
+    engine: Engine,
+    clock: Clock,
+    name: str,
+    holder: str,
+    every_us: int,
+    lasts_us: int = LEASE_US,
+) -> Iterator[bool]:
     """Give whether this process is to run the job now: nobody has within `every_us`.
 
-    The run is recorded at the end, with its error if it raised one.
+    The run is recorded at the end, with its error if it raised one. `lasts_us` is more than
+    it can take.
     """
-    if not _taken(engine, clock.now_us(), name, holder, every_us):
+    if not _taken(engine, clock.now_us(), name, holder, every_us, lasts_us):
         yield False
         return
     error = None
@@ -34,7 +42,9 @@ def lease(engine: Engine, clock: Clock, name: str, holder: str, every_us: int) -
         _write(engine, name, lease_until_us=None, last_run_us=clock.now_us(), last_error=error)
 
 
-def _taken(engine: Engine, now_us: int, name: str, holder: str, every_us: int) -> bool:
+def _taken(
+    engine: Engine, now_us: int, name: str, holder: str, every_us: int, lasts_us: int
+) -> bool:
     job = schema.job
     free = or_(job.c.lease_until_us.is_(None), job.c.lease_until_us < now_us)
     due = or_(job.c.last_run_us.is_(None), job.c.last_run_us <= now_us - every_us)
@@ -45,7 +55,7 @@ def _taken(engine: Engine, now_us: int, name: str, holder: str, every_us: int) -
         taken = connection.execute(
             update(job)
             .where(job.c.name == name, free, due)
-            .values(holder=holder, lease_until_us=now_us + LEASE_US)
+            .values(holder=holder, lease_until_us=now_us + lasts_us)
         )
     return taken.rowcount == 1
 

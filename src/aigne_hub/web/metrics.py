@@ -34,6 +34,7 @@ class Gauge(StrEnum):
     JOURNAL_BATCHES = "journal_batches_total"
     JOURNAL_OPERATIONS = "journal_operations_total"
     JOURNAL_DEAD_LETTERS = "journal_dead_letters"
+    LEDGER_VIOLATIONS = "ledger_violations"
     UPSTREAM_OPEN = "upstream_connections_open"
     UPSTREAM_IDLE = "upstream_connections_idle"
     UPSTREAM_OPENED = "upstream_connections_opened_total"
@@ -51,6 +52,7 @@ _MEANINGS = {
     Gauge.JOURNAL_BATCHES: "Batches the journal committed.",
     Gauge.JOURNAL_OPERATIONS: "Operations the journal committed.",
     Gauge.JOURNAL_DEAD_LETTERS: "Operations that could not be committed and wait for a person.",
+    Gauge.LEDGER_VIOLATIONS: "Invariants of the ledger that the last hourly check found broken.",
     Gauge.UPSTREAM_OPEN: "Open connections to providers.",
     Gauge.UPSTREAM_IDLE: "Open connections to providers that wait for a call.",
     Gauge.UPSTREAM_OPENED: "Connections to providers that were opened.",

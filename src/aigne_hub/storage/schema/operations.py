@@ -57,6 +57,8 @@ job = Table(
     instant("lease_until_us", nullable=True),
     instant("last_run_us", nullable=True),
     Column("last_error", Text),
+    # What the last run found, for jobs that look for something.
+    Column("found", BigInteger),
 )
 
 # Operations that could not be committed; kept so that nothing is lost silently.
