@@ -11,6 +11,7 @@ from aigne_hub.domain.currencies import MINOR_MAX, exponent, format_minor, is_co
 from aigne_hub.domain.money import NANO_PER_CREDIT
 
 INSTRUCTIONS_LENGTH_MAX = 2_000
+METER_LENGTH_MAX = 255
 _PUBLISHABLE = "pk_"
 
 
@@ -57,6 +58,22 @@ class Stripe(Frozen):
         return self.key.startswith(("sk_test_", "rk_test_"))
 
 
+class PaymentKit(Frozen):
+    """The Payment Kit that credit is bought at and usage is reported to; off without a URL.
+
+    `url` is what stands before its `/api`. `meter` is the event name of its meter.
+    """
+
+    url: BaseUrl | None = None
+    token: Secret | None = None
+    meter: str = Field(default="agent-hub-ai-meter", min_length=1, max_length=METER_LENGTH_MAX)
+
+    @property
+    def key(self) -> str:
+        """The token, empty for none."""
+        return self.token.get_secret_value() if self.token else ""
+
+
 class Payments(Frozen):
     """What is sold. `mode` is that of the built-in provider.
 
@@ -71,6 +88,7 @@ class Payments(Frozen):
     max: Positive = Field(default="10000", validate_default=True)
     instructions: str = Field(default="", max_length=INSTRUCTIONS_LENGTH_MAX)
     stripe: Stripe = Stripe()
+    payment_kit: PaymentKit = PaymentKit()
 
 
 def on_this_machine(url: str) -> bool:

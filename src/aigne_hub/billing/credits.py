@@ -11,16 +11,21 @@ from aigne_hub.domain.operations import Admission, Settle
 from aigne_hub.domain.quotes import Quote
 
 METER = "AIGNE Hub AI Meter"
+NOBODY = 0
 
 
 class MeterEvent(NamedTuple):
-    """One immutable fact for the meter; `call_id` identifies it, so delivery can repeat."""
+    """One immutable fact for the meter; `call_id` identifies it, so delivery can repeat.
+
+    `delivered_us` is None while somebody waits for it, and NOBODY when nobody did.
+    """
 
     call_id: str
     meter: str
     account_id: str
     value: int
     created_us: int
+    delivered_us: int | None
 
 
 def check_user_credit_balance(
@@ -71,4 +76,11 @@ def _refusal(
 
 def create_meter_event(settle: Settle) -> MeterEvent:
     """Return the meter event of a settled call. Its identifier is the call's own id."""
-    return MeterEvent(settle.call_id, METER, settle.account_id, settle.charge, settle.ended_us)
+    return MeterEvent(
+        settle.call_id,
+        METER,
+        settle.account_id,
+        settle.charge,
+        settle.ended_us,
+        None if settle.deliver else NOBODY,
+    )

@@ -116,6 +116,7 @@ class Settle:
     `cost` is what the provider charges for `usage` in nano-credits, None when unknown.
     `counters` and `tokens_reserved` are those of its Admission. A call that `claimed` an
     idempotency key keeps its `answer` with it; without a charge the key is free again.
+    `deliver` says that its meter event is wanted elsewhere; the journal knows.
     """
 
     call_id: str
@@ -142,6 +143,7 @@ class Settle:
     claimed: bool = False
     answer: Answer | None = None
     hold_expired: bool = False
+    deliver: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import Connection
 
 from aigne_hub.auth.verifier import Headers
-from aigne_hub.bootstrap import Hub, plane_settings
+from aigne_hub.bootstrap import Hub
 from aigne_hub.catalog.snapshot import Snapshot
 from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.gateway.plane import Plane
@@ -37,7 +37,7 @@ class ProcessBackend:
 
     @property
     def payment_link(self) -> str:
-        return plane_settings(self._hub()).payment_link
+        return self._plane.settings.payment_link
 
     @property
     def low_balance(self) -> tuple[int, ...]:

@@ -10,8 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from aigne_hub.bootstrap import Backing, Hub, open_outbox, read_snapshot
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
-from aigne_hub.server import inspector, postman
+from aigne_hub.server import inspector, kit_courier, postman
 from aigne_hub.server.inspector import Inspector
+from aigne_hub.server.kit_courier import KitCourier
 from aigne_hub.server.postman import Postman
 from aigne_hub.storage import (
     answers,
@@ -57,6 +58,7 @@ class Duties:
         call_log: CallLog,
         post: Postman,
         inspect: Inspector,
+        courier: KitCourier,
     ) -> None:
         self._worker = worker
         self._edge = edge
@@ -65,6 +67,7 @@ class Duties:
         self._call_log = call_log
         self._postman = post
         self._inspector = inspect
+        self._courier = courier
         self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
@@ -77,6 +80,7 @@ class Duties:
             (CLEANUP_S, self._cleanup),
             (ADVANCE_S, self._advance),
             (postman.INTERVAL_S, self._postman.run),
+            (kit_courier.INTERVAL_S, self._courier.run),
             (low_balance.INTERVAL_S, self._tell_low_balance),
             (PRUNE_S, self._prune),
             (inspector.LOOK_S, self._inspector.run),

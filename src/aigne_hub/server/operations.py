@@ -10,6 +10,7 @@ from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.hub_file import DEMO
 from aigne_hub.server.inspector import Inspector
+from aigne_hub.server.kit_courier import KitCourier
 from aigne_hub.server.postman import Postman
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.room import shortage
@@ -37,6 +38,7 @@ class ProcessOperations:
         call_log: CallLog,
         postman: Postman,
         inspector: Inspector,
+        courier: KitCourier,
     ) -> None:
         self._hub = hub
         self._edge = edge
@@ -44,6 +46,7 @@ class ProcessOperations:
         self._call_log = call_log
         self._postman = postman
         self._inspector = inspector
+        self._courier = courier
         self._journal = journal
         self._folder = folder
         self._client = client
@@ -103,6 +106,11 @@ class ProcessOperations:
             Gauge.WEBHOOKS_DELIVERED: self._postman.delivered,
             Gauge.WEBHOOKS_FAILED: self._postman.failed,
             Gauge.WEBHOOKS_GIVEN_UP: self._postman.given_up,
+            Gauge.METER_DELIVERED: self._courier.delivered,
+            Gauge.METER_REFUSED: self._courier.refused,
+            Gauge.METER_WAITING: self._courier.waiting,
+            Gauge.GRANTS_MIRRORED: self._courier.mirrored,
+            Gauge.KIT_FAILURES: self._courier.failures,
         }
         if self._inspector.broken is not None:
             measured[Gauge.LEDGER_VIOLATIONS] = self._inspector.broken

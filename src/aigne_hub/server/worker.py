@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import structlog
 import uvicorn
@@ -34,6 +35,7 @@ from aigne_hub.problems import ConfigError
 from aigne_hub.server.backend import ProcessBackend
 from aigne_hub.server.duties import Duties
 from aigne_hub.server.inspector import Inspector
+from aigne_hub.server.kit import account_of, courier_of
 from aigne_hub.server.operations import ProcessOperations
 from aigne_hub.server.postman import Postman, connect
 from aigne_hub.settings import Settings
@@ -93,15 +95,10 @@ class Worker:
         """Serve on `listener` until SIGTERM or SIGINT; `ready` is called once it accepts."""
         hub = self.hub
         backing = open_backing(hub, self.process_id)
-        journal = backing.journal
+        self.journal = journal = backing.journal
         await journal.reach()
-        recovery.register(
-            hub.engine,
-            self.process_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            now_us=hub.clock.now_us(),
-        )
+        self._register()
+        journal.metering = account_of(hub) is not None
         journal.start()
         client = open_client(hub)
         self.plane = build_plane(hub, journal, client, self.counters, read_snapshot(hub))
@@ -121,6 +118,7 @@ class Worker:
         edge = Edge(routes(self.plane), _limits(hub))
         postman = _postman(hub, backing)
         inspector = Inspector(hub, self.process_id)
+        courier = courier_of(lambda: self.hub, backing, self._sell_at)
         operations = ProcessOperations(
             lambda: self.hub,
             plane=self.plane,
@@ -132,6 +130,7 @@ class Worker:
             call_log=call_log,
             postman=postman,
             inspector=inspector,
+            courier=courier,
         )
         backend = ProcessBackend(lambda: self.hub, self.plane)
         server = _Server(self._config(edge, operations, backend), edge, hub.settings.drain_s, ready)
@@ -144,12 +143,14 @@ class Worker:
             call_log=call_log,
             post=postman,
             inspect=inspector,
+            courier=courier,
         )
         duties.start()
         _settle_memory()
         await server.serve([listener])
         await duties.stop()
         await postman.close()
+        await courier.close()
         await client.close()
         await journal.close()
         try:
@@ -158,6 +159,15 @@ class Worker:
             self.log.warning("the database does not know that this process ended", error=str(error))
         backing.liveness.release()
         self._ignore_signals()
+
+    def _register(self) -> None:
+        recovery.register(
+            self.hub.engine,
+            self.process_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            now_us=self.hub.clock.now_us(),
+        )
 
     async def reload(self) -> None:
         """Read hub.yaml again (SIGHUP); a file with mistakes changes nothing."""
@@ -170,7 +180,13 @@ class Worker:
                 self.log.exception("hub.yaml was not reloaded")
             else:
                 self.plane.settings = plane_settings(self.hub)
+                self.journal.metering = account_of(self.hub) is not None
                 self.log.info("reloaded hub.yaml")
+
+    def _sell_at(self, link: str) -> None:
+        """Tell callers to buy where Payment Kit sells, unless hub.yaml says another address."""
+        if self.hub.hub_file.billing.payment_link is None:
+            self.plane.settings = replace(self.plane.settings, payment_link=link)
 
     def _reread(self) -> Hub:
         hub = self.hub.with_file(load_hub_file(self.hub.settings.config, self.environ))

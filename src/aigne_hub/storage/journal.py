@@ -93,6 +93,8 @@ class GroupCommitJournal:
         self.unavailable: str | None = None
         # Why no call is begun although the store still takes writes.
         self.shortage: str | None = None
+        # Whether meter events of calls are wanted elsewhere.
+        self.metering = False
         self.batches = 0
         self.operations = 0
         self.dead_letters = 0
@@ -125,6 +127,7 @@ class GroupCommitJournal:
         return added
 
     async def settle(self, operation: Settle) -> Settled:
+        operation.deliver = self.metering
         settled: Settled = await self._submit(operation)
         return settled
 

@@ -45,6 +45,11 @@ class Gauge(StrEnum):
     WEBHOOKS_DELIVERED = "webhooks_delivered_total"
     WEBHOOKS_FAILED = "webhooks_failed_total"
     WEBHOOKS_GIVEN_UP = "webhooks_given_up_total"
+    METER_DELIVERED = "meter_events_delivered_total"
+    METER_REFUSED = "meter_events_refused_total"
+    METER_WAITING = "meter_events_waiting"
+    GRANTS_MIRRORED = "grants_mirrored_total"
+    KIT_FAILURES = "payment_kit_failures"
 
 
 _MEANINGS = {
@@ -63,6 +68,11 @@ _MEANINGS = {
     Gauge.WEBHOOKS_DELIVERED: "Events that a webhook took.",
     Gauge.WEBHOOKS_FAILED: "Attempts to send an event that failed.",
     Gauge.WEBHOOKS_GIVEN_UP: "Events that a webhook never took.",
+    Gauge.METER_DELIVERED: "Meter events that Payment Kit took.",
+    Gauge.METER_REFUSED: "Times that Payment Kit refused a meter event.",
+    Gauge.METER_WAITING: "Meter events that Payment Kit has not taken yet.",
+    Gauge.GRANTS_MIRRORED: "Grants of Payment Kit that gave credit here.",
+    Gauge.KIT_FAILURES: "Failures to reach Payment Kit since it was reached last.",
 }
 
 

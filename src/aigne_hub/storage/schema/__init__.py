@@ -16,7 +16,15 @@ from aigne_hub.storage.schema.catalogue import (
 )
 from aigne_hub.storage.schema.columns import metadata
 from aigne_hub.storage.schema.limits import limit_counter, usage_limit
-from aigne_hub.storage.schema.metering import grant_note, meter, metered_event, setting
+from aigne_hub.storage.schema.metering import (
+    grant_note,
+    meter,
+    meter_delivery,
+    metered_event,
+    mirrored_grant,
+    payment_kit,
+    setting,
+)
 from aigne_hub.storage.schema.money import (
     account,
     credit_grant,
@@ -68,12 +76,15 @@ __all__ = [
     "low_balance_threshold",
     "metadata",
     "meter",
+    "meter_delivery",
     "meter_event",
     "metered_event",
+    "mirrored_grant",
     "model",
     "model_call",
     "payment_customer",
     "payment_event",
+    "payment_kit",
     "payment_order",
     "payment_refund",
     "price_reference",

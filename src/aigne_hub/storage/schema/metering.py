@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    Integer,
     Table,
     Text,
     text,
@@ -71,6 +72,39 @@ grant_note = Table(
     # The DID of who gave it.
     Column("created_by", Text),
     instant("updated_us"),
+)
+
+# A meter event that was not taken, and when it is offered again. It never holds up others.
+meter_delivery = Table(
+    "meter_delivery",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    instant("due_us"),
+    Column("error", Text, nullable=False),
+)
+
+# What is known of a grant that was made at Payment Kit, by its id there.
+mirrored_grant = Table(
+    "mirrored_grant",
+    metadata,
+    Column("kit_grant_id", Text, primary_key=True),
+    Column("grant_id", Text, ForeignKey("credit_grant.id")),
+    Column("outcome", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    instant("created_us"),
+    one_of("outcome", "granted", "skipped", "refused", "voided", name="outcome"),
+    CheckConstraint(
+        "grant_id IS NOT NULL OR outcome = 'skipped' OR outcome = 'refused'", name="grant_id"
+    ),
+)
+
+# Since when this hub keeps accounts for a Payment Kit, by its address and meter.
+payment_kit = Table(
+    "payment_kit",
+    metadata,
+    identifier(),
+    instant("since_us"),
 )
 
 # What programs keep with the hub, found again by where they are mounted.

@@ -133,7 +133,15 @@ meter_event = Table(
     Column("account_id", Text, nullable=False),
     amount("value"),
     instant("created_us"),
+    # Null while it is to be delivered; 0 when nobody wanted it.
     instant("delivered_us", nullable=True),
     CheckConstraint("value >= 0", name="value"),
     sqlite_with_rowid=False,
+)
+# Nothing is in it, and nothing written to it, unless somebody wants meter events.
+Index(
+    "ix_meter_event_waiting",
+    meter_event.c.call_id,
+    sqlite_where=text("delivered_us IS NULL"),
+    postgresql_where=text("delivered_us IS NULL"),
 )
