@@ -145,7 +145,8 @@ class PaymentEvent:
     it may be (`external_ids`), what was paid, and through which `reason` of order the money
     came. RETURN names the payment (`payment_ref`), or the order where the provider knows it,
     and the return by an id that is unique within the provider. With `card_saved` the customer
-    agreed that the card is charged again while nobody is present.
+    agreed that the card is charged again while nobody is present. `final`: trying a charge that
+    FAILED again cannot help.
     """
 
     provider: str
@@ -161,6 +162,7 @@ class PaymentEvent:
     customer: str | None = None
     card_saved: bool = False
     failure: str | None = None
+    final: bool = False
     return_id: str | None = None
     return_kind: ReturnKind | None = None
     return_state: ReturnState | None = None

@@ -138,7 +138,7 @@ class Cashier:
             raise
         applied = self._apply(f"webhook:{name}", event)
         if applied.outcome is Outcome.REFUSED:
-            log.warning("webhook_refused", provider=name, event=event.id, reason=applied.detail)
+            log.warning("webhook_refused", provider=name, event_id=event.id, reason=applied.detail)
             raise Conflict(f"The event was refused: {applied.detail}.")
         return applied
 
@@ -202,13 +202,17 @@ class Cashier:
             raise Conflict("The provider says that the refund failed.")
         return self._applied(actor, event)
 
-    def expire(self, actor: str, limit: int) -> int:
-        """End open orders whose time is over; money that comes later counts all the same."""
+    def overdue(self, limit: int) -> list[OrderRecord]:
+        """Return open orders whose time is over."""
         with self.reading() as view:
-            overdue = orders.overdue(view, self.clock.now_us(), limit)
-        for record in overdue:
+            return orders.overdue(view, self.clock.now_us(), limit)
+
+    def expire(self, actor: str, limit: int) -> int:
+        """End what is overdue; money that comes later counts all the same."""
+        found = self.overdue(limit)
+        for record in found:
             self._apply(actor, _event(record.order, EventKind.EXPIRED, "expire", None))
-        return len(overdue)
+        return len(found)
 
     def _offered(self, name: str | None) -> PaymentProvider:
         if not self.providers:

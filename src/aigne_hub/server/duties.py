@@ -10,6 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from aigne_hub.bootstrap import Backing, Hub, open_outbox, read_snapshot
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
+from aigne_hub.payment_bootstrap import cashier
+from aigne_hub.payments.recharger import Recharger
 from aigne_hub.server import inspector, kit_courier, postman
 from aigne_hub.server.inspector import Inspector
 from aigne_hub.server.kit_courier import KitCourier
@@ -23,6 +25,7 @@ from aigne_hub.storage import (
     low_balance,
     metering,
     room,
+    route_answers,
     watch,
 )
 from aigne_hub.storage.engine import StorageError, writing
@@ -35,6 +38,9 @@ REAP_S = 1.0
 CLEANUP_S = 15.0
 ADVANCE_S = 60.0
 PRUNE_S = 3600.0
+RECHARGE_S = 10.0
+# Orders that one run of a duty ends.
+EXPIRE_BATCH = 500
 
 
 class Served(Protocol):
@@ -84,6 +90,7 @@ class Duties:
             (low_balance.INTERVAL_S, self._tell_low_balance),
             (PRUNE_S, self._prune),
             (inspector.LOOK_S, self._inspector.run),
+            (RECHARGE_S, self._look_after_orders),
         ]
         if self._backing.checkpointer is not None:
             duties.append((checkpoint.INTERVAL_S, self._checkpoint))
@@ -151,6 +158,22 @@ class Duties:
     async def _advance(self) -> None:
         await asyncio.to_thread(self._advance_due)
 
+    async def _look_after_orders(self) -> None:
+        await asyncio.to_thread(self._recharge)
+
+    def _recharge(self) -> None:
+        """Top up accounts that run low, and end orders that nobody paid, in one process of all."""
+        worker, hub = self._worker, self._worker.hub
+        desk = cashier(hub)
+        recharger = Recharger(desk)
+        if not (recharger.wanted() or desk.overdue(1)):
+            return
+        every_us = int(RECHARGE_S * 1_000_000) // 2
+        with jobs.lease(hub.engine, hub.clock, "orders", worker.process_id, every_us) as mine:
+            if mine:
+                desk.expire("duty:orders", EXPIRE_BATCH)
+                recharger.run()
+
     def _advance_due(self) -> None:
         """Post what time does to accounts, and what they owe, in one process of all, until done."""
         worker, hub = self._worker, self._worker.hub
@@ -191,4 +214,5 @@ class Duties:
                 with writing(hub.engine) as connection:
                     now = hub.clock.now_us()
                     pruned = limits.prune(connection, now) + answers.prune(connection, now)
+                    pruned += route_answers.prune(connection, now)
                 more = outbox.prune() > 0 or pruned > 0

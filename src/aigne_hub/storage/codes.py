@@ -156,6 +156,19 @@ def redeem(change: Changes, account_id: str, typed: str) -> grants.Grant | HubEr
     return refusal or _give(change, row, account_id)
 
 
+def hopeless(connection: Connection, now_us: int, account_id: str, typed: str) -> HubError | None:
+    """Say why a code will never again give anything to an account, or None.
+
+    Reads only, so that a crowd after one code does not queue for the database's write lock:
+    what is used up, redeemed, revoked or expired stays so.
+    """
+    letters = codes.normalised(typed)
+    if letters is None:
+        return None
+    row = connection.execute(select(_CODE).where(_CODE.c.digest == _digest(letters))).one_or_none()
+    return None if row is None else _refusal(connection, row, account_id, now_us)
+
+
 def _give(change: Changes, row: Row[Any], account_id: str) -> grants.Grant | HubError:
     terms = grants.Terms(
         category=Category(row.category),

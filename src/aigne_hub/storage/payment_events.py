@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 from aigne_hub.billing.payments import EventKind, PaymentEvent
 from aigne_hub.domain.errors import HubError, NotFound
 from aigne_hub.domain.instants import format_instant
-from aigne_hub.domain.orders import Order, OrderState, Return, ReturnState, mismatch
-from aigne_hub.storage import customers, order_credit, orders, schema
+from aigne_hub.domain.orders import Order, OrderState, Reason, Return, ReturnState, mismatch
+from aigne_hub.storage import customers, order_credit, orders, recharges, schema
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.orders import OrderRecord
 
@@ -148,6 +148,8 @@ def _paid(change: Changes, event: PaymentEvent, record: OrderRecord) -> Applied:
             change, order.account_id, event.provider, event.customer, card_saved=event.card_saved
         )
     order_credit.settle(change, order.id)
+    if order.reason is Reason.AUTO_RECHARGE:
+        recharges.note_success(change, order.account_id)
     return Applied(Outcome.APPLIED, order.id)
 
 
@@ -174,6 +176,9 @@ def _closed(change: Changes, event: PaymentEvent, record: OrderRecord) -> Applie
         raise _Refused("the checkout is not the one that was made for the order")
     ended = OrderState.FAILED if event.kind is EventKind.FAILED else OrderState.EXPIRED
     if order.closed is not OrderState.FAILED:
+        if order.reason is Reason.AUTO_RECHARGE and ended is OrderState.FAILED and not order.paid:
+            reason = event.failure or "declined"
+            recharges.note_decline(change, order.account_id, reason, final=event.final)
         failure = event.failure[:_DETAIL_MAX] if event.failure else record.failure
         change.connection.execute(
             update(_ORDER).where(_ORDER.c.id == order.id).values(closed=ended, failure=failure)

@@ -30,7 +30,14 @@ from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.money import format_credits
 from aigne_hub.domain.orders import Reason
 from aigne_hub.providers.payments import stripe_events
-from aigne_hub.providers.payments.stripe_events import ORDER, REASON, SAVE_CARD, STRIPE
+from aigne_hub.providers.payments.stripe_events import (
+    FINAL_DECLINES,
+    ORDER,
+    REASON,
+    REFERENCE,
+    SAVE_CARD,
+    STRIPE,
+)
 
 if TYPE_CHECKING:
     import stripe
@@ -43,23 +50,6 @@ RETRIES: Final = 2
 SIGNATURE: Final = "stripe-signature"
 # What a payment link lives in the hub's books; a checkout says itself when it ends.
 LINK_LIFE_US: Final = 30 * 24 * 3600 * 1_000_000
-# Declines that trying again cannot change: https://docs.stripe.com/declines/codes
-_FINAL_DECLINES: Final = frozenset(
-    {
-        "authentication_required",
-        "expired_card",
-        "fraudulent",
-        "incorrect_number",
-        "invalid_account",
-        "lost_card",
-        "pickup_card",
-        "restricted_card",
-        "revocation_of_all_authorizations",
-        "revocation_of_authorization",
-        "stolen_card",
-        "stop_payment_order",
-    }
-)
 
 
 class StripePayments:
@@ -133,7 +123,7 @@ class StripePayments:
             raise ForgedWebhook(
                 f"The signature is missing, wrong, or older than {WEBHOOK_TOLERANCE_S} s."
             ) from None
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             raise ForgedWebhook("The body is not an event of Stripe.") from None
         return VerifiedWebhook(STRIPE, body)
 
@@ -156,8 +146,11 @@ class StripePayments:
                     "payment_method": cards.data[0].id,
                     "off_session": True,
                     "confirm": True,
-                    "description": f"Automatic top-up {charge.reference}",
-                    "metadata": {ORDER: charge.order_id, REASON: Reason.AUTO_RECHARGE.value},
+                    "metadata": {
+                        ORDER: charge.order_id,
+                        REASON: Reason.AUTO_RECHARGE.value,
+                        REFERENCE: charge.reference,
+                    },
                 },
                 {"idempotency_key": f"charge/{charge.order_id}"},
             )
@@ -268,7 +261,7 @@ def _product(request: CheckoutRequest) -> str:
 def _metadata(request: CheckoutRequest) -> dict[str, str]:
     return {
         ORDER: request.order_id,
-        "reference": request.reference,
+        REFERENCE: request.reference,
         SAVE_CARD: "true" if request.save_card else "false",
     }
 
@@ -283,7 +276,7 @@ def _errors() -> Iterator[None]:
     except stripe.CardError as error:
         body = error.error
         reason = str((body and body.decline_code) or error.code or "card_declined")
-        final = reason in _FINAL_DECLINES or error.code in _FINAL_DECLINES
+        final = reason in FINAL_DECLINES or error.code in FINAL_DECLINES
         raise PaymentDeclined(reason, final=final) from None
     except stripe.InvalidRequestError as error:
         raise InvalidRequest(

@@ -15,8 +15,27 @@ from aigne_hub.domain.orders import Reason, ReturnKind, ReturnState
 STRIPE: Final = "stripe"
 ORDER: Final = "order_id"
 REASON: Final = "reason"
+REFERENCE: Final = "reference"
 SAVE_CARD: Final = "save_card"
 
+# Declines that trying again cannot change: https://docs.stripe.com/declines/codes
+FINAL_DECLINES: Final = frozenset(
+    {
+        "authentication_required",
+        "expired_card",
+        "fraudulent",
+        "incorrect_number",
+        "invalid_account",
+        "lost_card",
+        "no_saved_card",
+        "pickup_card",
+        "restricted_card",
+        "revocation_of_all_authorizations",
+        "revocation_of_authorization",
+        "stolen_card",
+        "stop_payment_order",
+    }
+)
 _REFUNDS: Final = {
     "pending": ReturnState.ACTIVE,
     "requires_action": ReturnState.ACTIVE,
@@ -147,6 +166,8 @@ def _charged(intent: Object, ignored: PaymentEvent) -> PaymentEvent:
     """Read a payment without a person. Those of checkouts are told by the checkout."""
     if _metadata(intent, REASON) != Reason.AUTO_RECHARGE:
         return ignored
+    # A captured payment received its amount; what simulates Stripe may leave the member out.
+    received = "amount_received" if "amount_received" in intent else "amount"
     return PaymentEvent(
         provider=STRIPE,
         id=ignored.id,
@@ -156,7 +177,7 @@ def _charged(intent: Object, ignored: PaymentEvent) -> PaymentEvent:
         reason=Reason.AUTO_RECHARGE,
         external_ids=(word(intent, "id"),),
         payment_ref=word(intent, "id"),
-        amount=_number(intent, "amount_received"),
+        amount=_number(intent, received),
         currency=word(intent, "currency"),
     )
 
@@ -174,6 +195,7 @@ def _declined(intent: Object, ignored: PaymentEvent) -> PaymentEvent:
         order_id=_metadata(intent, ORDER),
         external_ids=(word(intent, "id"),),
         failure=str(code or ignored.type),
+        final=str(code) in FINAL_DECLINES,
     )
 
 

@@ -5,6 +5,7 @@ Ids are UUIDv7 text, instants are Unix microseconds, money is nano-credits, all 
 ledger append-only.
 """
 
+from aigne_hub.storage.schema.answers import route_answer
 from aigne_hub.storage.schema.calls import call_attempt, idempotency_key, model_call
 from aigne_hub.storage.schema.catalogue import (
     alias,
@@ -94,6 +95,7 @@ __all__ = [
     "redemption",
     "redemption_code",
     "redemption_guess",
+    "route_answer",
     "setting",
     "transfer",
     "usage_limit",

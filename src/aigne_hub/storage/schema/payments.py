@@ -1,7 +1,6 @@
 """Payments: orders, what providers told about them, saved cards, and codes to redeem."""
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -140,7 +139,7 @@ auto_recharge = Table(
     amount("amount_a_day"),
     Column("failures", Integer, nullable=False, server_default="0"),
     # Not before this; null for at once.
-    Column("retry_us", BigInteger),
+    instant("retry_us", nullable=True),
     Column("disabled_reason", Text),
     instant("created_us"),
     instant("updated_us"),

@@ -4,10 +4,12 @@ from fastapi import APIRouter
 
 from aigne_hub.web.api.account import account_router
 from aigne_hub.web.api.admin_credit import admin_credit_router
+from aigne_hub.web.api.admin_payments import admin_payments_router
 from aigne_hub.web.api.alerts import alerts_router
 from aigne_hub.web.api.credit_lists import credit_lists_router
 from aigne_hub.web.api.explain import explain_router
 from aigne_hub.web.api.limits import limits_router
+from aigne_hub.web.api.payments import payments_router
 from aigne_hub.web.api.rates import rates_router
 from aigne_hub.web.api.usage import usage_router
 from aigne_hub.web.api.webhooks import webhook_routers
@@ -24,6 +26,8 @@ def api_routers() -> list[APIRouter]:
         limits_router(),
         rates_router(),
         usage_router(),
+        payments_router(),
+        admin_payments_router(),
         *webhook_routers(),
         *kit_routers(),
     ]
