@@ -246,6 +246,43 @@ def test_a_table_on_a_narrow_terminal_keeps_ids_in_one_piece(run, user, capsys, 
     assert user["id"] in capsys.readouterr().out
 
 
+def test_orders_and_codes_are_handled_from_the_command_line(run, user):
+    def order(*more):
+        return run("payments", "link", "--user", EMAIL, "--credits", "10", *more)
+
+    assert order("--provider", "paypal")[0] == 2
+    assert run("payments", "link", "--user", EMAIL, "--credits", "10.001")[0] == 2
+    code, made, _ = order()
+    assert (code, made["state"], made["amount"], made["url"]) == (0, "open", "10.00", made["page"])
+    assert run("payments", "refund", made["id"])[0] == 3
+    code, paid, _ = run("payments", "confirm", made["reference"])
+    assert (code, paid["state"]) == (0, "paid")
+    assert run("payments", "reject", made["id"])[0] == 3
+    assert run("payments", "refund", made["id"], "--amount", "10.01")[0] == 2
+    code, refunded, _ = run("payments", "refund", made["id"], "--amount", "2.50")
+    assert (code, refunded["returned"], refunded["credits_taken"]) == (0, "2.50", "2.5")
+    shown = run("payments", "show", made["id"])[1]
+    assert [one["state"] for one in shown["returns"]] == ["active"]
+    assert "/payment/receipts/" in shown["receipt"]
+    assert run("payments", "list", "--state", "open", "--user", EMAIL)[1] == []
+    assert [one["id"] for one in run("payments", "list")[1]] == [made["id"]]
+    assert run("payments", "events", "--refused")[1] == []
+    assert len(run("payments", "events")[1]) == 2
+    assert run("payments", "providers")[:2] == (
+        0,
+        [{"provider": "manual", "ok": True, "detail": "an admin confirms each payment"}],
+    )
+    assert run("payments", "show", "none")[0] == 4
+    code, (one,), _ = run("credits", "codes", "create", "--amount", "5")
+    assert code == 0
+    assert run("credits", "redeem", one["code"], "--user", EMAIL)[1]["balance"] == "12.5"
+    assert run("credits", "redeem", one["code"], "--user", EMAIL)[0] == 3
+    assert run("credits", "redeem", "wrong", "--user", EMAIL)[0] == 4
+    assert run("credits", "codes", "list")[1][0]["redeemed"] == 1
+    assert run("credits", "codes", "revoke", one["id"])[1]["revoked_at"] is not None
+    assert run("credits", "codes", "revoke", "none")[0] == 4
+
+
 def test_every_command_and_option_is_documented():
     text = DOCUMENTATION.read_text(encoding="utf-8")
     missing = [

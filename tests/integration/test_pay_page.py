@@ -8,6 +8,7 @@ from tests.shop import Shop
 from tests.visitor import ask
 
 from aigne_hub.storage import users
+from aigne_hub.web.payment.lookups import WRONG_A_MINUTE_MAX
 
 MINUS = "\u2212"
 
@@ -194,3 +195,12 @@ def test_test_mode_takes_no_webhook_that_the_hub_did_not_sign(test_hub, signatur
     headers = {} if signature is None else {"aigne-hub-signature": signature}
     answer = ask(test_hub, "POST", "/webhooks/test", raw=b'{"id":"x"}', headers=headers)
     assert (answer.status, answer.code) == (400, "invalid_request")
+
+
+def test_strangers_cannot_try_names_without_end(test_hub):
+    statuses = []
+    while 429 not in statuses and len(statuses) <= 2 * WRONG_A_MINUTE_MAX + 1:
+        form = {"credits": "10", "to": f"x{len(statuses)}@example.com"}
+        statuses.append(ask(test_hub, "POST", PAY, form=form).status)
+    assert set(statuses[:-1]) == {400}
+    assert (statuses[-1], len(statuses) > WRONG_A_MINUTE_MAX) == (429, True)

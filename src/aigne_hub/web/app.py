@@ -22,6 +22,7 @@ from aigne_hub.web.errors import (
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.operations import Operations, operations_router
 from aigne_hub.web.pages import pages_router
+from aigne_hub.web.payment.lookups import WrongNames
 from aigne_hub.web.payment.pages import payment_pages_router
 from aigne_hub.web.payment.webhooks import webhooks_router
 from aigne_hub.web.rendering import Renderer
@@ -66,6 +67,7 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
     app.state.operations = operations
     app.state.backend = backend
     app.state.renderer = Renderer()
+    app.state.wrong_names = WrongNames()
     app.include_router(operations_router())
     app.include_router(pages_router())
     app.include_router(setup_router())

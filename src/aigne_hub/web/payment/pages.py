@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from aigne_hub.domain.currencies import format_minor
-from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
+from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound, RateLimited
 from aigne_hub.domain.money import format_credits, parse_credits
 from aigne_hub.payments.cashier import Purchase
 from aigne_hub.storage import orders, users
@@ -20,6 +20,7 @@ from aigne_hub.storage.orders import OrderRecord
 from aigne_hub.storage.users import User
 from aigne_hub.web.backend import Backend, Hub
 from aigne_hub.web.forms import fields, form_of
+from aigne_hub.web.payment.lookups import WrongNames
 from aigne_hub.web.payment.views import account_shown, order_view
 from aigne_hub.web.rendering import renderer_of
 
@@ -42,16 +43,16 @@ async def submit(request: Request, hub: Hub, order: str) -> Response:
         await run_in_threadpool(_pay_with_nothing, hub, order)
         return RedirectResponse(order, 303, _FRESH)
     try:
-        record = await run_in_threadpool(_buy, hub, form)
+        record = await run_in_threadpool(_buy, hub, form, request.app.state.wrong_names)
     except HubError as error:
         return await run_in_threadpool(_form, request, hub, form, error)
     return RedirectResponse(hub.page_tokens.make(ORDER, record.order.id), 303, _FRESH)
 
 
-def _buy(hub: Backend, form: Mapping[str, str]) -> OrderRecord:
+def _buy(hub: Backend, form: Mapping[str, str], wrong_names: WrongNames) -> OrderRecord:
     """Make the order that a form asks for."""
     known = _known_account(hub, form)
-    account = known or _named_account(hub, form.get("to", ""))
+    account = known or _named_account(hub, form.get("to", ""), wrong_names)
     try:
         wanted = parse_credits(form.get("credits", ""))
     except ValueError as error:
@@ -70,7 +71,10 @@ def _known_account(hub: Backend, values: Mapping[str, str]) -> User | None:
         return users.find(view, user_id)
 
 
-def _named_account(hub: Backend, name: str) -> User:
+def _named_account(hub: Backend, name: str, wrong_names: WrongNames) -> User:
+    now = hub.clock.now_us()
+    if wrong_names.exhausted(now):
+        raise RateLimited("Too many unknown accounts were named just now.", retry_after_s=60)
     if "@" not in name and not name.startswith("did:"):
         raise InvalidRequest("Give the e-mail address or the DID of the account.", param="to")
     with hub.reading() as view:
@@ -79,6 +83,7 @@ def _named_account(hub: Backend, name: str) -> User:
         except NotFound:
             found = None
     if found is None or found.disabled:
+        wrong_names.note(now)
         raise InvalidRequest("This hub has no such account.", param="to")
     return found
 
