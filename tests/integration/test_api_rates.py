@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import signal
+import time
 
 import pytest
 from tests.books import Books
@@ -10,10 +12,13 @@ from tests.hub import HubProcess
 from aigne_hub.storage import prices
 
 BULK = "/api/ai-providers/bulk-rate-update"
+CREDIT = 10**9
+ECHO = {"model": "demo/echo", "type": "chat", "rates": {"request": "1"}}
 CONFIG = {
     "billing": {"enabled": True},
     "providers": [
         {"name": "google", "kind": "openai", "base_url": "http://127.0.0.1:9/v1"},
+        {"name": "demo"},
         {"name": "openai", "base_url": "http://127.0.0.1:9/v1"},
     ],
     "models": [
@@ -27,6 +32,7 @@ CONFIG = {
             "rates": {"input": "1"},
             "cost": {"input": "0.5"},
         },
+        ECHO,
     ],
 }
 
@@ -72,6 +78,7 @@ def test_only_administrators_price_models(call, serving):
             ("POST", BULK),
             ("POST", "/api/ai/bulk-rate-update"),
             ("GET", "/api/admin/rates/margins"),
+            ("POST", "/api/admin/rates/rerate"),
         ):
             status, answer = call(method, path, {} if method == "POST" else None, key=key)
             assert (status, answer["error"]["code"]) == (403, "forbidden")
@@ -218,3 +225,48 @@ def test_a_bulk_update_that_makes_no_sense_changes_nothing(call, serving, body):
 def test_a_report_of_no_period_is_refused(call, query):
     status, answer = call("GET", f"/api/admin/rates/margins?{query}")
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
+
+
+RERATE = "/api/admin/rates/rerate"
+PERIOD = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
+
+
+def test_charges_of_a_period_are_corrected_once(call, serving):
+    hub, books = serving
+    customer = books.customer(10 * CREDIT)
+    body = {"model": "demo/echo", "messages": [{"role": "user", "content": "hello"}]}
+    assert call("POST", "/v1/chat/completions", body, key=customer.key)[0] == 200
+    assert customer.balance == 9 * CREDIT
+    cheaper = [*CONFIG["models"][:-1], {**ECHO, "rates": {"request": "0.25"}}]
+    hub.configure({**CONFIG, "models": cheaper})
+    hub.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while rates(serving)["demo/echo"]["version"] == 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    asked = {"model": "demo/echo", **PERIOD}
+    status, shown = call("POST", RERATE, {**asked, "dry_run": True})
+    assert (status, shown["version"], shown["calls"], shown["posted"]) == (200, 2, 1, None)
+    assert shown["users"] == [{"user_did": customer.user.did, "calls": 1, "difference": "-0.75"}]
+    for calls in (1, 0):
+        status, done = call("POST", RERATE, asked)
+        assert (status, done["posted"]["calls"], done["posted"]["complete"]) == (200, calls, True)
+        assert customer.balance == 9_750_000_000
+    assert books.call(customer.call()["id"])["adjusted"] == "0.25"
+    hub.verified()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"model": "openai/fixed", "since": "x", "until": "y"}, 400),
+        ({"model": "openai/fixed", **PERIOD, "rate": 0}, 400),
+        ({"model": "openai/fixed", **PERIOD, "rate": "1"}, 400),
+        ({"model": "openai/fixed", **PERIOD, "until": PERIOD["since"]}, 400),
+        ({"model": "openai/fixed", **PERIOD, "rate": 9}, 404),
+        ({"model": "openai/none", **PERIOD}, 404),
+    ],
+)
+def test_a_rerating_that_makes_no_sense_is_refused(call, body, status):
+    assert call("POST", RERATE, body)[0] == status

@@ -298,3 +298,42 @@ def test_rates_that_cannot_be_set(run, arguments, code):
     found, refused, _ = run("rates", "set", *arguments)
     assert (found, refused["ok"]) == (code, False)
     assert in_force(run) == before
+
+
+PERIOD = ("--since", "2020-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("openai/gpt-4o", "--since", "2020-01-01T00:00:00Z"), 2),
+        (("openai/gpt-4o", "--since", "today", "--until", "2100-01-01T00:00:00Z"), 2),
+        (("openai/gpt-4o", *PERIOD, "--rate", "x"), 2),
+        (("openai/gpt-4o", *PERIOD, "--rate", "99"), 4),
+        (("openai/gpt-4o-mini", *PERIOD), 4),
+        (("openai/none", *PERIOD), 4),
+    ],
+)
+def test_a_rerating_that_makes_no_sense_is_refused(run, arguments, code):
+    found, refused, _ = run("rates", "rerate", *arguments)
+    assert (found, refused["ok"]) == (code, False)
+
+
+def test_a_rerating_of_no_calls_posts_nothing(run, capsys):
+    code, shown, _ = run("rates", "rerate", "openai/gpt-4o", *PERIOD, "--rate", "1")
+    assert (code, shown["version"], shown["calls"], shown["posted"]["calls"]) == (0, 1, 0, 0)
+    assert main(["rates", "rerate", "openai/gpt-4o", *PERIOD, "--dry-run"]) == 0
+    assert "0 of 0 calls change by 0 credits" in capsys.readouterr().err
+
+
+def test_margins_are_reported_and_set(run):
+    run(*GENAI)
+    code, report, _ = run("rates", "margin", "--provider", "openai")
+    assert (code, report["total"]["calls"]) == (0, 0)
+    below = {one["model"] for one in report["models"] if one["below_cost"]}
+    assert below == {"openai/gpt-4o"}
+    code, done, _ = run("rates", "margin", "--set", "20%", "--provider", "openai")
+    assert names(done["updated"]) == ["openai/gpt-4o-mini", "openai/whisper-1"]
+    assert in_force(run)["openai/gpt-4o-mini"]["amounts"]["input"] == "0.18"
+    for arguments in (("--dry-run",), ("--set", "1", "--since", "2020-01-01T00:00:00Z")):
+        assert run("rates", "margin", *arguments)[0] == 2

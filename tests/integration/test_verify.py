@@ -164,6 +164,14 @@ PLANTED = {
     "meter event is the call's charge": (
         "UPDATE meter_event SET value = value + 1 WHERE call_id = 'c1'"
     ),
+    "corrected price follows on the charge before it": (
+        "INSERT INTO call_rerate (call_id, seq, run_id, account_id, rate_id, charge_before,"
+        " charge_after, posted, created_us) VALUES ('c1', 0, 'x', :u, 'r2', :two, :one, 0, 3)"
+    ),
+    "corrected price posted no more than its difference, in transfers": (
+        "INSERT INTO call_rerate (call_id, seq, run_id, account_id, rate_id, charge_before,"
+        " charge_after, posted, created_us) VALUES ('c1', 0, 'x', :u, 'r2', :three, :two, -1, 3)"
+    ),
     "no more of a call is refunded than it was charged": (
         "INSERT INTO transfer (operation_id, seq, kind, debit, credit, amount, account_id, call_id,"
         " created_us) VALUES ('f', 0, 'refund', 'revenue', :u, :seven, :u, 'c1', 3)"

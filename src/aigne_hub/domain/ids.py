@@ -35,3 +35,9 @@ class IdFactory:
             0x8000000000000000 | self._random_bits(_RANDOM_BITS),
         )
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def first_id(us: int) -> str:
+    """Return the lowest id that can be made at an instant, for ranges over ids."""
+    text = f"{max(us // 1_000, 0):012x}"
+    return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"

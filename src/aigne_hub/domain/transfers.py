@@ -18,7 +18,8 @@ BREAKAGE = "breakage"
 # refund      revenue -> customer                   a charge given back, to the lots it came from
 # adjustment  customer -> revenue                   a charge corrected upwards
 # reversal    customer -> funding or promotional    a payment taken back, or a grant revoked
-# recovery    funding -> write_off                  a loss made good: the payment came back
+# recovery    funding or revenue -> write_off       a loss made good: the payment came back, or
+#                                                   the call that was not paid cost less
 TransferKind = Literal[
     "grant", "capture", "write_off", "expiry", "refund", "adjustment", "reversal", "recovery"
 ]

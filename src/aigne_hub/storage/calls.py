@@ -11,7 +11,7 @@ from aigne_hub.domain.calls import Outcome, Status
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.money import format_credits
-from aigne_hub.storage import schema
+from aigne_hub.storage import rerating, schema
 from aigne_hub.storage.users import User
 
 LIMIT_MAX = 1_000_000
@@ -44,7 +44,11 @@ def list_calls(
 
 
 def show_call(connection: Connection, call_id: str) -> dict[str, object]:
-    """Return one call, with the list of its attempts at upstreams. Raises NotFound."""
+    """Return one call, with the list of its attempts at upstreams. Raises NotFound.
+
+    `credits` is what it was charged at first, `adjusted` what it is charged since its price
+    was corrected, or null.
+    """
     row = connection.execute(_calls().where(_CALL.id == call_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no call {call_id[:80]!r}. See: aigne-hub calls list")
@@ -54,7 +58,9 @@ def show_call(connection: Connection, call_id: str) -> dict[str, object]:
     shown = [_attempt(attempt) for attempt in attempts]
     if row.attempts and not shown:
         shown = [_only_attempt(row)]
-    return {**_shown(row), "attempts": shown}
+    now = rerating.charged_now(connection, call_id)
+    adjusted = None if now is None else format_credits(now)
+    return {**_shown(row), "adjusted": adjusted, "attempts": shown}
 
 
 @dataclass(frozen=True, slots=True)

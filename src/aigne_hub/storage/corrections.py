@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, union_all
 
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
 from aigne_hub.domain.ledger import Account
@@ -112,16 +112,41 @@ def recover(
     account_id: str,
     source: str,
     amount: int,
+    *,
+    call_id: str | None = None,
 ) -> None:
-    """Make good what was written off of a reversal: its money came back to `source` after all.
+    """Make good what was written off.
 
-    No balance changes. Raises Conflict for a repeated `operation_id`.
+    Of a reversal, because its money came back to `source`; of a call, because it costs less
+    than it was charged. No balance changes. Raises Conflict for a repeated `operation_id`.
     """
     _require_new(connection, account_id, operation_id)
     posted = Transfer(
-        account_id, operation_id, 0, "recovery", source, WRITE_OFF, amount, None, None, now_us
+        account_id, operation_id, 0, "recovery", source, WRITE_OFF, amount, None, call_id, now_us
     )
     connection.execute(ledger.INSERT_TRANSFER, [posted._asdict()])
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands of a call's charge now, in nano-credits.
+
+    `paid` is what its account paid and was not given back; `written_off` what nobody paid.
+    """
+
+    paid: int
+    written_off: int
+
+
+def standing(connection: Connection, account_id: str, call_id: str) -> Standing:
+    """Return what stands of a call's charge."""
+    paid = written_off = 0
+    for row in _transfers_of_call(connection, account_id, call_id):
+        if row.kind in {"capture", "adjustment", "refund"}:
+            paid += -row.amount if row.kind == "refund" else row.amount
+        elif row.kind in {"write_off", "recovery"}:
+            written_off += -row.amount if row.kind == "recovery" else row.amount
+    return Standing(paid, written_off)
 
 
 def find(connection: Connection, account_id: str, operation_id: str) -> Correction | None:
@@ -180,14 +205,39 @@ def _load_with(connection: Connection, account_id: str, lot_ids: set[str]) -> Ac
     return account
 
 
+def _transfers_of_call(connection: Connection, account_id: str, call_id: str) -> list[Any]:
+    """Return every transfer about a call, in the order they were posted.
+
+    Two look-ups by index: the account may have a million others.
+    """
+    columns = (
+        _TRANSFER.kind,
+        _TRANSFER.grant_id,
+        _TRANSFER.amount,
+        _TRANSFER.operation_id,
+        _TRANSFER.seq,
+        _TRANSFER.created_us,
+    )
+    rows = connection.execute(
+        union_all(
+            select(*columns).where(
+                _TRANSFER.account_id == account_id,
+                _TRANSFER.operation_id == call_id,
+                _TRANSFER.call_id == call_id,
+            ),
+            select(*columns).where(
+                _TRANSFER.call_id == call_id,
+                _TRANSFER.operation_id != _TRANSFER.call_id,
+                _TRANSFER.account_id == account_id,
+            ),
+        )
+    )
+    return sorted(rows, key=lambda row: (row.created_us, row.operation_id, row.seq))
+
+
 def _lots_of_call(connection: Connection, account_id: str, call_id: str) -> set[str]:
     """Return every lot that a refund of a call may touch."""
-    rows = connection.execute(
-        select(_TRANSFER.grant_id).where(
-            _TRANSFER.account_id == account_id, _TRANSFER.call_id == call_id
-        )
-    ).scalars()
-    named = set(rows)
+    named = {row.grant_id for row in _transfers_of_call(connection, account_id, call_id)}
     if None in named:
         granted = schema.credit_grant.c
         return set(
@@ -198,18 +248,10 @@ def _lots_of_call(connection: Connection, account_id: str, call_id: str) -> set[
 
 def _charged_parts(connection: Connection, account_id: str, call_id: str) -> dict[str | None, int]:
     """Return what of a call's charge is not yet refunded, by lot, in the order it was taken."""
-    rows = connection.execute(
-        select(_TRANSFER.kind, _TRANSFER.grant_id, _TRANSFER.amount)
-        .where(
-            _TRANSFER.account_id == account_id,
-            _TRANSFER.call_id == call_id,
-            _TRANSFER.kind.in_(("capture", "adjustment", "refund")),
-        )
-        .order_by(_TRANSFER.created_us, _TRANSFER.operation_id, _TRANSFER.seq)
-    ).all()
+    rows = _transfers_of_call(connection, account_id, call_id)
     left: dict[str | None, int] = defaultdict(int)
     for row in rows:
-        if row.kind != "refund":
+        if row.kind in {"capture", "adjustment"}:
             left[row.grant_id] += row.amount
     for row in rows:
         if row.kind == "refund":

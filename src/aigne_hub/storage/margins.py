@@ -13,8 +13,8 @@ from aigne_hub.storage import prices, schema
 
 _CALL = schema.model_call.c
 _TRANSFER = schema.transfer.c
-# Transfers that correct what a call was charged, and their sign.
-_CORRECTIONS: Final = ("adjustment", "refund", "write_off")
+# Transfers that correct what a call was charged.
+_CORRECTIONS: Final = ("adjustment", "refund", "write_off", "recovery")
 
 
 @dataclass(slots=True)
@@ -132,17 +132,20 @@ def _corrections(since_us: int, until_us: int) -> Select[Any]:
     own = _TRANSFER.operation_id == _TRANSFER.call_id
     signed = case(
         (and_(_TRANSFER.kind == "write_off", own), 0),
-        (_TRANSFER.kind == "refund", -_TRANSFER.amount),
+        (_TRANSFER.kind.in_(("refund", "recovery")), -_TRANSFER.amount),
         else_=_TRANSFER.amount,
+    )
+    unpaid = case(
+        (_TRANSFER.kind == "write_off", _TRANSFER.amount),
+        (_TRANSFER.kind == "recovery", -_TRANSFER.amount),
+        else_=0,
     )
     return (
         select(
             _CALL.model,
             func.sum(signed).label("corrected"),
             func.sum(case((_CALL.cost.is_not(None), signed), else_=0)).label("costed"),
-            func.sum(case((_TRANSFER.kind == "write_off", _TRANSFER.amount), else_=0)).label(
-                "written_off"
-            ),
+            func.sum(unpaid).label("written_off"),
         )
         .join(schema.model_call, _CALL.id == _TRANSFER.call_id)
         .where(_TRANSFER.kind.in_(_CORRECTIONS), _of_period(since_us, until_us))

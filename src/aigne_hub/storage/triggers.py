@@ -49,6 +49,7 @@ TRIGGERS = (
     *_append_only("audit_log"),
     *_append_only("rate"),
     *_append_only("grant_reversal"),
+    *_append_only("call_rerate"),
     # Retention deletes old attempts with their calls.
     Trigger("call_attempt", "append_only", "UPDATE", "rows are never changed"),
     Trigger(

@@ -64,7 +64,8 @@ _CHECKS: Final[Mapping[str, str]] = {
             OR (kind = 'refund' AND debit = 'revenue' AND credit = account_id)
             OR (kind = 'reversal' AND debit = account_id
                 AND (credit = 'promotional' OR credit LIKE 'funding:%'))
-            OR (kind = 'recovery' AND debit LIKE 'funding:%' AND credit = 'write_off')
+            OR (kind = 'recovery' AND credit = 'write_off'
+                AND (debit LIKE 'funding:%' OR (debit = 'revenue' AND call_id IS NOT NULL)))
             OR (kind = 'write_off' AND debit = 'write_off'
                 AND (credit = 'revenue' OR credit = 'promotional' OR credit LIKE 'funding:%'))))""",
     "no more of a call is refunded than it was charged": """
@@ -122,6 +123,35 @@ _CHECKS: Final[Mapping[str, str]] = {
             SELECT call_id, SUM(amount) AS posted FROM transfer
             WHERE operation_id = call_id GROUP BY call_id) t ON t.call_id = c.id
         WHERE COALESCE(c.charge, 0) <> COALESCE(t.posted, 0)""",
+    "corrected price follows on the charge before it": """
+        SELECT r.call_id FROM call_rerate r LEFT JOIN call_rerate b
+            ON b.call_id = r.call_id AND b.seq = r.seq - 1
+        LEFT JOIN model_call c ON c.id = r.call_id
+        WHERE CASE WHEN r.seq > 0 THEN b.charge_after IS NULL OR b.charge_after <> r.charge_before
+            ELSE c.charge IS NOT NULL AND c.charge <> r.charge_before END""",
+    "corrected price posted no more than its difference, in transfers": """
+        SELECT r.call_id FROM (
+            SELECT call_id, run_id, posted,
+                charge_after - FIRST_VALUE(charge_before) OVER running AS difference,
+                SUM(posted) OVER running AS in_all
+            FROM call_rerate WINDOW running AS (PARTITION BY call_id ORDER BY seq)) r
+        LEFT JOIN (
+            SELECT x.call_id, x.run_id,
+                SUM(CASE WHEN t.kind IN ('adjustment', 'write_off') THEN t.amount
+                    ELSE -t.amount END) AS moved
+            FROM call_rerate x JOIN transfer t
+                ON t.call_id = x.call_id AND t.operation_id <> t.call_id
+                AND t.account_id = x.account_id AND t.operation_id IN (
+                    'rerate/' || x.run_id || '/' || x.call_id,
+                    'rerate/' || x.run_id || '/' || x.call_id || '/written-off')
+            GROUP BY x.call_id, x.run_id) m ON m.call_id = r.call_id AND m.run_id = r.run_id
+        WHERE r.posted <> COALESCE(m.moved, 0) OR r.in_all < r.difference
+            OR (r.posted > 0 AND r.in_all <> r.difference)
+        UNION ALL
+        SELECT t.operation_id FROM transfer t LEFT JOIN call_rerate r ON r.call_id = t.call_id
+            AND t.operation_id IN ('rerate/' || r.run_id || '/' || r.call_id,
+                'rerate/' || r.run_id || '/' || r.call_id || '/written-off')
+        WHERE t.operation_id LIKE 'rerate/%' AND r.call_id IS NULL""",
     "hold captured what its call paid": """
         SELECT h.call_id FROM hold h LEFT JOIN (
             SELECT call_id, SUM(amount) AS paid FROM transfer

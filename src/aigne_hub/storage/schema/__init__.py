@@ -28,6 +28,7 @@ from aigne_hub.storage.schema.metering import (
 )
 from aigne_hub.storage.schema.money import (
     account,
+    call_rerate,
     credit_grant,
     grant_reversal,
     hold,
@@ -61,6 +62,7 @@ __all__ = [
     "audit_log",
     "auto_recharge",
     "call_attempt",
+    "call_rerate",
     "credential",
     "credit_grant",
     "dead_letter",

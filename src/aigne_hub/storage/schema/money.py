@@ -94,6 +94,34 @@ transfer = Table(
     sqlite_with_rowid=False,
 )
 
+# A call's charge is found by its own operation; corrections of calls are few.
+Index(
+    "ix_transfer_correction",
+    transfer.c.call_id,
+    sqlite_where=text("operation_id <> call_id"),
+    postgresql_where=text("operation_id <> call_id"),
+)
+
+# What a call is charged since its price was corrected: each row takes the one before to
+# `charge_after`. `posted` is what its transfers did to the charge: less than the difference
+# when part of it had been refunded already.
+call_rerate = Table(
+    "call_rerate",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("run_id", Text, nullable=False, index=True),
+    Column("account_id", Text, nullable=False),
+    Column("rate_id", Text, ForeignKey("rate.id"), nullable=False),
+    amount("charge_before"),
+    amount("charge_after"),
+    amount("posted"),
+    instant("created_us"),
+    CheckConstraint("charge_before >= 0 AND charge_after >= 0", name="charges"),
+    CheckConstraint("charge_before <> charge_after", name="changes"),
+    sqlite_with_rowid=False,
+)
+
 # How much of a grant was taken back by each reversal: its transfers may name other lots.
 grant_reversal = Table(
     "grant_reversal",

@@ -6,6 +6,7 @@ from aigne_hub.web.api.account import account_router
 from aigne_hub.web.api.admin_credit import admin_credit_router
 from aigne_hub.web.api.admin_payments import admin_payments_router
 from aigne_hub.web.api.alerts import alerts_router
+from aigne_hub.web.api.bulk_rates import bulk_rates_router
 from aigne_hub.web.api.credit_lists import credit_lists_router
 from aigne_hub.web.api.explain import explain_router
 from aigne_hub.web.api.limits import limits_router
@@ -25,6 +26,7 @@ def api_routers() -> list[APIRouter]:
         explain_router(),
         limits_router(),
         rates_router(),
+        bulk_rates_router(),
         usage_router(),
         payments_router(),
         admin_payments_router(),
