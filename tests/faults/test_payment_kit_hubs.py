@@ -79,6 +79,12 @@ def charged(shop: HubProcess) -> dict[str, str]:
 def test_what_is_bought_arrives_and_what_is_used_is_reported(new_hub):
     shop, bank, kit = opened(new_hub)
     did = did_of(shop)
+    # Who has no credit yet is sent to where it is sold.
+    sold_at = f"{bank.address}/payment/checkout/pay/credits"
+    eventually(
+        lambda: ask(shop, f"openai/{MODEL}", max_tokens=20).error["link"] == sold_at,
+        "sold at the bank",
+    )
     granted = kit.grant(did, "2", category="paid", name="Top-up", priority=7)
     eventually(lambda: balance(shop) == nano(2), "mirrored")
     for _ in range(3):

@@ -90,8 +90,8 @@ def test_a_program_sets_itself_up_as_it_does_with_payment_kit(kit):
         "minutes",
         {"setting_id": setting["id"], "a": 1},
     )
-    (currency,) = kit.get("/payment-currencies")
-    assert currency["id"] == meter["currency_id"]
+    money, currency = kit.get("/payment-currencies")
+    assert (money["id"], currency["id"]) == ("usd", meter["currency_id"])
     kit.put(f"/payment-currencies/{currency['id']}", {"name": currency["name"]})
 
     status, _ = kit.call("POST", "/meters", {"name": "x", "event_name": "minutes", "unit": "x"})
@@ -199,7 +199,7 @@ def test_unknown_meters_customers_and_currencies_are_not_found(kit, ada):
         {**event(ada, "1", "u-2"), "event_name": kit.get("/meters/pictures")["id"]},
     ):
         assert kit.call("POST", "/meter-events", body)[0] == 404
-    assert kit.call("GET", "/payment-currencies/usd")[0] == 404
+    assert kit.call("GET", "/payment-currencies/eur")[0] == 404
     body = {"customer_id": ada, "amount": "1", "currency_id": "usd"}
     assert kit.call("POST", "/credit-grants", body)[0] == 404
 

@@ -28,7 +28,14 @@ READS = {
     "/credit-transactions",
     "/credit-transactions/summary",
     "/credit-transactions/{transaction_id}",
+    "/products",
+    "/prices",
+    "/prices/{name}",
+    "/payment-links/{name}",
+    "/checkout-sessions",
+    "/checkout-sessions/{session_id}",
 }
+ITEMS = [{"price_id": "DEFAULT_CREDIT_UNIT_PRICE", "quantity": 5}]
 BODIES = {
     ("POST", "/meters"): {"name": "x", "event_name": "x", "unit": "x"},
     ("POST", "/meter-events"): {
@@ -38,6 +45,8 @@ BODIES = {
     },
     ("POST", "/credit-grants"): {"customer_id": "A", "amount": "1"},
     ("POST", "/settings"): {"mountLocation": "x", "type": "x"},
+    ("POST", "/payment-links"): {"line_items": ITEMS},
+    ("POST", "/checkout-sessions"): {"line_items": ITEMS, "customer_id": "A"},
 }
 ROUTES = sorted(
     (method, route.path.removeprefix("/payment/api"))
@@ -62,12 +71,14 @@ def world(hub):
     admin.post("/meters", {"name": "Pictures", "event_name": "pictures", "unit": "pictures"})
     grant = admin.grant(a_id, "5")
     event = admin.meter(a_id, "1", "seen")
+    session = admin.post("/checkout-sessions", {"line_items": ITEMS, "customer_id": a_id})
     (used, _) = admin.get("/credit-transactions", customer_id=a_id)["list"]
     names = {
         "name": a_id,
         "currency_id": "credits",
         "event_id": event["id"],
         "grant_id": grant["id"],
+        "session_id": session["id"],
         "transaction_id": used["id"],
     }
     return {"admin": admin, "a": a, "b": b, "nobody": Program(hub, None), "names": names}
@@ -77,6 +88,10 @@ def ask(world, who, method, path, **query):
     names = dict(world["names"])
     if path.startswith("/meters"):
         names["name"] = "pictures"
+    if path.startswith("/prices"):
+        names["name"] = "DEFAULT_CREDIT_UNIT_PRICE"
+    if path.startswith("/payment-links"):
+        names["name"] = "DEFAULT_CREDIT_PAYMENT_LINK"
     concrete = re.sub(r"{(\w+)}", lambda found: names[found[1]], path)
     body = BODIES.get((method, path))
     if body is None and method != "GET":
@@ -121,8 +136,8 @@ def test_a_customer_reads_its_own(world, path):
 
 
 # Where a customer is named in the query, or an object of A's in the path.
-LISTS = {"/meter-events", "/credit-grants", "/credit-transactions"}
-ABOUT_ONE = {path for path in READS if path.startswith(("/meter-events", "/credit-"))}
+LISTS = {"/meter-events", "/credit-grants", "/credit-transactions", "/checkout-sessions"}
+ABOUT_ONE = {path for path in READS if path.startswith(("/meter-events", "/credit-", "/checkout"))}
 
 
 @pytest.mark.parametrize("path", sorted(ABOUT_ONE | {"/customers/{name}"}))

@@ -165,6 +165,19 @@ class Cashier:
             raise Conflict("The order was paid. Refund it instead.")
         return self._applied(actor, _event(order, EventKind.FAILED, "reject", reason))
 
+    def cancel(self, actor: str, name: str) -> OrderRecord:
+        """End an order that nobody paid; money that comes later counts all the same.
+
+        Raises Conflict for one that was paid.
+        """
+        with self.reading() as view:
+            record = orders.load(view, name)
+        if record.order.paid:
+            raise Conflict("The order was paid. Refund it instead.")
+        if record.order.closed is not None:
+            return record
+        return self._applied(actor, _event(record.order, EventKind.EXPIRED, "cancel", None))
+
     def refund(self, actor: str, name: str, amount: int | None = None) -> OrderRecord:
         """Give money back, all that is left by default, and take the credit back.
 

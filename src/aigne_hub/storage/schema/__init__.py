@@ -46,6 +46,7 @@ from aigne_hub.storage.schema.payments import (
     redemption_code,
     redemption_guess,
 )
+from aigne_hub.storage.schema.selling import checkout_session, payment_link
 from aigne_hub.storage.schema.users import api_key, identity, user
 from aigne_hub.storage.schema.webhooks import (
     event,
@@ -63,6 +64,7 @@ __all__ = [
     "auto_recharge",
     "call_attempt",
     "call_rerate",
+    "checkout_session",
     "credential",
     "credit_grant",
     "dead_letter",
@@ -88,6 +90,7 @@ __all__ = [
     "payment_customer",
     "payment_event",
     "payment_kit",
+    "payment_link",
     "payment_order",
     "payment_refund",
     "price_reference",

@@ -19,6 +19,9 @@ UNIT_PRICE_KEY = "DEFAULT_CREDIT_UNIT_PRICE"
 PAYMENT_LINK_KEY = "DEFAULT_CREDIT_PAYMENT_LINK"
 _MADE_AT = format_instant(0)
 
+# Money is shown as finely as prices are kept: in 10^-9 of the currency.
+MONEY_DECIMALS = 9
+
 CurrencyId = Annotated[str, Path(max_length=255, description="Id of a currency.")]
 
 
@@ -50,6 +53,22 @@ def currency() -> dict[str, Any]:
     }
 
 
+def money(hub: Backend) -> dict[str, Any]:
+    """Return the currency that credit is sold in."""
+    code = hub.cashier.offer.currency
+    return {
+        **currency(),
+        "id": code,
+        "name": code.upper(),
+        "symbol": code.upper(),
+        "description": "What credit is paid with",
+        "decimal": MONEY_DECIMALS,
+        "type": "standard",
+        "is_base_currency": True,
+        "payment_method_id": "checkout",
+    }
+
+
 def require_currency(currency_id: str | None) -> None:
     """Raise NotFound for a currency that is not the hub's."""
     if currency_id is not None and currency_id != CURRENCY_ID:
@@ -64,13 +83,15 @@ def recharge_config(hub: Backend) -> dict[str, Any]:
     }
 
 
-def list_currencies(_: Guest) -> list[dict[str, Any]]:
-    """Return the currencies, as a plain list."""
-    return [currency()]
+def list_currencies(_: Guest, hub: Hub) -> list[dict[str, Any]]:
+    """Return what credit is paid with, and credit, as a plain list."""
+    return [money(hub), currency()]
 
 
-def get_currency(currency_id: CurrencyId, _: Guest) -> dict[str, Any]:
+def get_currency(currency_id: CurrencyId, _: Guest, hub: Hub) -> dict[str, Any]:
     """Return a currency."""
+    if currency_id == hub.cashier.offer.currency:
+        return money(hub)
     require_currency(currency_id)
     return currency()
 

@@ -2,12 +2,15 @@
 
 from fastapi import APIRouter
 
+from aigne_hub.web.kit.checkout_sessions import checkout_sessions_router
 from aigne_hub.web.kit.credit_grants import credit_grants_router
 from aigne_hub.web.kit.credit_transactions import credit_transactions_router
 from aigne_hub.web.kit.currencies import currencies_router
 from aigne_hub.web.kit.customers import customers_router
 from aigne_hub.web.kit.meter_events import meter_events_router
 from aigne_hub.web.kit.meters import meters_router
+from aigne_hub.web.kit.payment_links import payment_links_router
+from aigne_hub.web.kit.prices import prices_routers
 from aigne_hub.web.kit.settings import settings_router
 
 
@@ -19,5 +22,8 @@ def kit_routers() -> list[APIRouter]:
         meter_events_router(),
         credit_grants_router(),
         credit_transactions_router(),
+        *prices_routers(),
+        payment_links_router(),
+        checkout_sessions_router(),
         settings_router(),
     ]

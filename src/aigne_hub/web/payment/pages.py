@@ -15,7 +15,7 @@ from aigne_hub.domain.currencies import format_minor
 from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound, RateLimited
 from aigne_hub.domain.money import format_credits, parse_credits
 from aigne_hub.payments.cashier import Purchase
-from aigne_hub.storage import orders, users
+from aigne_hub.storage import orders, payment_links, users
 from aigne_hub.storage.orders import OrderRecord
 from aigne_hub.storage.users import User
 from aigne_hub.web.backend import Backend, Hub
@@ -33,7 +33,7 @@ async def show(request: Request, hub: Hub, order: str) -> HTMLResponse:
     """Show an order, or for any address that is not one's the form that makes one."""
     if "." not in order:
         values = fields(request.scope["query_string"].decode("latin-1"))
-        return await run_in_threadpool(_form, request, hub, values)
+        return await run_in_threadpool(_form_of_link, request, hub, order, values)
     return await run_in_threadpool(_order, request, hub, order)
 
 
@@ -47,6 +47,20 @@ async def submit(request: Request, hub: Hub, order: str) -> Response:
     except HubError as error:
         return await run_in_threadpool(_form, request, hub, form, error)
     return RedirectResponse(hub.page_tokens.make(ORDER, record.order.id), 303, _FRESH)
+
+
+def _form_of_link(
+    request: Request, hub: Backend, name: str, values: Mapping[str, str]
+) -> HTMLResponse:
+    """Show the form with the amount that a payment link suggests, if the address is one's."""
+    try:
+        with hub.reading() as view:
+            link = payment_links.find(view, name)
+    except NotFound:
+        return _form(request, hub, values)
+    if not link.active:
+        raise NotFound("Nothing is sold at this address any more.")
+    return _form(request, hub, {"credits": format_credits(link.credits), **values})
 
 
 def _buy(hub: Backend, form: Mapping[str, str], wrong_names: WrongNames) -> OrderRecord:
