@@ -1,6 +1,7 @@
 """What a call consumed, in disjoint buckets and the refinements inside them."""
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 # No model reads or writes this much in one call; a larger figure is a fault, not a bill.
 TOKENS_MAX = 100_000_000
@@ -32,8 +33,9 @@ class Usage:
 
     `input_tokens` excludes what was read from or written to a prompt cache. A refinement is
     contained in its bucket (REFINEMENTS) and priced apart where the rate card has a price
-    for it. `duration_ms` is audio or video time, priced per second. `image_kind` is size and
-    quality as `1024x1024/high`; `service_tier` the tier that served, such as `batch`.
+    for it; those of one bucket are disjoint, so none is taken off its price twice.
+    `duration_ms` is audio or video time, priced per second. `image_kind` is size and quality
+    as `1024x1024/high`; `service_tier` the tier that served, such as `batch`.
     """
 
     input_tokens: int = 0
@@ -60,12 +62,14 @@ class Usage:
             amount = getattr(self, name)
             if type(amount) is not int or not 0 <= amount <= TOKENS_MAX:
                 raise AbsurdUsage(f"{name} {amount!r}")
+        within = dict.fromkeys(BUCKETS, 0)
         for name, bucket in REFINEMENTS.items():
             amount = getattr(self, name)
             if type(amount) is not int or not 0 <= amount <= TOKENS_MAX:
                 raise AbsurdUsage(f"{name} {amount!r}")
-            if amount > getattr(self, bucket):
-                raise AbsurdUsage(f"{name} {amount} is more than {bucket}")
+            within[bucket] += amount
+            if within[bucket] > getattr(self, bucket):
+                raise AbsurdUsage(f"{name} {amount} is more than {bucket} have room for")
         for name in UNITS:
             amount = getattr(self, name)
             if type(amount) is not int or not 0 <= amount <= UNITS_MAX:
@@ -119,3 +123,39 @@ class Usage:
             or self.requests != 1
             or self.service_tier != STANDARD
         )
+
+
+class Report(NamedTuple):
+    """What a provider's own figures come to.
+
+    `usage` is None when it said nothing, or something that cannot be true: then `refused` says
+    what. `unread` names the fields whose meaning the hub does not know, and a total that the
+    figures it knows do not add up to: something may be billed there that is not charged.
+    """
+
+    usage: Usage | None = None
+    refused: str | None = None
+    unread: tuple[str, ...] = ()
+
+    @property
+    def is_clear(self) -> bool:
+        """Tell whether nobody needs to look at it."""
+        return self.refused is None and not self.unread
+
+
+NO_REPORT = Report()
+
+
+class UsageAlarm(NamedTuple):
+    """Something in a provider's reports that the operator should look at.
+
+    `field` is the path of a field that the hub does not know; None when a report was refused
+    for `reason`. The call is the one that it was first seen in.
+    """
+
+    provider: str
+    model: str
+    call_id: str
+    at_us: int
+    field: str | None = None
+    reason: str | None = None
