@@ -11,11 +11,16 @@ import orjson
 import structlog
 
 from aigne_hub.domain.operations import Open, Settle, Settled
+from aigne_hub.domain.usage import Report, UsageAlarm
 
 # Seconds; GenAI calls take from milliseconds to minutes.
 DURATION_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 # Log lines kept for the next flush; beyond this they are dropped and counted.
 LINES_MAX = 10_000
+# How many alarms about usage are remembered, so that each is raised once: a provider that
+# makes up names cannot fill the memory, the log or the database.
+ALARMS_MAX = 1_000
+DAY_US = 86_400_000_000
 
 
 class Histogram:
@@ -41,6 +46,8 @@ class Counters:
         self.durations: dict[tuple[str, str], Histogram] = defaultdict(Histogram)
         self.first_bytes: dict[tuple[str, str], Histogram] = defaultdict(Histogram)
         self.refused: dict[str, int] = defaultdict(int)
+        self.usage_unknown: dict[str, int] = defaultdict(int)
+        self.usage_refused: dict[str, int] = defaultdict(int)
         self.charged_nano = 0
         self.written_off_nano = 0
         self.in_flight = 0
@@ -70,12 +77,70 @@ class CallLog:
             self._write(b"\n".join(lines) + b"\n")
 
 
+class UsageAlarms:
+    """Says once what is strange in providers' reports of usage, and keeps it for the outbox.
+
+    An unknown field is said once, a refused report once a provider and day; the counters count
+    every one.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._seen: set[tuple[str, str | int]] = set()
+        self._waiting: list[UsageAlarm] = []
+        self._log = structlog.get_logger()
+
+    def note(self, settle: Settle, report: Report) -> None:
+        provider = settle.provider or "-"
+        found = {"provider": provider, "model": settle.model, "call_id": settle.call_id}
+        for path in report.unread:
+            self._counters.usage_unknown[provider] += 1
+            if self._is_new((provider, path)):
+                self._log.warning(
+                    "a provider reports a field that is not known", field=path, **found
+                )
+                self._keep(settle, field=path)
+        if report.refused is not None:
+            self._counters.usage_refused[provider] += 1
+            if self._is_new((provider, settle.ended_us // DAY_US)):
+                reason = report.refused
+                self._log.warning("a provider's usage was not believed", reason=reason, **found)
+                self._keep(settle, reason=reason)
+
+    def taken(self) -> list[UsageAlarm]:
+        """Return what was noted since; the caller makes it durable or gives it back."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def give_back(self, alarms: list[UsageAlarm]) -> None:
+        self._waiting = alarms + self._waiting
+
+    def _is_new(self, key: tuple[str, str | int]) -> bool:
+        if key in self._seen or len(self._seen) >= ALARMS_MAX:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _keep(self, settle: Settle, field: str | None = None, reason: str | None = None) -> None:
+        self._waiting.append(
+            UsageAlarm(
+                settle.provider or "-",
+                settle.model,
+                settle.call_id,
+                settle.ended_us,
+                field,
+                reason,
+            )
+        )
+
+
 class CallObserver:
     """Told of every call that ended or was refused after its caller was known."""
 
-    def __init__(self, counters: Counters, log: CallLog) -> None:
+    def __init__(self, counters: Counters, log: CallLog, alarms: UsageAlarms) -> None:
         self._counters = counters
         self._log = log
+        self._alarms = alarms
 
     def closed(self, opened: Open, settle: Settle, settled: Settled) -> None:
         counters = self._counters
@@ -111,6 +176,9 @@ class CallObserver:
                     "error": settle.error_code,
                 }
             )
+
+    def doubted(self, settle: Settle, report: Report) -> None:
+        self._alarms.note(settle, report)
 
     def refused(self, opened: Open, code: str) -> None:
         self._counters.calls[opened.type, "-", "rejected"] += 1

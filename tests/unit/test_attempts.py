@@ -25,6 +25,7 @@ from aigne_hub.gateway.attempts import RETRY_AFTER_MAX_S, Streaming, Whole, firs
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
 from aigne_hub.gateway.exchange import ClientGone
 from aigne_hub.gateway.router import Candidate
+from aigne_hub.providers.usage import OPENAI, Wire
 from aigne_hub.transport import (
     ConnectFailed,
     ConnectTimeout,
@@ -97,6 +98,7 @@ class Answer:
 class Upstream:
     outcome: Answer | Exception
     limit_field: str = "max_completion_tokens"
+    wire: Wire = OPENAI
     bodies: list[bytes] = field(default_factory=list)
 
     async def send(self, operation: str, body: bytes) -> Answer:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigne_hub.domain.errors import UpstreamError
-from aigne_hub.domain.usage import Usage
+from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter, text_bytes
+from aigne_hub.providers.usage import OPENAI
 
 
 def frame(**value) -> bytes:
@@ -28,7 +29,7 @@ WHOLE = b"".join([*PLAIN, frame(choices=[], usage=USAGE), DONE])
 
 
 def run(pieces: list[bytes], *, shows_usage: bool = False) -> tuple[bytes, OpenAIStreamMeter]:
-    meter = OpenAIStreamMeter(shows_usage=shows_usage)
+    meter = OpenAIStreamMeter(OPENAI, shows_usage=shows_usage)
     out = b"".join(meter.feed(piece) for piece in pieces)
     meter.end()
     return out, meter
@@ -173,3 +174,51 @@ def test_text_is_measured_as_utf8_however_it_is_escaped(text: str):
         if "\ud800" <= max(text) <= "\udfff":
             continue
         assert text_bytes(encoded) == size
+
+
+GROQ = {"x_groq": {"id": "req_1", "usage": USAGE}}
+
+
+def test_usage_beside_the_end_is_read_wherever_it_stands():
+    out, meter = run([content("Hi"), content("", "stop", **GROQ), DONE])
+    assert out == content("Hi") + content("", "stop", **GROQ)
+    assert meter.usage == Usage(input_tokens=7, output_tokens=3)
+    assert meter.complete
+
+
+def test_usage_beside_the_end_is_shown_after_it():
+    out, meter = run([content("Hi"), content("", "stop", **GROQ), DONE], shows_usage=True)
+    shown = json.loads(meter.last("0.5", Usage()).split(b"\n\n")[0][6:])["usage"]
+    assert shown["prompt_tokens"] == 7
+    assert shown["credits"] == "0.5"
+    assert out.endswith(content("", "stop", **GROQ))
+
+
+def test_usage_on_the_end_and_in_a_chunk_of_its_own_is_shown_once_and_last():
+    last = content("", "stop", usage=USAGE)
+    _, meter = run([content("Hi"), last, frame(choices=[], usage=USAGE), DONE], shows_usage=True)
+    end, usage, done, _ = meter.last("0.5", Usage()).split(b"\n\n")
+    assert end + b"\n\n" == last
+    assert json.loads(usage[6:])["usage"] == {**USAGE, "credits": "0.5"}
+    assert done == b"data: [DONE]"
+    assert meter.usage == Usage(input_tokens=7, output_tokens=3)
+
+
+@pytest.mark.parametrize("again", [{"service_tier": "flex"}, {}])
+def test_the_tier_that_served_is_read_from_the_stream(again: dict[str, str]):
+    flex = {"service_tier": "flex"}
+    usage = frame(choices=[], usage=USAGE, **again)
+    _, meter = run([content("Hi", **flex), content("", "stop", **flex), usage, DONE])
+    assert meter.usage == Usage(input_tokens=7, output_tokens=3, service_tier="flex")
+
+
+def test_a_tier_in_the_text_is_only_text():
+    tricky = content('{"service_tier":"flex"}')
+    _, meter = run([tricky, content('"service_tier":"flex"', "stop"), WHOLE])
+    assert meter.usage == Usage(input_tokens=7, output_tokens=3)
+
+
+def test_what_is_not_understood_is_remembered_for_the_operator():
+    new = {**USAGE, "dream_tokens": 4}
+    _, meter = run([*PLAIN, frame(choices=[], usage=new), DONE])
+    assert meter.report == Report(Usage(input_tokens=7, output_tokens=3), None, ("dream_tokens",))

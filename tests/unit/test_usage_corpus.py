@@ -13,12 +13,15 @@ import pytest
 from genai_prices.data import providers
 
 from aigne_hub.domain.usage import BUCKETS, REFINEMENTS, Report, Usage
+from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
+from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter
 from aigne_hub.providers.usage import WIRES, Wire
 from aigne_hub.providers.usage.stream import UsageStream
 
 FOLDER = Path(__file__).parents[1] / "golden" / "usage"
 PAYLOADS_MIN = 400
 READERS = {provider.id: provider for provider in providers}
+CHAT = {"openai", "perplexity", "google-compatible"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ WHOLE = {name: call for name, call in CALLS.items() if "whole" in call.facts}
 STREAMS = {name: call for name, call in CALLS.items() if "stream" in call.facts}
 
 
+def sse(events: list[Any]) -> bytes:
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+
+
 def test_the_corpus_is_as_large_as_it_is_said_to_be():
     assert len(WHOLE) + len(STREAMS) >= PAYLOADS_MIN
     assert {call.wire.name for call in CALLS.values()} == set(WIRES)
@@ -91,6 +98,34 @@ def test_buckets_are_disjoint_and_add_up_to_the_providers_own_total(name: str):
     assert all(within[bucket] <= getattr(usage, bucket) for bucket in BUCKETS)
     if "total" in facts:
         assert sum(getattr(usage, bucket) for bucket in BUCKETS) == facts["total"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, call in WHOLE.items()
+        if call.wire.name in CHAT and call.facts["whole"].get("object") == "chat.completion"
+    ],
+)
+def test_the_chat_dialect_reads_the_same_however_it_arrives(name: str):
+    call = WHOLE[name]
+    dialect = OpenAIChat()
+    ask = dialect.ask(b'{"model":"m","messages":[]}')
+    body = json.dumps(call.facts["whole"]).encode()
+    assert dialect.usage(ask, body, call.wire) == call.expected
+    if "stream" in call.facts:
+        assert metered(call) == call.expected
+
+
+def metered(call: Call) -> Report:
+    meter = OpenAIStreamMeter(call.wire, shows_usage=False)
+    data = sse(call.facts["stream"]) + b"data: [DONE]\n\n"
+    for start in range(0, len(data), 97):
+        meter.feed(data[start : start + 97])
+    meter.end()
+    assert meter.complete
+    return meter.report
 
 
 @pytest.mark.parametrize(

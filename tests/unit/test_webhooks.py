@@ -124,7 +124,7 @@ def test_what_is_no_target_is_refused_without_being_repeated(url):
 
 
 def test_the_manual_names_every_type_of_event():
-    rows = re.findall(r"^\| `([a-z.]+)` \| ([^|]+) \|", MANUAL, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z._]+)` \| ([^|]+) \|", MANUAL, re.MULTILINE)
     assert dict(rows) == {kind.value: meaning for kind, meaning in MEANINGS.items()}
 
 

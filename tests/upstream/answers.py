@@ -102,16 +102,17 @@ def usage(body: Json, scenario: Scenario, produced: int) -> Any:
         return LIES[scenario.lie]
     prompt = prompt_words(body) if scenario.input_tokens is None else scenario.input_tokens
     completion = produced if scenario.output_tokens is None else scenario.output_tokens
-    return {
+    reasoning = scenario.reasoning_tokens + scenario.reasoning_beside
+    reported: Json = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
-        "total_tokens": prompt + completion,
+        "total_tokens": prompt + completion + scenario.reasoning_beside,
         "prompt_tokens_details": {"cached_tokens": scenario.cached_tokens, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": scenario.reasoning_tokens,
-            "audio_tokens": 0,
-        },
+        "completion_tokens_details": {"reasoning_tokens": reasoning, "audio_tokens": 0},
     }
+    if scenario.new_tokens is not None:
+        reported["dream_tokens"] = scenario.new_tokens
+    return reported
 
 
 def chat_message(text: Text) -> Json:

@@ -9,6 +9,8 @@ passes through a gateway untouched: `gpt-slow:50+long:400+cut:7`.
     cached:N       N of the input tokens were read from the cache
     reasoning:N    N of the output tokens were reasoning
     lies:N         report the N-th usage of `lies.LIES`, none of which can be true
+    beside:N       N tokens of reasoning that completion_tokens have not
+    newfield:N     usage has a field that nobody has heard of, with N
     cut:N          reset the connection after N chunks (a unary answer: in its middle)
     fin:N          close it in order instead, without [DONE] or the body's rest
     stall:N        fall silent after N chunks (a unary answer: in its middle)
@@ -51,6 +53,8 @@ class Scenario:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     lie: int | None = None
+    reasoning_beside: int = 0
+    new_tokens: int | None = None
     cut_after: int | None = None
     fin_after: int | None = None
     stall_after: int | None = None
@@ -90,6 +94,8 @@ NUMBERED: dict[str, tuple[tuple[str, ...], int, int]] = {
     "cached": (("cached_tokens",), 1, MAX_WORDS),
     "reasoning": (("reasoning_tokens",), 1, MAX_WORDS),
     "lies": (("lie",), 1, len(LIES) - 1),
+    "beside": (("reasoning_beside",), 1, MAX_WORDS),
+    "newfield": (("new_tokens",), 1, MAX_WORDS),
     "cut": (("cut_after",), 1, MAX_WORDS),
     "fin": (("fin_after",), 1, MAX_WORDS),
     "stall": (("stall_after",), 1, MAX_WORDS),

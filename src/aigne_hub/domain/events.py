@@ -13,6 +13,8 @@ class EventType(StrEnum):
     LIMIT_REACHED = "limit.reached"
     CREDITS_LOW = "credits.low"
     LEDGER_VIOLATION = "ledger.violation"
+    USAGE_UNKNOWN_FIELD = "usage.unknown_field"
+    USAGE_REFUSED = "usage.refused"
     WEBHOOK_TEST = "webhook.test"
 
 
@@ -20,6 +22,12 @@ MEANINGS: Mapping[EventType, str] = {
     EventType.LIMIT_REACHED: "A spending limit reached 50, 80 or 100 % of its window's amount.",
     EventType.CREDITS_LOW: "What an account can spend fell below one of its thresholds.",
     EventType.LEDGER_VIOLATION: "The hourly check of the ledger found an invariant broken.",
+    EventType.USAGE_UNKNOWN_FIELD: (
+        "A provider reports a field that the hub does not know, for the first time."
+    ),
+    EventType.USAGE_REFUSED: (
+        "A provider reported usage that cannot be true, for the first time that day (UTC)."
+    ),
     EventType.WEBHOOK_TEST: "Somebody asked whether an endpoint works.",
 }
 

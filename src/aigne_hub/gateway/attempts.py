@@ -18,7 +18,7 @@ from aigne_hub.domain.errors import (
     UpstreamTimeout,
 )
 from aigne_hub.domain.operations import Attempt
-from aigne_hub.domain.usage import Usage
+from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects import Ask, Dialect, StreamMeter
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.router import Candidate
@@ -59,7 +59,11 @@ class Whole:
     candidate: Candidate
     body: bytes
     content_type: bytes
-    usage: Usage | None
+    report: Report
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.report.usage
 
 
 @dataclass(slots=True)
@@ -152,7 +156,7 @@ async def _judged(
     if answer.status != 200:
         raise await _refused(answer, candidate.secret)
     if ask.stream:
-        return await _streaming(candidate, answer, dialect.meter(ask))
+        return await _streaming(candidate, answer, dialect.meter(ask, candidate.upstream.wire))
     return await _whole(candidate, answer, dialect, ask)
 
 
@@ -176,9 +180,9 @@ async def _send(exchange: Exchange, candidate: Candidate, operation: str, body: 
 
 async def _whole(candidate: Candidate, answer: Answer, dialect: Dialect, ask: Ask) -> Whole:
     body = await answer.read()
-    usage = dialect.usage(ask, body)
+    report = dialect.usage(ask, body, candidate.upstream.wire)
     content_type = answer.header(b"content-type") or b"application/json"
-    return Whole(candidate, body, content_type, usage)
+    return Whole(candidate, body, content_type, report)
 
 
 async def _streaming(candidate: Candidate, answer: Answer, meter: StreamMeter) -> Streaming:

@@ -9,7 +9,7 @@ from aigne_hub.domain.errors import HubError, InsufficientCredits, Overloaded
 from aigne_hub.gateway.idempotency import Answers
 from aigne_hub.gateway.router import Connect, Router
 from aigne_hub.ports import Clock
-from aigne_hub.telemetry import CallLog, CallObserver, Counters
+from aigne_hub.telemetry import CallLog, CallObserver, Counters, UsageAlarms
 from aigne_hub.usage.tracker import Tracker
 
 
@@ -45,12 +45,13 @@ class Plane:
         self.clock = clock
         self.new_id = new_id
         self.counters = counters
+        self.alarms = UsageAlarms(counters)
         self._connect = connect
         self.router = Router(snapshot, connect)
 
     def observe(self, log: CallLog) -> None:
         """Count and log every call that ends from now on."""
-        self.tracker.observer = CallObserver(self.counters, log)
+        self.tracker.observer = CallObserver(self.counters, log, self.alarms)
 
     def swap(self, snapshot: Snapshot) -> None:
         """Read another version of the configuration from the next call on."""

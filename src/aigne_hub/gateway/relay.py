@@ -43,7 +43,7 @@ async def relay_whole(
     """Settle a complete answer, then send it: its bytes are the upstream's own."""
     call.ttfb_us = call.elapsed_us()
     model = whole.candidate.model.ref
-    output = 0 if whole.usage is not None else dialect.text_bytes(whole.body)
+    output = 0 if whole.usage is not None else dialect.output_of(whole.body)
     counted = dialect.counted(ask, call.opened.input_counted, output)
     outcome = Outcome.COMPLETED
     if reply.exchange.disconnected:
@@ -57,7 +57,7 @@ async def relay_whole(
     )
     if call.kept is not None and outcome is Outcome.COMPLETED:
         closing.answer = call.answer(whole.content_type.decode("latin-1"), model, whole.body)
-    settled = await call.settle(closing)
+    settled = await call.settle(closing, whole.report)
     reply.mark("settle")
     reply.whole(model, format_credits(settled.charge), whole.content_type, whole.body)
     return settled
@@ -95,7 +95,7 @@ async def relay_stream(
         last = meter.last(format_credits(closing.charge), _shown(meter.usage, counted))
         if call.kept is not None:
             closing.answer = call.answer(EVENT_STREAM, model, last)
-    settled = await call.settle(closing)
+    settled = await call.settle(closing, meter.report)
     answer.close()
     if error is not None:
         raise error
@@ -175,7 +175,7 @@ def _affordable(dialect: Dialect, out: bytes, room: int) -> tuple[bytes, int]:
     """
     end = size = 0
     for event in _EVENT_END.finditer(out):
-        text = dialect.text_bytes(out[end : event.end()])
+        text = dialect.output_of(out[end : event.end()])
         if size + text > room:
             break
         size += text

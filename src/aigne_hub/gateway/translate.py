@@ -10,6 +10,7 @@ from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.gateway.dialects.openai_neutral import ChatEncoder, decode_chat
 from aigne_hub.ports import Clock
 from aigne_hub.providers import demo
+from aigne_hub.providers.usage import OPENAI
 
 _EVENTS_MAX = 100_000
 
@@ -42,6 +43,7 @@ class DemoUpstream:
     """providers.upstream.Upstream over the built-in provider."""
 
     limit_field = "max_completion_tokens"
+    wire = OPENAI
 
     def __init__(self, clock: Clock, new_id: Callable[[], str]) -> None:
         self._clock = clock

@@ -3,6 +3,7 @@
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.providers.profiles import Profile, profile_of
 from aigne_hub.providers.upstream import Answer
+from aigne_hub.providers.usage import compatible_wire
 from aigne_hub.transport import Client, Origin, request_head
 
 
@@ -15,6 +16,7 @@ class OpenAIUpstream:
     def __init__(self, client: Client, provider: Provider, credential: Credential | None) -> None:
         profile: Profile = profile_of(provider.kind, provider.base_url)
         self.limit_field = profile.limit_field
+        self.wire = compatible_wire(provider.kind)
         self._client = client
         url = provider.base_url or profile.base_url
         assert url is not None

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from aigne_hub.providers.usage import Wire
+
 
 class Answer(Protocol):
     """A response under way; transport.Answer is the real one."""
@@ -19,9 +21,13 @@ class Answer(Protocol):
 
 
 class Upstream(Protocol):
-    """One provider with one credential, speaking a wire the caller speaks."""
+    """One provider with one credential, speaking a wire the caller speaks.
+
+    `wire` is how it reports usage.
+    """
 
     limit_field: str
+    wire: Wire
 
     async def send(self, operation: str, body: bytes) -> Answer:
         """Send a request; returns when the response head arrived. Raises TransportError."""

@@ -26,6 +26,7 @@ from aigne_hub.storage import (
     metering,
     room,
     route_answers,
+    usage_alarms,
     watch,
 )
 from aigne_hub.storage.engine import StorageError, writing
@@ -39,6 +40,7 @@ CLEANUP_S = 15.0
 ADVANCE_S = 60.0
 PRUNE_S = 3600.0
 RECHARGE_S = 10.0
+ALARM_S = 5.0
 # Orders that one run of a duty ends.
 EXPIRE_BATCH = 500
 
@@ -91,6 +93,7 @@ class Duties:
             (PRUNE_S, self._prune),
             (inspector.LOOK_S, self._inspector.run),
             (RECHARGE_S, self._look_after_orders),
+            (ALARM_S, self._alarm),
         ]
         if self._backing.checkpointer is not None:
             duties.append((checkpoint.INTERVAL_S, self._checkpoint))
@@ -104,6 +107,10 @@ class Duties:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._call_log.flush()
+        try:
+            await self._alarm()
+        except Exception:  # noqa: BLE001 - the hub stops all the same
+            self._log.exception("alarms about usage were not stored")
         await self._backing.watch.close()
         if self._backing.checkpointer is not None:
             self._backing.checkpointer.close()
@@ -154,6 +161,17 @@ class Duties:
         async with backing.liveness.alone("recovery", wait=False) as mine:
             if mine:
                 await cleanup_stale_processing_calls(self._orphans, backing.journal, clock)
+
+    async def _alarm(self) -> None:
+        """Put what was strange in providers' reports into the outbox."""
+        alarms = self._worker.plane.alarms
+        taken = alarms.taken()
+        if taken:
+            try:
+                await asyncio.to_thread(usage_alarms.record, self._worker.hub.engine, taken)
+            except Exception:
+                alarms.give_back(taken)
+                raise
 
     async def _advance(self) -> None:
         await asyncio.to_thread(self._advance_due)

@@ -15,7 +15,7 @@ from aigne_hub.domain.idempotency import ANSWER_BYTES_MAX, Answer
 from aigne_hub.domain.operations import Attempt, Open, Progress, Settle, Settled
 from aigne_hub.domain.pricing import BLOCK, RateCard
 from aigne_hub.domain.quotes import STREAM_STEP_TOKENS
-from aigne_hub.domain.usage import Usage
+from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.ports import Clock, Journal
 
 # How often delivered content that no batch has carried yet is journaled.
@@ -29,6 +29,10 @@ class Observer(Protocol):
 
     def refused(self, opened: Open, code: str) -> None: ...
 
+    def doubted(self, settle: Settle, report: Report) -> None:
+        """Take note of a provider's report that was refused or not wholly understood."""
+        ...
+
 
 class Unobserved:
     """An observer that looks away."""
@@ -37,6 +41,9 @@ class Unobserved:
         pass
 
     def refused(self, opened: Open, code: str) -> None:
+        pass
+
+    def doubted(self, settle: Settle, report: Report) -> None:
         pass
 
 
@@ -245,14 +252,17 @@ class CallTracker:
             return None
         return Answer(200, content_type, model, b"".join(self.kept))
 
-    async def settle(self, closing: Settle) -> Settled:
-        """Commit the entry that closes this call."""
+    async def settle(self, closing: Settle, report: Report = NO_REPORT) -> Settled:
+        """Commit the entry that closes this call; `report` is what its provider said of usage."""
         end = self._journal.void if closing.usage is None else self._journal.settle
         try:
             settled = await end(closing)
         finally:
             self._tracker.forget(self)
-        self._tracker.observer.closed(self.opened, closing, settled)
+        observer = self._tracker.observer
+        observer.closed(self.opened, closing, settled)
+        if not report.is_clear:
+            observer.doubted(closing, report)
         return settled
 
     def _charge(self, outcome: Outcome, due: Chargeable) -> int:

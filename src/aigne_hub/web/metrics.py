@@ -134,6 +134,20 @@ class HubCollector(Collector):
             ["code"],
             (((code,), count) for code, count in counters.refused.items()),
         )
+        for name, documentation, counts in (
+            (
+                "aigne_hub_usage_unknown_fields",
+                "Fields in providers' reports of usage whose meaning is not known.",
+                counters.usage_unknown,
+            ),
+            (
+                "aigne_hub_usage_refused",
+                "Providers' reports of usage that cannot be true; those calls are counted.",
+                counters.usage_refused,
+            ),
+        ):
+            by_provider = (((provider,), count) for provider, count in counts.items())
+            yield _counter(name, documentation, ["provider"], by_provider)
         yield CounterMetricFamily(
             "aigne_hub_charged_credits",
             "Credits charged for settled calls.",

@@ -9,7 +9,8 @@ from typing import Protocol
 from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote
-from aigne_hub.domain.usage import Usage
+from aigne_hub.domain.usage import Report, Usage
+from aigne_hub.providers.usage import Wire
 
 
 @dataclass(slots=True)
@@ -18,7 +19,8 @@ class Ask:
 
     `output_limit` is the caller's own limit, None without one; `n` the number of answers;
     `shows_usage` whether the caller asked for usage in the stream, `options_given` whether
-    it sent stream options at all; `relied_on` names the members a quote is made from.
+    it sent stream options at all; `relied_on` names the members a quote is made from. Size
+    and quality of pictures are empty where the provider may choose.
     """
 
     body: bytes
@@ -30,6 +32,8 @@ class Ask:
     options_given: bool = False
     relied_on: tuple[str, ...] = ()
     images: int = 0
+    image_size: str = ""
+    image_quality: str = ""
 
 
 class StreamMeter(Protocol):
@@ -37,8 +41,9 @@ class StreamMeter(Protocol):
 
     `delivered_bytes` counts text handed out; `begun` says that content or an end was seen;
     `complete` says the answer's success
-    terminator was seen; `usage` is the provider's own figure; `failure` an error that came
-    in-band. Terminal frames are kept back for `last`.
+    terminator was seen; `report` is what the provider said of usage so far, and `usage` the
+    figures in it; `failure` an error that came in-band. Terminal frames are kept back for
+    `last`.
     """
 
     delivered_bytes: int
@@ -47,8 +52,11 @@ class StreamMeter(Protocol):
     def begun(self) -> bool: ...
 
     complete: bool
-    usage: Usage | None
+    report: Report
     failure: HubError | None
+
+    @property
+    def usage(self) -> Usage | None: ...
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -81,22 +89,22 @@ class Dialect(Protocol):
         """Return the body for the upstream; `output_limit` is set when it must be lowered."""
         ...
 
-    def usage(self, ask: Ask, body: bytes, /) -> Usage | None:
-        """Return the usage a whole answer reports, None without one.
+    def usage(self, ask: Ask, body: bytes, wire: Wire, /) -> Report:
+        """Return the usage a whole answer reports, as its provider reports it.
 
         Raises UpstreamError when the answer is an error object or not JSON.
         """
         ...
 
-    def counted(self, ask: Ask, input_tokens: int, output_bytes: int, /) -> Usage:
-        """Return the usage counted from text."""
+    def counted(self, ask: Ask, input_tokens: int, output: int, /) -> Usage:
+        """Return the usage that the hub counted itself; `output` as `output_of` measures it."""
         ...
 
-    def text_bytes(self, body: bytes, /) -> int:
-        """Return the bytes of text in a whole answer."""
+    def output_of(self, body: bytes, /) -> int:
+        """Return how much a whole answer, or events of one, has: bytes of text, or pictures."""
         ...
 
-    def meter(self, ask: Ask, /) -> StreamMeter: ...
+    def meter(self, ask: Ask, wire: Wire, /) -> StreamMeter: ...
 
     def error(self, error: HubError, timestamp_ms: int) -> bytes: ...
 

@@ -11,13 +11,14 @@ import msgspec
 from aigne_hub.domain.errors import HubError, InvalidRequest
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, count_text, quote_tokens
-from aigne_hub.domain.usage import Usage
+from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects import Ask
 from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
 from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter, text_bytes
-from aigne_hub.gateway.dialects.openai_usage import usage_of
+from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
 from aigne_hub.gateway.dialects.openai_whole import answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
+from aigne_hub.providers.usage import Wire
 
 # More parallel answers than any vendor allows.
 N_MAX = 128
@@ -51,8 +52,7 @@ class _CompletionPeek(msgspec.Struct):
     stream_options: _StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class _Answer(msgspec.Struct):
-    usage: msgspec.Raw = msgspec.Raw()
+class _Answer(Reporting):
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -114,18 +114,17 @@ class OpenAIChat:
             relied_on = (*relied_on, _WRITE_AGAIN)
         return with_members(ask.body, ask.model, model, members, relied_on)
 
-    def usage(self, _ask: Ask, body: bytes) -> Usage | None:
-        answer = answered(_decode_answer, body)
-        return usage_of(answer.usage)
+    def usage(self, _ask: Ask, body: bytes, wire: Wire) -> Report:
+        return report_of(wire, answered(_decode_answer, body))
 
-    def counted(self, _ask: Ask, input_tokens: int, output_bytes: int) -> Usage:
-        return Usage(input_tokens=input_tokens, output_tokens=count_text(output_bytes))
+    def counted(self, _ask: Ask, input_tokens: int, output: int) -> Usage:
+        return Usage(input_tokens=input_tokens, output_tokens=count_text(output))
 
-    def text_bytes(self, body: bytes) -> int:
+    def output_of(self, body: bytes) -> int:
         return text_bytes(body)
 
-    def meter(self, ask: Ask) -> OpenAIStreamMeter:
-        return OpenAIStreamMeter(shows_usage=ask.shows_usage)
+    def meter(self, ask: Ask, wire: Wire) -> OpenAIStreamMeter:
+        return OpenAIStreamMeter(wire, shows_usage=ask.shows_usage)
 
     def error(self, error: HubError, timestamp_ms: int) -> bytes:
         return error_body(error, timestamp_ms)

@@ -5,11 +5,12 @@ import msgspec
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, quote_units
-from aigne_hub.domain.usage import Usage
+from aigne_hub.domain.usage import Report
 from aigne_hub.gateway.dialects import Ask
-from aigne_hub.gateway.dialects.openai_usage import usage_of
+from aigne_hub.gateway.dialects.openai_usage import report_of
 from aigne_hub.gateway.dialects.openai_whole import OpenAIWhole, answered, decode_data, peeked
 from aigne_hub.gateway.dialects.splice import with_members
+from aigne_hub.providers.usage import Wire
 
 
 class _Peek(msgspec.Struct):
@@ -38,5 +39,5 @@ class OpenAIEmbeddings(OpenAIWhole):
     def outgoing(self, ask: Ask, model: str, *_: object) -> bytes:
         return with_members(ask.body, ask.model, model, {})
 
-    def usage(self, _ask: Ask, body: bytes) -> Usage | None:
-        return usage_of(answered(decode_data, body).usage)
+    def usage(self, _ask: Ask, body: bytes, wire: Wire) -> Report:
+        return report_of(wire, answered(decode_data, body))

@@ -1,19 +1,28 @@
 """OpenAI image generation. Charged by the picture, and by tokens where the model reports them."""
 
+import re
+from dataclasses import replace
+from typing import Any
+
 import msgspec
 
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, quote_units
-from aigne_hub.domain.usage import Usage
+from aigne_hub.domain.usage import NAME_MAX, Report, Usage
 from aigne_hub.gateway.dialects import Ask
-from aigne_hub.gateway.dialects.openai_usage import usage_of
-from aigne_hub.gateway.dialects.openai_whole import OpenAIWhole, answered, decode_data, peeked
+from aigne_hub.gateway.dialects.openai_usage import report_of
+from aigne_hub.gateway.dialects.openai_whole import DataAnswer, OpenAIWhole, answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
+from aigne_hub.providers.usage import OPENAI_IMAGES, Wire
 
 IMAGES_MAX = 10
-# The most output tokens one picture is documented to take (high quality, 1536 x 1024).
+# The most output tokens one picture is documented to take (high quality, 1536 x 1024); a
+# larger one takes more in proportion.
 TOKENS_PER_IMAGE = 6_240
+PIXELS_PER_IMAGE = 1536 * 1024
+
+_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 
 class _Peek(msgspec.Struct):
@@ -21,9 +30,18 @@ class _Peek(msgspec.Struct):
     prompt: str
     n: int | None = None
     stream: bool | None = None
+    size: Any = None
+    quality: Any = None
+
+
+class _Answer(DataAnswer):
+    size: Any = None
+    quality: Any = None
+    svg_usage: Any = None
 
 
 _decode = msgspec.json.Decoder(_Peek).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class OpenAIImages(OpenAIWhole):
@@ -39,24 +57,64 @@ class OpenAIImages(OpenAIWhole):
             raise InvalidRequest(f"`n` is between 1 and {IMAGES_MAX}.", param="n")
         if peek.stream:
             raise InvalidRequest("Partial images are not served.", param="stream")
-        relied_on = () if peek.n is None else ("n",)
-        return Ask(body=body, model=peek.model, images=images, relied_on=relied_on)
+        named = ("n", "size", "quality")
+        return Ask(
+            body=body,
+            model=peek.model,
+            images=images,
+            relied_on=tuple(name for name in named if getattr(peek, name) is not None),
+            image_size=_chosen(peek.size),
+            image_quality=_chosen(peek.quality),
+        )
 
     def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, **_: int) -> Quote:
+        # Where the provider may choose, it may choose the dearest.
+        is_told = ask.image_size and ask.image_quality
         return quote_units(
             rates,
             images=ask.images,
+            image_kind=_kind(ask.image_size, ask.image_quality) if is_told else "",
             input_tokens=input_tokens,
-            output_tokens=ask.images * TOKENS_PER_IMAGE,
+            output_tokens=ask.images * _tokens(ask.image_size),
         )
 
     def outgoing(self, ask: Ask, model: str, *_: object) -> bytes:
         return with_members(ask.body, ask.model, model, {}, ask.relied_on)
 
-    def usage(self, _ask: Ask, body: bytes) -> Usage | None:
-        answer = answered(decode_data, body)
-        delivered = len(answer.data)
-        usage = usage_of(answer.usage, delivered)
-        if usage is None and delivered:
-            return Usage(images=delivered)
-        return usage
+    def usage(self, ask: Ask, body: bytes, _wire: Wire) -> Report:
+        answer = answered(_decode_answer, body)
+        more = {"data": answer.data, "svg_usage": answer.svg_usage}
+        report = report_of(OPENAI_IMAGES, answer, **more)
+        if report.usage is None:
+            return report
+        kind = _kind(
+            _chosen(answer.size) or ask.image_size, _chosen(answer.quality) or ask.image_quality
+        )
+        return report._replace(usage=replace(report.usage, image_kind=kind))
+
+    def counted(self, ask: Ask, input_tokens: int, output: int) -> Usage:
+        return Usage(
+            input_tokens=input_tokens,
+            images=output,
+            image_kind=_kind(ask.image_size, ask.image_quality) if output else "",
+        )
+
+    def output_of(self, body: bytes) -> int:
+        return len(answered(_decode_answer, body).data)
+
+
+def _chosen(value: object) -> str:
+    """Return a size or quality that was named; empty when the provider chooses."""
+    named = isinstance(value, str) and value != "auto" and len(value) < NAME_MAX // 2
+    return str(value) if named else ""
+
+
+def _kind(size: str, quality: str) -> str:
+    """Return what a rate card calls a picture: `1024x1024/high`, or what is known of it."""
+    return "/".join(part for part in (size, quality) if part)
+
+
+def _tokens(size: str) -> int:
+    match = _SIZE.fullmatch(size)
+    pixels = int(match[1]) * int(match[2]) if match else 0
+    return max(TOKENS_PER_IMAGE, -(-pixels * TOKENS_PER_IMAGE // PIXELS_PER_IMAGE))

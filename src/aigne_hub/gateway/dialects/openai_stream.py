@@ -11,18 +11,21 @@ import msgspec
 import orjson
 
 from aigne_hub.domain.errors import HubError, UpstreamError
-from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects.openai_usage import is_present, usage_of
+from aigne_hub.domain.usage import NO_REPORT, Report, Usage
+from aigne_hub.gateway.dialects.openai_usage import Reporting, is_present, report_of
+from aigne_hub.providers.usage import Wire
+from aigne_hub.providers.usage.stream import later
 
 # One event larger than this is not an event.
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 
 _TEXT = re.compile(
     rb'"(?:content|text|arguments|reasoning_content|reasoning|refusal|name)"[ ]?:[ ]?'
-    rb'"((?:[^"\\]|\\.)+)"'
+    rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 )
 _FRAME_END = re.compile(rb"\r?\n\r?\n|\r\r")
 _FINISHED = re.compile(rb'"finish_reason"[ ]?:[ ]?"')
+_TIER = re.compile(rb'"service_tier"[ ]?:[ ]?("[^"\\]+")')
 _DONE = b"[DONE]"
 
 
@@ -30,8 +33,7 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class _Frame(msgspec.Struct):
-    usage: msgspec.Raw = msgspec.Raw()
+class _Frame(Reporting):
     choices: list[_Choice] | None = None
     error: msgspec.Raw = msgspec.Raw()
 
@@ -58,22 +60,28 @@ def _unescaped(value: bytes) -> int:
 class OpenAIStreamMeter:
     """dialects.StreamMeter for chat and legacy completions."""
 
-    def __init__(self, *, shows_usage: bool) -> None:
+    def __init__(self, wire: Wire, *, shows_usage: bool) -> None:
         self.delivered_bytes = 0
         self.complete = False
-        self.usage: Usage | None = None
+        self.report: Report = NO_REPORT
         self.failure: HubError | None = None
+        self._wire = wire
+        self._tier = msgspec.Raw()
         self._shows_usage = shows_usage
         self._partial = b""
         self._held: list[bytes] = []
         self._usage_frame: bytes | None = None
-        self._usage_in_held = False
+        self._usage_at: int | None = None
         self._finished = False
         self._done = False
 
     @property
     def begun(self) -> bool:
         return self._finished or self.delivered_bytes > 0
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.report.usage
 
     def feed(self, data: bytes) -> bytes:
         if not self._partial and self._is_plain(data):
@@ -89,11 +97,12 @@ class OpenAIStreamMeter:
     def last(self, charge: str, counted: Usage) -> bytes:
         frames = self._held
         if self._shows_usage:
-            if self._usage_in_held:
-                carrier, frames = _payload(frames[0]), frames[1:]
-            else:
-                carrier = self._usage_frame
-            frames = [self._with_credits(carrier, charge, counted), *frames]
+            at = self._usage_at if self._usage_at is not None else len(frames)
+            before, after = frames[:at], frames[at:]
+            carrier = self._usage_frame
+            if carrier is None and self._usage_at is not None:
+                carrier, after = _payload(after[0]), after[1:]
+            frames = [*before, self._with_credits(carrier, charge, counted), *after]
         return b"".join((*frames, b"data: [DONE]\n\n"))
 
     def _is_plain(self, data: bytes) -> bool:
@@ -112,6 +121,9 @@ class OpenAIStreamMeter:
         self.delivered_bytes += text_bytes(data)
         if not self._finished and b'"finish_reason"' in data and _FINISHED.search(data):
             self._finished = True
+            tier = _TIER.search(data)
+            if tier is not None:
+                self._tier = msgspec.Raw(tier[1])
 
     def _take_apart(self, data: bytes) -> bytes:
         buffer = self._partial + data
@@ -155,16 +167,29 @@ class OpenAIStreamMeter:
             words = _message(bytes(parsed.error))
             self.failure = UpstreamError(f"The upstream reported an error: {words}")
             return True
+        return self._is_kept(frame, payload, self._reported(parsed))
+
+    def _reported(self, parsed: _Frame) -> _Frame:
+        """Take the usage that an event has, wherever in it."""
+        if is_present(parsed.usage) or is_present(parsed.x_groq):
+            if not is_present(parsed.service_tier):
+                parsed.service_tier = self._tier
+            self.report = later(self.report, report_of(self._wire, parsed))
+        return parsed
+
+    def _is_kept(self, frame: bytes, payload: bytes, parsed: _Frame) -> bool:
+        """Keep back an event that credits are shown in, or that ends the answer."""
         if not is_present(parsed.usage):
             return False
-        self.usage = usage_of(parsed.usage) or self.usage
         if not parsed.choices:
             self._usage_frame = payload
+            self._usage_at = len(self._held)
             return True
         if all(choice.finish_reason for choice in parsed.choices):
             self._note(frame)
+            if self._usage_frame is None:
+                self._usage_at = len(self._held)
             self._held.append(frame)
-            self._usage_in_held = True
             return True
         return False
 

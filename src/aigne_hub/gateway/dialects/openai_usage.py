@@ -1,76 +1,112 @@
-"""OpenAI's usage objects as disjoint buckets."""
+"""OpenAI's usage objects as the hub's buckets: the usual ones fast, every other by its table."""
+
+from typing import Annotated
 
 import msgspec
 
-from aigne_hub.domain.usage import AbsurdUsage, Usage
+from aigne_hub.domain.usage import TOKENS_MAX, Report, Usage
+from aigne_hub.providers.usage import Wire
+from aigne_hub.providers.usage.openai import TIERS
+
+_ABSENT = frozenset({b"", b"null"})
+# A tier as it stands in the answer, and what a rate card calls it.
+_TIERS = {b"": TIERS[""], b"null": TIERS[""]} | {
+    b'"%b"' % name.encode(): tier for name, tier in TIERS.items()
+}
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)] | None
 
 
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+class Reporting(msgspec.Struct):
+    """The members of an answer or event that usage is read from."""
+
+    usage: msgspec.Raw = msgspec.Raw()
+    service_tier: msgspec.Raw = msgspec.Raw()
+    x_groq: msgspec.Raw = msgspec.Raw()
 
 
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
+class _Prompt(msgspec.Struct, forbid_unknown_fields=True):
+    cached_tokens: _Tokens = None
+    cache_write_tokens: _Tokens = None
+    text_tokens: _Tokens = None
+    audio_tokens: _Tokens = None
+    image_tokens: _Tokens = None
 
 
-class _UsageObject(msgspec.Struct):
-    """`usage` of chat, completions, embeddings and images.
+class _Completion(msgspec.Struct, forbid_unknown_fields=True):
+    reasoning_tokens: _Tokens = None
+    text_tokens: _Tokens = None
+    audio_tokens: _Tokens = None
+    accepted_prediction_tokens: _Tokens = None
+    rejected_prediction_tokens: _Tokens = None
 
-    https://platform.openai.com/docs/api-reference/chat/object: cached tokens are contained
-    in prompt tokens, reasoning tokens in completion tokens. Images report the same under
-    `input_tokens` and `output_tokens`.
-    """
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
+class _Usual(msgspec.Struct, forbid_unknown_fields=True):
+    """`usage` of chat, completions and embeddings, as OpenAI documents it."""
 
-    def buckets(self, images: int = 0) -> Usage | None:
-        """Return disjoint buckets, or None when the figures cannot be true."""
-        total = self.prompt_tokens if self.prompt_tokens is not None else self.input_tokens
-        output = (
-            self.completion_tokens if self.completion_tokens is not None else self.output_tokens
-        )
-        if total is None and output is None:
+    prompt_tokens: _Tokens
+    total_tokens: _Tokens
+    completion_tokens: _Tokens = None
+    prompt_tokens_details: _Prompt | None = None
+    completion_tokens_details: _Completion | None = None
+
+    def buckets(self, tier: str) -> Usage | None:
+        """Return the buckets of plain figures that add up; None for the table to decide."""
+        prompt, output = self.prompt_tokens, self.completion_tokens or 0
+        if prompt is None or self.total_tokens != prompt + output:
             return None
+        read = written = reasoning = 0
         details = self.prompt_tokens_details
-        read = (details.cached_tokens if details else None) or self.prompt_cache_hit_tokens or 0
-        written = (details.cache_write_tokens if details else None) or 0
-        reasoning = self.completion_tokens_details
-        try:
-            return Usage(
-                input_tokens=(total or 0) - read - written,
-                output_tokens=output or 0,
-                cache_read_tokens=read,
-                cache_write_tokens=written,
-                reasoning_tokens=(reasoning.reasoning_tokens if reasoning else None) or 0,
-                images=images,
-            ).checked()
-        except AbsurdUsage:
+        if details is not None:
+            if details.audio_tokens or details.image_tokens:
+                return None
+            read = details.cached_tokens or 0
+            written = details.cache_write_tokens or 0
+        parts = self.completion_tokens_details
+        if parts is not None:
+            if parts.audio_tokens:
+                return None
+            reasoning = parts.reasoning_tokens or 0
+        if read + written > prompt or reasoning > output:
             return None
+        return Usage(
+            input_tokens=prompt - read - written,
+            output_tokens=output,
+            cache_read_tokens=read,
+            cache_write_tokens=written,
+            reasoning_tokens=reasoning,
+            service_tier=tier,
+        )
 
 
-_decode = msgspec.json.Decoder(_UsageObject).decode
+_decode_usual = msgspec.json.Decoder(_Usual).decode
 
 
 def is_present(raw: msgspec.Raw) -> bool:
     """Tell whether a member stands in the JSON and is not null."""
-    return bytes(raw) not in {b"", b"null"}
+    return bytes(raw) not in _ABSENT
 
 
-def usage_of(raw: msgspec.Raw, images: int = 0) -> Usage | None:
-    """Return the buckets of a `usage` member; None when it is absent, malformed or absurd.
+def report_of(wire: Wire, answer: Reporting, **more: object) -> Report:
+    """Return what an answer reports of its usage; `more` are further members of the answer.
 
-    A usage that cannot be believed does not spoil the answer: the hub counts instead.
+    A report that cannot be believed does not spoil the answer: the hub counts instead. What
+    OpenAI documents is decoded at once; only what is not like it is looked up field by field.
     """
-    if not is_present(raw):
-        return None
+    tier = _TIERS.get(bytes(answer.service_tier))
+    if tier is not None and not more and is_present(answer.usage):
+        try:
+            usage = _decode_usual(answer.usage).buckets(tier)
+        except msgspec.DecodeError:
+            usage = None
+        if usage is not None:
+            return Report(usage)
+    members = {name: _decoded(getattr(answer, name)) for name in Reporting.__struct_fields__}
+    return wire.read({**members, **more})
+
+
+def _decoded(raw: msgspec.Raw) -> object:
+    """Return the value of a member; words, which are no usage, for what has none."""
     try:
-        return _decode(raw).buckets(images)
-    except msgspec.DecodeError:
-        return None
+        return msgspec.json.decode(raw) if is_present(raw) else None
+    except (msgspec.DecodeError, RecursionError):
+        return "unreadable"

@@ -8,14 +8,14 @@ from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
 from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Ask, StreamMeter
 from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
-from aigne_hub.gateway.dialects.openai_usage import is_present
+from aigne_hub.gateway.dialects.openai_usage import Reporting, is_present
+from aigne_hub.providers.usage import Wire
 
 
-class DataAnswer(msgspec.Struct):
+class DataAnswer(Reporting):
     """The members of a list answer that are looked at."""
 
-    data: list[msgspec.Raw] = []
-    usage: msgspec.Raw = msgspec.Raw()
+    data: list[msgspec.Raw] = []  # noqa: RUF012 - msgspec copies an empty default
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -25,13 +25,13 @@ decode_data = msgspec.json.Decoder(DataAnswer).decode
 class OpenAIWhole:
     """The part of dialects.Dialect that needs no stream and no text."""
 
-    def counted(self, _ask: Ask, input_tokens: int, _output_bytes: int) -> Usage:
+    def counted(self, _ask: Ask, input_tokens: int, _output: int) -> Usage:
         return Usage(input_tokens=input_tokens)
 
-    def text_bytes(self, _body: bytes) -> int:
+    def output_of(self, _body: bytes) -> int:
         return 0
 
-    def meter(self, _ask: Ask) -> StreamMeter:
+    def meter(self, _ask: Ask, _wire: Wire) -> StreamMeter:
         raise InvalidRequest("This operation is not streamed; leave out `stream`.", param="stream")
 
     def error(self, error: HubError, timestamp_ms: int) -> bytes:
