@@ -176,7 +176,7 @@ def test_each_fault_has_its_path_line_and_message(check, text, path, line, messa
         ("type: chat, rates: {cache_read: 1}", ".rates", "has no rate for the type chat"),
         ("type: chat, rates: {image: 1}", ".rates", "give input or output or request"),
         ("type: chat, cost: {image: 1}", ".cost", "has no rate for the type chat"),
-        ("type: chat, rates: {input: 1, second: 1}", ".rates", "second: no chat rate"),
+        ("type: chat, rates: {input: 1, characters: 1}", ".rates", "characters: no chat rate"),
         ("type: speech, rates: {image: 1}", ".rates", "image: no speech rate"),
         ("type: chatt", ".type", "must be 'chat', 'embedding'"),
         ("type: chat, max_output_tokens: 0", ".max_output_tokens", "greater than or equal to 1"),

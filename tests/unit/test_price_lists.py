@@ -458,13 +458,13 @@ def test_a_chat_model_is_never_imported_with_nothing_to_pay_for_its_tokens(dolla
 
 def test_a_zero_beside_prices_is_left_out_and_told():
     listed = Listed(
-        "m", {"input": usd(1), "output": usd(2), "cache_read": usd(0), "second": usd(1)}
+        "m", {"input": usd(1), "output": usd(2), "cache_read": usd(0), "characters": usd(1)}
     )
     found = usable(CHAT, listed)
     assert found.dollars == {"input": 1, "output": 2}
     assert found.notes == (
         "cache_read is 0 at the source and was left out",
-        "second is not charged for this type",
+        "characters is not charged for this type",
     )
 
 

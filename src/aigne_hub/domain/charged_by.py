@@ -17,7 +17,7 @@ class Units(NamedTuple):
 REFINED: Final = tuple(unit for unit in TOKEN_UNITS if unit not in {"input", "output"})
 
 CHARGED_BY: Final[Mapping[str, Units]] = {
-    "chat": Units(("input", "output", "request"), (*REFINED, "image", "search")),
+    "chat": Units(("input", "output", "request"), (*REFINED, "image", "search", "second")),
     "embedding": Units(
         ("input", "characters", "request"), ("audio_input", "image_input", "image", "second")
     ),

@@ -257,6 +257,11 @@ class RateCard:
         cards = (self, *self.service_tiers.values())
         return max(card.base.request for card in cards)
 
+    def search_worst(self) -> int:
+        """Return the dearest price of a search in any tier."""
+        cards = (self, *self.service_tiers.values())
+        return max(card.base.search for card in cards)
+
     def image_worst(self, kind: str) -> int:
         """Return the dearest price of a picture of a kind in any tier."""
         cards = (self, *self.service_tiers.values())

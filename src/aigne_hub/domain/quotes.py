@@ -1,6 +1,7 @@
 """Worst-case quotes: what a call is held for before anything goes upstream."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,11 +10,16 @@ from aigne_hub.domain.pricing import BLOCK, RateCard
 
 # The first step of a stream's hold, and each further one.
 STREAM_STEP_TOKENS = 1_024
-# What one inlined or linked picture, page or sound may cost in prompt tokens.
-MEDIA_TOKENS = 4_096
+# What one inlined or linked picture, page or sound may cost in prompt tokens: the largest
+# known is a picture of 12 megapixels, 14,364 tokens at OpenAI. Sound, film and documents
+# that are inlined may cost more, in proportion to their bytes.
+MEDIA_TOKENS = 16_384
+BYTES_PER_MEDIA_TOKEN = 16
+# What a provider adds to a prompt that comes with tools: its own words about their use.
+TOOLS_TOKENS = 1_024
 # Counting (never quoting) takes text at about this many bytes a token.
 BYTES_PER_TOKEN = 4
-# Up to this size text is told from structure, and linked media is looked for.
+# Up to this size text is told from structure, and a body is looked through for tools.
 EXACT_BYTES_MAX = 16_384
 
 _BASE64 = re.compile(rb"base64")
@@ -22,9 +28,11 @@ _INLINE_MEDIA = re.compile(rb'base64,[A-Za-z0-9+/=_-]*|"data"\s*:\s*"[A-Za-z0-9+
 # may also hold a list of strings (prompts, embedding inputs).
 _TEXT = re.compile(
     rb'"(?:content|text|prompt|input|description|arguments|instructions)"\s*:\s*'
-    rb'"((?:[^"\\]|\\.)*)"'
+    rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 )
-_LINKED_MEDIA = re.compile(rb'"(?:image_url|input_image|file_id|file_url|input_audio)"')
+_LINKED_MEDIA = (re.compile(rb'_url"\s*:'), re.compile(rb'file_id"\s*:'))
+# How far before its bytes a piece of media says that it is a picture.
+_TYPE_BYTES = 96
 
 
 class Size(NamedTuple):
@@ -42,23 +50,35 @@ def size_of(body: bytes) -> Size:
     """Measure a request body in at most one pass when it is large.
 
     Every tokeniser in use maps at least one byte to a token, so text is bounded by its
-    bytes. Inlined media is not text: each piece counts as MEDIA_TOKENS instead of its
-    base64 length. Linked media is looked for in small bodies only: in a large one the slack
-    between bytes and tokens covers it.
+    bytes, and what a chat's template puts around a message by the JSON around it. Inlined
+    media is not text: each piece counts as MEDIA_TOKENS instead of its base64 length, or
+    more when it is no picture and large. What is only named, by address or id, counts as
+    MEDIA_TOKENS too.
     """
     length = len(body)
-    inlined = _inlined(body) if _BASE64.search(body) else []
-    plain = length - sum(inlined)
+    media, inlined, bound = 0, 0, length
+    if _BASE64.search(body):
+        for piece, tokens in _inlined(body):
+            media += piece
+            inlined += 1
+            bound += tokens - piece
+    linked = sum(len(link.findall(body)) for link in _LINKED_MEDIA)
+    bound += max(linked - inlined, 0) * MEDIA_TOKENS
     if length > EXACT_BYTES_MAX:
-        return Size(plain + len(inlined) * MEDIA_TOKENS, plain)
-    linked = len(_LINKED_MEDIA.findall(body)) if b"_url" in body or b"input_" in body else 0
-    text = sum(len(value) for value in _TEXT.findall(body))
-    return Size(plain + max(len(inlined), linked) * MEDIA_TOKENS, text)
+        return Size(bound, length - media)
+    if b'"tools"' in body:
+        bound += TOOLS_TOKENS
+    return Size(bound, sum(len(value) for value in _TEXT.findall(body)))
 
 
-def _inlined(body: bytes) -> list[int]:
-    """Return the lengths of the base64 pieces in a body."""
-    return [match.end() - match.start() for match in _INLINE_MEDIA.finditer(body)]
+def _inlined(body: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the length of each base64 piece in a body and the tokens that it may cost."""
+    for match in _INLINE_MEDIA.finditer(body):
+        start, end = match.span()
+        tokens = MEDIA_TOKENS
+        if b"image" not in body[max(start - _TYPE_BYTES, 0) : start]:
+            tokens = max(tokens, (end - start) // BYTES_PER_MEDIA_TOKEN)
+        yield end - start, tokens
 
 
 def count_text(size: int) -> int:
@@ -101,9 +121,16 @@ FREE = Quote(fixed=0, per_token=0, tokens_wanted=0, tokens_min=0)
 
 
 def quote_tokens(
-    rates: RateCard, *, input_tokens: int, output_limit: int, stream: bool, explicit: bool, n: int
+    rates: RateCard,
+    *,
+    input_tokens: int,
+    output_limit: int,
+    stream: bool,
+    explicit: bool,
+    n: int,
+    searches: int = 0,
 ) -> Quote:
-    """Quote a call that is priced by tokens and requests.
+    """Quote a call that is priced by tokens, requests and the provider's own searches.
 
     A stream is held step by step and admitted when one token fits; a unary call is held
     whole, and an explicit limit that cannot be paid is refused rather than lowered.
@@ -114,7 +141,8 @@ def quote_tokens(
         wanted, least = output_limit, output_limit if explicit else 1
     per_input, per_output = rates.worst(input_tokens)
     return Quote(
-        fixed=input_tokens * per_input + rates.request_worst() * BLOCK,
+        fixed=input_tokens * per_input
+        + (rates.request_worst() + searches * rates.search_worst()) * BLOCK,
         per_token=per_output * n,
         tokens_wanted=wanted,
         tokens_min=min(least, wanted),

@@ -23,6 +23,9 @@ from aigne_hub.providers.usage import Wire
 # More parallel answers than any vendor allows.
 N_MAX = 128
 OUTPUT_TOKENS_MAX = 10_000_000
+# How many searches by the provider are held for, where they have a price and the request
+# speaks of searching; nothing bounds them, and one is held for in any case.
+SEARCHES_HELD = 10
 # A name no body has: relying on it makes the body be parsed and written again.
 _WRITE_AGAIN = "\x00"
 
@@ -99,6 +102,7 @@ class OpenAIChat:
             stream=ask.stream,
             explicit=explicit,
             n=ask.n,
+            searches=SEARCHES_HELD if b"search" in ask.body else 1,
         )
 
     def outgoing(self, ask: Ask, model: str, limit_field: str, output_limit: int | None) -> bytes:
