@@ -90,14 +90,15 @@ class PostgresStore:
         writes: list[Request] = []
         try:
             now_us = await self._now_us(session)
-            asked = reads(needed(operations, now_us))
+            need = needed(operations, now_us)
+            asked = reads(need)
             begun: Request = (sql.BEGIN, ())
             results = []
             if asked:
                 _, *results = await session.run([begun, *asked])
             else:
                 writes.append(begun)
-            view = loaded(self._readers, asked, results)
+            view = loaded(need, self._readers, asked, results)
             fold = Fold(self._process_id, view, now_us - self._clock.now_us())
             answers = fold.run(operations, now_us)
             for name, rows in fold.rows(sent).items():

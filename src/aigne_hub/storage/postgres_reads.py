@@ -35,6 +35,7 @@ def reads(need: Needed) -> list[Request]:
 
 
 def loaded(
+    need: Needed,
     readers: Mapping[str, Sequence[Reader]],
     requests: Sequence[Request],
     results: Sequence[abc.PGresult],
@@ -49,6 +50,7 @@ def loaded(
     for *lot, owner in found.get(sql.READ_LOTS, ()):
         lots.setdefault(owner, []).append(lot_of(lot))
     return Loaded(
+        need,
         {row[0]: (Account(*row[:4]), row[4]) for row in found.get(sql.LOCK_ACCOUNTS, ())},
         lots,
         {row[0]: Counter(*row) for row in found.get(sql.LOCK_COUNTERS, ())},

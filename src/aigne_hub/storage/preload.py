@@ -45,21 +45,36 @@ def needed(operations: Sequence[Operation], now_us: int) -> Needed:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """storage.batch.View over rows that were read, and locked, before."""
+    """storage.batch.View over rows that were read, and locked, before.
 
+    Raises LookupError for a row that was not asked for: it may well exist.
+    """
+
+    need: Needed
     accounts: Mapping[str, tuple[Account, int | None]]
     lots_by_account: Mapping[str, list[Lot]]
     counters: Mapping[str, Counter]
     claims: Mapping[bytes, Claimed]
 
     def account(self, account_id: str) -> tuple[Account, int | None] | None:
+        _require(account_id in self.need.accounts, "account")
         return self.accounts.get(account_id)
 
     def lots(self, account_id: str) -> list[Lot]:
+        _, due_us = self.accounts[account_id]
+        due = due_us is not None and due_us <= self.need.as_of_us
+        _require(due or account_id in self.need.charged, "lots")
         return self.lots_by_account.get(account_id, [])
 
     def counter(self, counter_id: str) -> Counter | None:
+        _require(counter_id in self.need.counters, "counter")
         return self.counters.get(counter_id)
 
     def claim(self, key_digest: bytes) -> Claimed | None:
+        _require(key_digest in self.need.claims, "claim")
         return self.claims.get(key_digest)
+
+
+def _require(asked: bool, what: str) -> None:
+    if not asked:
+        raise LookupError(f"the batch reads a {what} that was not read before it")

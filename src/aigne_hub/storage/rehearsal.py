@@ -19,6 +19,7 @@ def rehearse(connection: Connection, opened: Open, now_us: int) -> Admission:
     """
     keys = needed([opened], now_us)
     loaded = Loaded(
+        need=keys,
         accounts=_accounts(connection, keys.accounts),
         lots_by_account={name: _lots(connection, name) for name in keys.accounts},
         counters=_counters(connection, keys.counters),
