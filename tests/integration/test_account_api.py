@@ -1,5 +1,7 @@
 """A user's account over HTTP as its owner sees it, and as administrators correct it."""
 
+import csv
+import io
 import json
 from itertools import pairwise
 
@@ -137,6 +139,25 @@ def test_grants_and_movements_page_by_page(hub, books):
     assert mine.get("/api/user/credit/grants", pageSize=101).status == 400
     other = Api(hub, books.customer().key)
     assert other.get("/api/user/credit/transactions").json["list"] == []
+
+
+def test_a_statement_to_download(hub, books):
+    caller = books.customer(nano("1"))
+    call = spend(hub, caller)
+    mine = Api(hub, caller.key)
+    answer = mine.get("/api/user/credit/statement.csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="statement.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    assert [row["row"] for row in rows] == ["opening", "transfer", "transfer", "closing", "grant"]
+    charged = rows[2]
+    assert (charged["call_id"], charged["model"]) == (call, f"openai/{MODEL}")
+    assert (charged["change"], charged["balance"]) == (f"-{PRICE}", "0.978")
+    assert (charged["input_tokens"], charged["output_tokens"]) == ("10", "6")
+    later = mine.get("/api/user/credit/statement.csv", since="2100-01-01T00:00:00Z")
+    assert later.text.splitlines()[1].startswith("opening,2100-01-01T00:00:00.000000Z,,,,,,0.978,")
+    assert mine.get("/api/user/credit/statement.csv", since="1").code == "invalid_request"
+    assert Api(hub).get("/api/user/credit/statement.csv").status == 401
 
 
 def test_how_long_credit_lasts(hub, books):

@@ -4,7 +4,7 @@ from typing import Annotated
 import typer
 
 from aigne_hub.cli import codes as code_commands
-from aigne_hub.cli import corrections
+from aigne_hub.cli import corrections, statements
 from aigne_hub.cli.arguments import LIMIT_DEFAULT, Limit, UserName, amount, instant
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.domain.errors import HubError, InvalidRequest
@@ -141,6 +141,8 @@ def redeem(
 
 command(app)(corrections.refund)
 command(app)(corrections.revoke)
+command(app)(statements.statement)
+command(app, "import")(statements.import_)
 app.add_typer(code_commands.app, name="codes")
 
 
