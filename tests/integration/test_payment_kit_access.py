@@ -34,6 +34,8 @@ READS = {
     "/payment-links/{name}",
     "/checkout-sessions",
     "/checkout-sessions/{session_id}",
+    "/auto-recharge-configs/customer/{name}",
+    "/auto-recharge-configs/retrieve/{config_id}",
 }
 ITEMS = [{"price_id": "DEFAULT_CREDIT_UNIT_PRICE", "quantity": 5}]
 BODIES = {
@@ -45,6 +47,7 @@ BODIES = {
     },
     ("POST", "/credit-grants"): {"customer_id": "A", "amount": "1"},
     ("POST", "/settings"): {"mountLocation": "x", "type": "x"},
+    ("POST", "/auto-recharge-configs/submit"): {"customer_id": "A"},
     ("POST", "/payment-links"): {"line_items": ITEMS},
     ("POST", "/checkout-sessions"): {"line_items": ITEMS, "customer_id": "A"},
 }
@@ -79,6 +82,7 @@ def world(hub):
         "event_id": event["id"],
         "grant_id": grant["id"],
         "session_id": session["id"],
+        "config_id": a_id,
         "transaction_id": used["id"],
     }
     return {"admin": admin, "a": a, "b": b, "nobody": Program(hub, None), "names": names}
@@ -136,11 +140,12 @@ def test_a_customer_reads_its_own(world, path):
 
 
 # Where a customer is named in the query, or an object of A's in the path.
+TOP_UPS = {path for path in READS if path.startswith("/auto-recharge")}
 LISTS = {"/meter-events", "/credit-grants", "/credit-transactions", "/checkout-sessions"}
 ABOUT_ONE = {path for path in READS if path.startswith(("/meter-events", "/credit-", "/checkout"))}
 
 
-@pytest.mark.parametrize("path", sorted(ABOUT_ONE | {"/customers/{name}"}))
+@pytest.mark.parametrize("path", sorted(ABOUT_ONE | {"/customers/{name}"} | TOP_UPS))
 def test_what_is_another_customers_is_not_found(world, path):
     query = {} if "{" in path else {"customer_id": world["names"]["name"]}
     status, answer = ask(world, "b", "GET", path, **query)

@@ -1,10 +1,16 @@
 """Selling credit through Payment Kit's API: links and sessions of the hub's own checkout."""
 
 import http.client
+import os
 
 import pytest
+from sqlalchemy import text
 from tests.hub import HubProcess
 from tests.payment_kit import Program, admin_of
+
+from aigne_hub.crypto.custodial import new_identity
+from aigne_hub.crypto.did import RoleType
+from aigne_hub.storage.engine import create_engine, writing
 
 NANO = 1_000_000_000
 PRICE = "DEFAULT_CREDIT_UNIT_PRICE"
@@ -131,6 +137,53 @@ def test_what_cannot_be_sold_is_refused(kit, me, change):
     body = {"line_items": items(1), "customer_id": me, **change}
     status, answer = kit.call("POST", "/checkout-sessions", body)
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
+
+
+def test_automatic_top_ups_are_off_until_a_card_is_saved(hub, kit, me):
+    path = f"/auto-recharge-configs/customer/{me}"
+    assert kit.get(path, currency_id="credits")["enabled"] is False
+    body = {
+        "customer_id": me,
+        "currency_id": "credits",
+        "threshold": 2,
+        "price_id": PRICE,
+        "quantity": 10,
+        "daily_limits": {"max_attempts": 2, "max_amount": "10.50"},
+    }
+    status, answer = kit.call("POST", "/auto-recharge-configs/submit", body)
+    assert (status, answer["error"]["code"]) == (409, "conflict")
+    kept = kit.post("/auto-recharge-configs/submit", {**body, "enabled": False})
+    assert kit.get(path) == kit.get(f"/auto-recharge-configs/retrieve/{me}") == kept
+    assert (kept["threshold"], kept["quantity"], kept["enabled"]) == (str(2 * NANO), 10, False)
+    assert kept["daily_limits"] == {"max_attempts": 2, "max_amount": str(10_500_000_000)}
+    small = {**body, "enabled": False, "daily_limits": {"max_amount": "1"}}
+    assert kit.call("POST", "/auto-recharge-configs/submit", small)[0] == 400
+
+
+def test_who_tops_up_automatically_can_continue_without_credit(hub, kit):
+    poor = kit.get(f"/customers/{_address()}", create="true")["id"]
+    asked = {"customer_id": poor}
+    assert not kit.get("/credit-grants/verify-availability", **asked)["can_continue"]
+    kit.post("/auto-recharge-configs/submit", {**asked, "enabled": False, "threshold": "1"})
+    _execute(hub, "UPDATE auto_recharge SET enabled = :on WHERE account_id = :a", on=True, a=poor)
+    assert kit.get("/credit-grants/verify-availability", **asked)["can_continue"]
+    _execute(
+        hub,
+        "UPDATE auto_recharge SET retry_us = 9000000000000000 WHERE account_id = :a",
+        a=poor,
+    )
+    assert not kit.get("/credit-grants/verify-availability", **asked)["can_continue"]
+
+
+def _execute(hub, statement, **values):
+    engine = create_engine(hub.database_url)
+    with writing(engine) as connection:
+        connection.execute(text(statement), values)
+    engine.dispose()
+
+
+def _address():
+    return new_identity(RoleType.ACCOUNT, os.urandom).did.removeprefix("did:abt:")
 
 
 def test_an_order_of_the_pay_page_is_no_session(hub, kit):

@@ -23,6 +23,7 @@ from aigne_hub.web.api.access import Admin, actor
 from aigne_hub.web.api.account import CURRENCY
 from aigne_hub.web.backend import Hub
 from aigne_hub.web.kit.access import Guest
+from aigne_hub.web.kit.auto_recharge import recharges_now
 from aigne_hub.web.kit.bodies import AmountText, KitBody, Metadata, Reference, Seconds
 from aigne_hub.web.kit.currencies import CURRENCY_ID, PAYMENT_METHOD, currency, require_currency
 from aigne_hub.web.kit.customers import customer_shown, customers_shown, ensured
@@ -169,13 +170,14 @@ def verify_availability(
         str, Query(pattern=r"^[0-9]{1,24}$", description="Owed already, in the smallest unit.")
     ] = "0",
 ) -> Answer:
-    """Tell whether a customer can go on: credit is left beyond what it holds and owes."""
+    """Tell whether a customer can go on: credit is left, or will be bought automatically."""
     require_currency(currency_id)
     with hub.reading() as view:
         customer = guest.customer(view, customer_id or guest.principal.user_id)
         found = credit_grants.summary(view, hub.clock, customer.id)
+        recharges = recharges_now(view, hub, customer.id)
     # A debt has lowered what is available already.
-    if found.available > max(found.waiting, int(pending_amount) - found.debt):
+    if recharges or found.available > max(found.waiting, int(pending_amount) - found.debt):
         return {"can_continue": True}
     return {"can_continue": False, "reason": "insufficient_credit"}
 

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from aigne_hub.web.kit.auto_recharge import auto_recharge_router
 from aigne_hub.web.kit.checkout_sessions import checkout_sessions_router
 from aigne_hub.web.kit.credit_grants import credit_grants_router
 from aigne_hub.web.kit.credit_transactions import credit_transactions_router
@@ -25,5 +26,6 @@ def kit_routers() -> list[APIRouter]:
         *prices_routers(),
         payment_links_router(),
         checkout_sessions_router(),
+        auto_recharge_router(),
         settings_router(),
     ]
