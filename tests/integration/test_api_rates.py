@@ -227,6 +227,23 @@ def test_a_report_of_no_period_is_refused(call, query):
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
 
 
+def test_callers_see_every_price_of_a_model(call, serving):
+    hub, _ = serving
+    priced = ("input=1", "output=2", "long_context.9.input=3", "service_tiers.batch.input=0.5")
+    hub.cli("rates", "set", "openai/gpt-x-0", *priced)
+    deadline = time.monotonic() + 10
+    while (shown := call("GET", "/v1/models/openai/gpt-x-0", key=hub.key)[1])["pricing"] is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pricing = shown["pricing"]
+    assert (pricing["input"], pricing["output"], pricing["cache_read"]) == ("1", "2", "1")
+    assert pricing["long_context"][0]["above"] == 9
+    assert pricing["long_context"][0]["input"] == "3"
+    assert "output" not in pricing["long_context"][0]
+    assert pricing["service_tiers"]["batch"]["input"] == "0.5"
+    assert pricing["service_tiers"]["batch"]["output"] == "2"
+
+
 RERATE = "/api/admin/rates/rerate"
 PERIOD = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
 

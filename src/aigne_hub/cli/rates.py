@@ -2,7 +2,7 @@ from typing import Annotated
 
 import typer
 
-from aigne_hub.cli import rates_import, rates_margin, rates_rerate
+from aigne_hub.cli import rates_check, rates_import, rates_margin, rates_rerate
 from aigne_hub.cli.arguments import amounts
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.domain.instants import format_instant
@@ -14,6 +14,7 @@ app = group("What models cost.")
 command(app, "import")(rates_import.import_rates)
 command(app)(rates_margin.margin)
 command(app)(rates_rerate.rerate)
+command(app)(rates_check.check)
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A reference provider/model.")]
 

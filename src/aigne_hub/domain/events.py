@@ -15,6 +15,8 @@ class EventType(StrEnum):
     LEDGER_VIOLATION = "ledger.violation"
     USAGE_UNKNOWN_FIELD = "usage.unknown_field"
     USAGE_REFUSED = "usage.refused"
+    RATES_BELOW_COST = "rates.below_cost"
+    RATES_DRIFT = "rates.drift"
     WEBHOOK_TEST = "webhook.test"
 
 
@@ -28,6 +30,8 @@ MEANINGS: Mapping[EventType, str] = {
     EventType.USAGE_REFUSED: (
         "A provider reported usage that cannot be true, for the first time that day (UTC)."
     ),
+    EventType.RATES_BELOW_COST: "A model's prices are below what its vendor charges.",
+    EventType.RATES_DRIFT: "A model's stated cost is more than 10 % off the vendor's list.",
     EventType.WEBHOOK_TEST: "Somebody asked whether an endpoint works.",
 }
 

@@ -7,8 +7,7 @@ import orjson
 from aigne_hub.catalog.snapshot import Model
 from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.domain.errors import HubError, NotFound
-from aigne_hub.domain.money import format_credits
-from aigne_hub.domain.pricing import RATE_UNITS
+from aigne_hub.domain.price_text import format_card
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.plane import Plane
@@ -49,11 +48,6 @@ async def _answer(plane: Plane, exchange: Exchange, answer: Any) -> None:
 
 def _entry(model: Model) -> dict[str, Any]:
     """Return OpenAI's model object, with what a caller of a gateway wants to know beside it."""
-    rates = model.rates
-    pricing = None
-    if rates is not None:
-        amounts = {unit: getattr(rates.base, unit) for unit in RATE_UNITS}
-        pricing = {unit: format_credits(amount) for unit, amount in amounts.items() if amount}
     return {
         "id": model.ref,
         "object": "model",
@@ -62,5 +56,5 @@ def _entry(model: Model) -> dict[str, Any]:
         "type": model.type,
         "context_tokens": model.context_tokens,
         "max_output_tokens": model.max_output_tokens,
-        "pricing": pricing,
+        "pricing": format_card(model.rates),
     }

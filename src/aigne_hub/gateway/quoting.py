@@ -55,7 +55,7 @@ def priced(
     if not offers:
         raise UnpricedModel(
             f"{models[0].ref} has no price, so it cannot be used while billing is on. "
-            "Give it rates in hub.yaml.",
+            "Give it rates in hub.yaml or with aigne-hub rates set.",
             param="model",
         )
     quotes = [_quote(dialect, ask, size, model) for model in offers]

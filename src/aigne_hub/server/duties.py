@@ -12,10 +12,11 @@ from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.payment_bootstrap import cashier
 from aigne_hub.payments.recharger import Recharger
-from aigne_hub.server import inspector, kit_courier, postman
+from aigne_hub.server import inspector, kit_courier, postman, price_watch
 from aigne_hub.server.inspector import Inspector
 from aigne_hub.server.kit_courier import KitCourier
 from aigne_hub.server.postman import Postman
+from aigne_hub.server.price_watch import PriceWatch
 from aigne_hub.storage import (
     answers,
     checkpoint,
@@ -67,6 +68,7 @@ class Duties:
         post: Postman,
         inspect: Inspector,
         courier: KitCourier,
+        prices: PriceWatch,
     ) -> None:
         self._worker = worker
         self._edge = edge
@@ -76,6 +78,7 @@ class Duties:
         self._postman = post
         self._inspector = inspect
         self._courier = courier
+        self._prices = prices
         self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
@@ -94,6 +97,7 @@ class Duties:
             (inspector.LOOK_S, self._inspector.run),
             (RECHARGE_S, self._look_after_orders),
             (ALARM_S, self._alarm),
+            (price_watch.LOOK_S, self._prices.run),
         ]
         if self._backing.checkpointer is not None:
             duties.append((checkpoint.INTERVAL_S, self._checkpoint))
@@ -105,6 +109,7 @@ class Duties:
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
+        self._prices.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._call_log.flush()
         try:

@@ -38,6 +38,7 @@ from aigne_hub.server.inspector import Inspector
 from aigne_hub.server.kit import account_of, courier_of
 from aigne_hub.server.operations import ProcessOperations
 from aigne_hub.server.postman import Postman, connect
+from aigne_hub.server.price_watch import PriceWatch
 from aigne_hub.settings import Settings
 from aigne_hub.storage import recovery
 from aigne_hub.telemetry import CallLog, Counters, configure_logging
@@ -144,6 +145,7 @@ class Worker:
             post=postman,
             inspect=inspector,
             courier=courier,
+            prices=PriceWatch(lambda: self.hub, self.process_id),
         )
         duties.start()
         _settle_memory()

@@ -96,6 +96,15 @@ price_reference = Table(
     instant("imported_us"),
 )
 
+# What somebody was told of about a version of prices, so that it is told once.
+price_alert = Table(
+    "price_alert",
+    metadata,
+    Column("rate_id", Text, ForeignKey("rate.id"), primary_key=True),
+    Column("type", Text, primary_key=True),
+    instant("created_us"),
+)
+
 alias = Table(
     "alias",
     metadata,
