@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.databases import Postgres, create_database, migrated
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
+
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("hub", deadline=None)
+settings.load_profile("hub")
 
 RATES = {"input": "1000", "output": "2000"}  # 0.001 and 0.002 credits a token
 
