@@ -2,6 +2,7 @@ from dataclasses import asdict
 
 import typer
 
+from aigne_hub.cli import reconciling
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.cli.failures import FAILED
 from aigne_hub.storage import verify as books
@@ -22,3 +23,6 @@ def verify(cli: Invocation) -> None:
     cli.output.note(f"{transfers} transfers")
     if not ok:
         raise typer.Exit(FAILED)
+
+
+command(app)(reconciling.reconcile)
