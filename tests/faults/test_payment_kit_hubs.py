@@ -102,6 +102,7 @@ def test_what_is_bought_arrives_and_what_is_used_is_reported(new_hub):
     shop.verified()
 
 
+@pytest.mark.timeout(300)
 def test_nothing_is_lost_or_double_whoever_dies(new_hub, database):
     shop, bank, kit = opened(new_hub, database)
     _live_and_die(shop, bank, kit, ROUNDS)
