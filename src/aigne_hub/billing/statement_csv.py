@@ -85,8 +85,8 @@ def _rows(statement: Statement, opening: dict[str, Any]) -> Iterator[Cells]:
         yield {
             "row": "reversal",
             "at": format_instant(back.at_us),
-            "operation_id": _text(back.operation_id),
-            "grant_id": _text(back.grant_id),
+            "operation_id": safe_cell(back.operation_id),
+            "grant_id": safe_cell(back.grant_id),
             "amount": format_credits(back.amount),
         }
 
@@ -96,16 +96,16 @@ def _movement(one: Movement) -> Cells:
         "row": "transfer",
         "at": format_instant(one.at_us),
         "kind": one.kind,
-        "operation_id": _text(one.operation_id),
+        "operation_id": safe_cell(one.operation_id),
         "seq": str(one.seq),
         "amount": format_credits(one.amount),
         "change": format_credits(one.change),
         "balance": format_credits(one.balance),
-        "debit": _text(one.debit),
-        "credit": _text(one.credit),
-        "grant_id": _text(one.grant_id),
-        "call_id": _text(one.call_id),
-        "model": _text(one.model),
+        "debit": safe_cell(one.debit),
+        "credit": safe_cell(one.credit),
+        "grant_id": safe_cell(one.grant_id),
+        "call_id": safe_cell(one.call_id),
+        "model": safe_cell(one.model),
         "input_tokens": _number(one.input_tokens),
         "output_tokens": _number(one.output_tokens),
     }
@@ -115,16 +115,16 @@ def _grant(grant: Granted) -> Cells:
     return {
         "row": "grant",
         "at": format_instant(grant.at_us),
-        "grant_id": _text(grant.id),
+        "grant_id": safe_cell(grant.id),
         "amount": format_credits(grant.amount),
         "remaining": format_credits(grant.remaining),
         "category": grant.category,
         "priority": str(grant.priority),
-        "source": _text(grant.source),
+        "source": safe_cell(grant.source),
         "posted": "yes" if grant.posted else "no",
         "effective_at": _instant(grant.effective_us),
         "expires_at": _instant(grant.expires_us),
-        "name": _text(grant.name),
+        "name": safe_cell(grant.name),
     }
 
 
@@ -229,7 +229,8 @@ _READERS: dict[str, Callable[[Cells], object]] = {
 }
 
 
-def _text(value: str | None) -> str:
+def safe_cell(value: str | None) -> str:
+    """Return text as a cell that no spreadsheet takes for a formula; `read` undoes it."""
     value = value or ""
     return f"'{value}" if value.startswith(_FORMULA) else value
 

@@ -10,6 +10,7 @@ from aigne_hub.web.api.bulk_rates import bulk_rates_router
 from aigne_hub.web.api.credit_lists import credit_lists_router
 from aigne_hub.web.api.explain import explain_router
 from aigne_hub.web.api.limits import limits_router
+from aigne_hub.web.api.model_calls import model_calls_router
 from aigne_hub.web.api.payments import payments_router
 from aigne_hub.web.api.rates import rates_router
 from aigne_hub.web.api.usage import usage_router
@@ -25,6 +26,7 @@ def api_routers() -> list[APIRouter]:
         credit_lists_router(),
         explain_router(),
         limits_router(),
+        model_calls_router(),
         rates_router(),
         bulk_rates_router(),
         usage_router(),
