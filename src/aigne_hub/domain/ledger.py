@@ -29,6 +29,8 @@ class Account:
     overdraft: int
     lots: list[Lot] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
+    # How many transfers each expiry of this fold has.
+    _expiries: dict[str, int] = field(default_factory=dict)
 
     @property
     def available(self) -> int:
@@ -106,12 +108,23 @@ class Account:
             lot.remaining -= amount
             self.balance -= amount
             self.touched.add(lot.id)
-            # A lot can expire in parts, and be refunded in between; what was left and when
-            # tells the parts apart.
+            # A lot can expire in parts, and be refunded in between, at one instant too; what
+            # was left, when, and how often before tells the parts apart.
             operation = f"{lot.id}/{before}@{at_us}"
+            seq = self._expiries.get(operation, 0)
+            self._expiries[operation] = seq + 1
             transfers.append(
                 Transfer(
-                    self.id, operation, 0, "expiry", self.id, BREAKAGE, amount, lot.id, None, at_us
+                    self.id,
+                    operation,
+                    seq,
+                    "expiry",
+                    self.id,
+                    BREAKAGE,
+                    amount,
+                    lot.id,
+                    None,
+                    at_us,
                 )
             )
         return transfers
@@ -138,7 +151,9 @@ class Account:
                 raise ValueError("a refund is positive")
             into = [(lot_id, amount)] if lot_id is not None else self._repaid(amount, left)
             for target, part in into:
-                self._return(target, part)
+                repaid = self._return(target, part)
+                if target is not None:
+                    left[target] = left.get(target, 0) + repaid
                 seq = len(transfers)
                 transfers.append(
                     Transfer(
@@ -230,13 +245,15 @@ class Account:
             raise ValueError("more overdraft is refunded than was repaid or is owed")
         return into
 
-    def _return(self, lot_id: str | None, amount: int) -> None:
+    def _return(self, lot_id: str | None, amount: int) -> int:
+        """Give `amount` back to a lot; return how much of it repaid a debt instead."""
         debt = min(max(-self.balance, 0), amount)
         self.balance += amount
         if lot_id is not None and amount > debt:
             lot = next(lot for lot in self.lots if lot.id == lot_id)
             lot.remaining += amount - debt
             self.touched.add(lot_id)
+        return debt
 
     def _burn(self, amount: int) -> list[tuple[str | None, int]]:
         """Take `amount` from the lots in burn order; what no lot covers is overdraft (None)."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, union_all
+from sqlalchemy import Connection, case, func, insert, select, union_all
 
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
 from aigne_hub.domain.ledger import Account
@@ -83,6 +83,7 @@ def reverse_grant(
     row = connection.execute(select(schema.credit_grant).where(granted.id == grant_id)).one()
     account = _load_with(connection, row.account_id, {grant_id})
     _require_new(connection, row.account_id, operation_id)
+    _require_new_reversal(connection, operation_id)
     left = row.amount - _reversed(connection, row.account_id, grant_id)
     wanted = left if amount is None else amount
     if not 0 < wanted <= left:
@@ -195,6 +196,14 @@ def _require_new(connection: Connection, account_id: str, operation_id: str) -> 
         raise Conflict(f"The correction {operation_id!r} was made before.")
 
 
+def _require_new_reversal(connection: Connection, operation_id: str) -> None:
+    """Refuse an operation that took back another account's grant."""
+    table = schema.grant_reversal.c
+    query = select(table.operation_id).where(table.operation_id == operation_id)
+    if connection.execute(query).first() is not None:
+        raise Conflict(f"The correction {operation_id!r} was made before.")
+
+
 def _load_with(connection: Connection, account_id: str, lot_ids: set[str]) -> Account:
     """Return a locked account with its live lots and those named, spent up or not."""
     account = accounts.load(connection, account_id, lock=True)
@@ -293,16 +302,25 @@ def _slack(connection: Connection, account: Account) -> dict[str, int]:
 
 
 def _net_taken(connection: Connection, account_id: str) -> dict[str, int]:
-    rows = connection.execute(
-        select(_TRANSFER.kind, _TRANSFER.grant_id, func.sum(_TRANSFER.amount).label("amount"))
+    """Return how much of each lot was taken for something, and not given back.
+
+    What calls were refunded into a lot beyond what they took of it was overdraft that the lot
+    had repaid: it is not what the lot was spent on.
+    """
+    signed = case((_TRANSFER.kind == "refund", -_TRANSFER.amount), else_=_TRANSFER.amount)
+    by_call = (
+        select(_TRANSFER.grant_id, func.sum(signed).label("net"))
         .where(_TRANSFER.account_id == account_id, _TRANSFER.grant_id.is_not(None))
         .where(_TRANSFER.kind.in_((*_TAKING, "refund")))
-        .group_by(_TRANSFER.kind, _TRANSFER.grant_id)
+        .group_by(_TRANSFER.grant_id, _TRANSFER.call_id)
+        .subquery()
     )
-    net: dict[str, int] = defaultdict(int)
-    for row in rows:
-        net[row.grant_id] += int(row.amount) * (-1 if row.kind == "refund" else 1)
-    return net
+    rows: Any = connection.execute(
+        select(by_call.c.grant_id, func.sum(by_call.c.net).label("net"))
+        .where(by_call.c.net > 0)
+        .group_by(by_call.c.grant_id)
+    )
+    return {row.grant_id: int(row.net) for row in rows}
 
 
 def _reversed(connection: Connection, account_id: str, grant_id: str) -> int:

@@ -104,7 +104,7 @@ _CHECKS: Final[Mapping[str, str]] = {
                     WHERE debit NOT IN (SELECT id FROM account)) AS parts) AS sums
         WHERE nano % 1000000000 <> 0 OR credits + nano / 1000000000 <> 0""",
     "operation's transfers are numbered without a gap": """
-        SELECT operation_id FROM transfer GROUP BY operation_id
+        SELECT operation_id FROM transfer GROUP BY account_id, operation_id
         HAVING MIN(seq) <> 0 OR MAX(seq) <> COUNT(*) - 1""",
     "closed call has an outcome, an open one none": """
         SELECT id FROM model_call WHERE (status = 'processing') <> (outcome IS NULL)""",
