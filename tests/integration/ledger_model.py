@@ -298,7 +298,7 @@ class Model:
 
     def refund(self, now, operation, call_id, amount):
         call = self.calls[call_id]
-        if call["charge"] is None:
+        if call.get("resolved") != "captured":
             raise Refused("NotFound")
         self.once(call["account"], operation)
         left = self.left_of(call)
@@ -338,7 +338,7 @@ class Model:
 
     def adjust(self, now, operation, call_id, amount):
         call = self.calls[call_id]
-        if call["charge"] is None:
+        if call.get("resolved") != "captured":
             raise Refused("NotFound")
         self.once(call["account"], operation)
         self.corrections.add((call["account"], operation))

@@ -177,12 +177,19 @@ def granted_to(connection: Connection, grant_id: str) -> str:
 
 
 def charged_account(connection: Connection, call_id: str) -> str:
-    """Return whom a settled call was charged to. Raises NotFound for any other."""
-    call = schema.model_call.c
-    row = connection.execute(select(call.account_id, call.charge).where(call.id == call_id)).first()
-    if row is None or row.charge is None:
-        raise NotFound(f"There is no settled call {call_id[:80]!r}. See: aigne-hub calls list")
-    account_id: str = row.account_id
+    """Return whom a call was charged to, be it nothing.
+
+    Raises NotFound for one that is open, and for one that was not to be charged: it failed, was
+    refused, or billing was off.
+    """
+    call, hold = schema.model_call.c, schema.hold.c
+    account_id: str | None = connection.execute(
+        select(call.account_id)
+        .join_from(schema.model_call, schema.hold, hold.call_id == call.id)
+        .where(call.id == call_id, hold.state == "captured")
+    ).scalar_one_or_none()
+    if account_id is None:
+        raise NotFound(f"There is no charged call {call_id[:80]!r}. See: aigne-hub calls list")
     return account_id
 
 
