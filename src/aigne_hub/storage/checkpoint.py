@@ -5,6 +5,7 @@ costs the commit an allocation and a zeroed page for each it appends.
 """
 
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,17 @@ WAL_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Checkpointer:
-    """Copies the log back into the database; call `run` from a thread every INTERVAL_S."""
+    """Copies the log back into the database; call `run` from a thread every INTERVAL_S.
+
+    `close` waits for a run: SQLite's Python driver crashes the process when a connection is
+    closed that another thread is using.
+    """
 
     def __init__(self, path: Path) -> None:
         module: Any = sqlite_module()
         self._wal = Path(f"{path}-wal")
+        self._used = threading.Lock()
+        self._closed = False
         self._connection: sqlite3.Connection = module.connect(
             str(path), isolation_level=None, check_same_thread=False
         )
@@ -33,12 +40,17 @@ class Checkpointer:
 
     def run(self) -> None:
         """Copy what is new. A passive pass first, so that starting over has little left to do."""
-        _, pages, _ = self._checkpoint("PASSIVE")
-        if pages > RESTART_PAGES:
-            self._checkpoint("TRUNCATE" if self._size() > WAL_BYTES_MAX else "RESTART")
+        with self._used:
+            if self._closed:
+                return
+            _, pages, _ = self._checkpoint("PASSIVE")
+            if pages > RESTART_PAGES:
+                self._checkpoint("TRUNCATE" if self._size() > WAL_BYTES_MAX else "RESTART")
 
     def close(self) -> None:
-        self._connection.close()
+        with self._used:
+            self._closed = True
+            self._connection.close()
 
     def _checkpoint(self, mode: str) -> tuple[int, int, int]:
         """Return SQLite's own report: whether it was busy, pages in the log, pages copied."""
