@@ -54,10 +54,10 @@ class Desk:
             ).id
 
     def call(self, charge, hold=None):
-        """Open and settle one call through the journal's own fold."""
+        """Open and settle one call through the journal's own fold; None charges nothing."""
         now = self.hub.clock.now_us()
         quote = Quote(
-            fixed=(hold or charge) * 1_000_000, per_token=0, tokens_wanted=0, tokens_min=0
+            fixed=(hold or charge or 0) * 1_000_000, per_token=0, tokens_wanted=0, tokens_min=0
         )
         opened = Open(
             call_id=self.hub.ids(),
@@ -80,8 +80,8 @@ class Desk:
             account_id=self.user.id,
             outcome=Outcome.COMPLETED,
             held=admission.held,
-            charge=charge,
-            usage=Usage(input_tokens=1),
+            charge=charge or 0,
+            usage=None if charge is None else Usage(input_tokens=1),
             usage_source=UsageSource.PROVIDER,
             provider="openai",
             credential="main",
@@ -293,6 +293,75 @@ def test_an_adjustment_charges_more_and_writes_off_what_cannot_be_paid(desk):
     done = desk.adjust(call, 7 * ONE)
     assert (done.amount, done.written_off, done.balance) == (5 * ONE, 2 * ONE, 0)
     assert desk.refund(call).amount == 10 * ONE
+    desk.verified()
+
+
+# Each of these was found by `test_ledger_machine`.
+
+
+def test_a_lot_that_expires_twice_at_one_instant_expires_once_each(sqlite_hub, desk):
+    soon = desk.give(10 * ONE, expires_us=sqlite_hub.clock.us + 60_000_000)
+    call = desk.call(5 * ONE)
+    sqlite_hub.clock.advance(120)
+    # What was left expires with the refund, which is as much and expires too.
+    assert desk.refund(call).balance == 0
+    assert desk.left(soon) == [0]
+    desk.verified()
+
+
+def test_an_overdraft_is_refunded_after_the_debt_that_the_same_refund_repaid(sqlite_hub, batches):
+    desk = Desk(sqlite_hub, batches, overdraft=5 * ONE)
+    call = desk.call(3 * ONE)
+    later = desk.give(5 * ONE)
+    desk.adjust(call, 4 * ONE)
+    assert (desk.balance, desk.left(later)) == (-2 * ONE, [0])
+    assert desk.refund(call).balance == 5 * ONE
+    assert desk.left(later) == [5 * ONE]
+    desk.verified()
+
+
+def test_what_a_lot_repaid_is_returned_to_it_once(sqlite_hub, batches):
+    desk = Desk(sqlite_hub, batches, overdraft=10 * ONE)
+    first, second = desk.call(3 * ONE), desk.call(2 * ONE)
+    small, large = desk.give(3 * ONE), desk.give(10 * ONE)
+    assert desk.left(small, large) == [0, 8 * ONE]
+    desk.refund(first)
+    assert desk.left(small, large) == [1 * ONE, 10 * ONE]
+    desk.refund(second)
+    assert desk.left(small, large) == [3 * ONE, 10 * ONE]
+    desk.verified()
+
+
+def test_a_debt_is_repaid_by_the_grant_that_began_first(sqlite_hub, batches):
+    desk = Desk(sqlite_hub, batches, overdraft=5 * ONE)
+    desk.call(5 * ONE)
+    now = sqlite_hub.clock.us
+    second = desk.give(9 * ONE, effective_us=now + 60_000_000)
+    first = desk.give(9 * ONE, effective_us=now + 30_000_000)
+    sqlite_hub.clock.advance(120)
+    with writing(sqlite_hub.engine) as connection:
+        grants.advance_due(connection, sqlite_hub.clock.now_us())
+    assert desk.left(first, second) == [4 * ONE, 9 * ONE]
+    desk.verified()
+
+
+def test_a_name_of_a_correction_is_one_accounts_and_a_reversals_is_everybodys(sqlite_hub, batches):
+    desks = Desk(sqlite_hub, batches), Desk(sqlite_hub, batches)
+    given_ = [desk.give(10 * ONE) for desk in desks]
+    called = [desk.call(5 * ONE) for desk in desks]
+    with writing(sqlite_hub.engine) as connection:
+        for call in called:
+            corrections.refund_call(connection, sqlite_hub.clock.now_us(), "one", call, ONE)
+        corrections.reverse_grant(connection, sqlite_hub.clock.now_us(), "two", given_[0], ONE)
+        with pytest.raises(Conflict):
+            corrections.reverse_grant(connection, sqlite_hub.clock.now_us(), "two", given_[1], ONE)
+    desks[0].verified()
+
+
+def test_a_call_that_was_not_to_be_charged_cannot_be_corrected(sqlite_hub, desk):
+    desk.give(10 * ONE)
+    with pytest.raises(NotFound):
+        desk.adjust(desk.call(None), ONE)
     desk.verified()
 
 

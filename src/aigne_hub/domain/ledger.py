@@ -93,11 +93,10 @@ class Account:
         What open holds stand on stays: a hold taken before a grant expired may settle from
         it, and what it releases afterwards expires with the next call of this function.
         """
-        transfers = [
-            self._post(lot, at_us)
-            for lot in self.lots
-            if not lot.posted and lot.effective_us is not None and lot.effective_us <= at_us
-        ]
+        begun = [lot for lot in self.lots if not lot.posted and (lot.effective_us or 0) <= at_us]
+        # Which repays a debt is decided by time, not by the order of rows.
+        begun.sort(key=lambda lot: (lot.effective_us or 0, lot.id))
+        transfers = [self._post(lot, at_us) for lot in begun]
         for lot in sorted(self.lots, key=Lot.burn_order):
             if not lot.posted or lot.expires_us is None or lot.expires_us > at_us:
                 continue
