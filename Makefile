@@ -20,7 +20,8 @@ run: $(VENV)/installed-base ## Start the hub on 127.0.0.1:8090 (PORT=, DATA_DIR=
 	@exec $(BIN)/aigne-hub serve --host 127.0.0.1 --port $(PORT) --data-dir $(DATA_DIR) --welcome
 
 test: $(VENV)/installed-dev system ## Run the test suite
-	@$(BIN)/python -m pytest -m "not full" --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest -m "not full" -n auto --maxprocesses 4 --dist loadfile \
+		--cov --cov-report=term:skip-covered $(ARGS)
 
 test-full: $(VENV)/installed-dev system ## Run the test suite and the long runs
 	@$(BIN)/python -m pytest $(ARGS)

@@ -35,9 +35,9 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[KillSite]]:
 @pytest.mark.parametrize(
     ("syscall", "most"),
     [
-        ("pwrite64", 26),
-        ("fsync", 12),
-        ("write", 6),
+        ("pwrite64", 20),
+        ("fsync", 10),
+        ("write", 4),
         pytest.param("pwrite64", 160, marks=FULL),
         pytest.param("fsync", None, marks=FULL),
         pytest.param("write", 40, marks=FULL),

@@ -43,7 +43,7 @@ def sites(
     ("syscall", "most"),
     [
         ("sendto", 6),
-        ("recvfrom", 12),
+        ("recvfrom", 8),
         pytest.param("sendto", None, marks=FULL),
         pytest.param("recvfrom", None, marks=FULL),
         pytest.param("write", 40, marks=FULL),
@@ -87,11 +87,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillSite]:
 @pytest.mark.parametrize(
     ("syscall", "number", "most"),
     [
-        ("recvfrom", SIGTERM, 6),
-        ("sendto", SIGTERM, 3),
-        ("pwrite64", SIGTERM, 3),
-        ("recvfrom", SIGKILL, 3),
-        ("pwrite64", SIGKILL, 3),
+        ("recvfrom", SIGTERM, 4),
+        ("sendto", SIGTERM, 2),
+        ("pwrite64", SIGTERM, 2),
+        ("recvfrom", SIGKILL, 2),
+        ("pwrite64", SIGKILL, 2),
         *(
             pytest.param(syscall, number, 25, marks=FULL)
             for syscall in ("recvfrom", "sendto", "pwrite64")
