@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -40,27 +39,6 @@ def initialised(tmp_path_factory):
     (folder / "hub.yaml").write_text(HUB)
     assert main(["init", "--json", "--data-dir", str(folder)]) == 0
     return folder
-
-
-@pytest.fixture
-def data_dir(initialised, tmp_path, monkeypatch):
-    folder = shutil.copytree(initialised, tmp_path / "data")
-    monkeypatch.setenv("AIGNE_HUB_DATA_DIR", str(folder))
-    monkeypatch.chdir(tmp_path)
-    return folder
-
-
-@pytest.fixture
-def run(data_dir, capsys):
-    """Run a command; return its exit code, what it printed as JSON, and standard error."""
-    capsys.readouterr()
-
-    def run(*arguments):
-        code = main([*arguments, "--json"])
-        printed = capsys.readouterr()
-        return code, json.loads(printed.out), printed.err
-
-    return run
 
 
 def names(changes):

@@ -15,6 +15,7 @@ from aigne_hub.billing.payments import (
     RefundResult,
     VerifiedWebhook,
 )
+from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.orders import ReturnState
 
 MANUAL = "manual"
@@ -47,7 +48,7 @@ class ManualPayments:
         raise ForgedWebhook("Manual payments have no webhooks.")
 
     def parse_event(self, webhook: VerifiedWebhook) -> PaymentEvent:
-        raise NotImplementedError(f"{webhook.provider} webhooks are not of this provider")
+        raise InvalidRequest(f"A webhook of {webhook.provider} says nothing to manual payments.")
 
     def charge_off_session(self, charge: OffSessionCharge) -> ChargeResult:  # noqa: ARG002 - there is no card, whoever asks
         raise PaymentDeclined("no_saved_card", final=True)
