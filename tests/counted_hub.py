@@ -43,7 +43,7 @@ Counts = Counter[str]
 
 
 class Hooks:
-    """Counts what this thread does: lines of Python, calls into C, statements."""
+    """Counts what this thread does: instructions of Python, calls into C, statements."""
 
     def __init__(self) -> None:
         self.counts = Counts()
@@ -68,9 +68,12 @@ class Hooks:
             seen = now
         return seen
 
-    def _trace(self, _frame: Any, what: str, _argument: Any) -> Any:
-        if what == "line":
-            self.counts["lines"] += 1
+    def _trace(self, frame: Any, what: str, _argument: Any) -> Any:
+        if what == "opcode":
+            self.counts["opcodes"] += 1
+        else:
+            frame.f_trace_opcodes = True
+            frame.f_trace_lines = False
         return self._trace
 
     def _profile(self, _frame: Any, what: str, _argument: Any) -> None:

@@ -68,13 +68,13 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, flo
 
 def test_a_call_is_no_more_work_than_it_was(counted: dict[str, dict[str, float]]):
     call = counted["call"]
-    assert 0 < call["lines"] <= hot_path.CALL_LINES_MAX
+    assert 0 < call["opcodes"] <= hot_path.CALL_OPCODES_MAX
     assert 0 < call["c_calls"] <= hot_path.CALL_C_CALLS_MAX
 
 
 def test_a_chunk_is_no_more_work_than_it_was(counted: dict[str, dict[str, float]]):
     chunk = counted["chunk"]
-    assert 0 < chunk["lines"] <= hot_path.CHUNK_LINES_MAX
+    assert 0 < chunk["opcodes"] <= hot_path.CHUNK_OPCODES_MAX
     assert 0 < chunk["c_calls"] <= hot_path.CHUNK_C_CALLS_MAX
     assert chunk["statements"] == 0
 
