@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from contextlib import closing
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -29,7 +30,18 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import insert
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import make_url
+from tests.integration import patience
 from tests.integration.ledger_model import Model, Refused
+from tests.integration.patience import (
+    DatabaseUnavailable,
+    MarkedWrites,
+    PatientOrphans,
+    PatientStore,
+    answered,
+    patiently,
+    register,
+)
 
 from aigne_hub.domain.calls import Outcome, UsageSource
 from aigne_hub.domain.errors import HubError
@@ -429,7 +441,9 @@ class LedgerMachine(RuleBasedStateMachine):
             except Refused as refused:
                 expected.append(str(refused))
         journal = self.alive[process].journal
-        answers = self.loop.run_until_complete(_gathered([step(journal) for _, step, _ in steps]))
+        answers = self.loop.run_until_complete(
+            answered(journal, [step(journal) for _, step, _ in steps])
+        )
         for want, got, (_, _, told) in zip(expected, answers, steps, strict=True):
             if isinstance(got, HubError | JournalRefused):
                 assert type(got).__name__ == want, (got, want)
@@ -613,10 +627,6 @@ async def _sent(journal, call_id):
     await asyncio.sleep(0)
 
 
-async def _gathered(steps):
-    return await asyncio.gather(*steps, return_exceptions=True)
-
-
 BOOKS = {
     "account": "SELECT id, balance, held, overdraft FROM account",
     "credit_grant": "SELECT id, remaining, posted FROM credit_grant",
@@ -671,7 +681,11 @@ class Served:
             open_here=lambda: known,
             now_us=self._clock.now_us,
         )
-        return await cleanup_stale_processing_calls(orphans, self.journal, self._clock)
+        closing = cleanup_stale_processing_calls(PatientOrphans(orphans), self.journal, self._clock)
+        (closed,) = await answered(self.journal, [closing])
+        if isinstance(closed, BaseException):
+            raise closed
+        return closed
 
     async def die(self):
         """End as in a power cut: nothing that is queued is written any more."""
@@ -714,18 +728,22 @@ class Site:
         self.write(lambda connection: connection.execute(insert(schema.rate).values(row)))
 
     def serve(self, process_id, clock):
-        recovery.register(self.engine, process_id, host="h", pid=1, now_us=1)
+        self.write(lambda connection: register(connection, process_id))
 
         async def start():
-            served = Served(self, process_id, self.store(process_id, clock), clock)
+            store = PatientStore(self.store(process_id, clock), self.engine)
+            served = Served(self, process_id, store, clock)
             served.journal.start()
             return served
 
         return self.loop.run_until_complete(start())
 
     def verify(self):
-        with engine.reading(self.engine) as connection:
-            wrong = [check for check in verify.verify(connection) if not check.ok]
+        def checks():
+            with engine.reading(self.engine) as connection:
+                return verify.verify(connection)
+
+        wrong = [check for check in patiently(checks) if not check.ok]
         assert wrong == [], wrong
 
 
@@ -783,19 +801,25 @@ class PostgresSite(Site):
         super().__init__()
         self._url = url
         self.engine = engine.create_engine(url)
-        self._reader = psycopg.connect(url, autocommit=True)
-        # Without triggers, which forbid it, this is a tenth of what TRUNCATE takes.
-        self._reader.execute("SET session_replication_role = replica")
+        # A connection that was lost is noticed without asking before each use.
+        self.engine.pool._pre_ping = False
+        self._marked = MarkedWrites(self.engine)
+        self._reader = None
         emptied = (f'DELETE FROM "{table}"' for table in schema.metadata.tables)
         self._again = "; ".join((*emptied, STATE, *SEED))
 
     def reset(self, overdrafts):
-        self._reader.execute(self._again)
-        with self._reader.cursor() as cursor:
-            cursor.executemany("UPDATE account SET overdraft = %s WHERE id = %s", overdrafts)
+        given = [
+            f"UPDATE account SET overdraft = {nano} WHERE id = '{it}'" for nano, it in overdrafts
+        ]
+        patiently(lambda: self._connected().execute("; ".join((self._again, *given))))
+
+    def write(self, change):
+        return self._marked.write(change)
 
     def close(self):
-        self._reader.close()
+        if self._reader is not None:
+            self._reader.close()
         self.engine.dispose()
         super().close()
 
@@ -814,9 +838,20 @@ class PostgresSite(Site):
         return store
 
     def read(self):
-        with self._reader.pipeline():
-            asked = {name: self._reader.execute(query) for name, query in BOOKS.items()}
+        return patiently(self._read)
+
+    def _read(self):
+        reader = self._connected()
+        with reader.pipeline():
+            asked = {name: reader.execute(query) for name, query in BOOKS.items()}
         return {name: set(cursor.fetchall()) for name, cursor in asked.items()}
+
+    def _connected(self):
+        if self._reader is None or self._reader.closed:
+            self._reader = psycopg.connect(self._url, autocommit=True)
+            # Without triggers, which forbid it, emptying is a tenth of what TRUNCATE takes.
+            self._reader.execute("SET session_replication_role = replica")
+        return self._reader
 
 
 def compile_once(setattr_):
@@ -856,3 +891,61 @@ def test_the_ledger_does_what_its_reference_says(site, sequences):
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+class Unreliable:
+    """Ends every connection with a database again and again, whatever it is doing."""
+
+    def __init__(self, url):
+        self._url = url
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.ended = 0
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _run(self):
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            while not self._over.wait(0.03):
+                self.ended += connection.execute(ENDED).fetchone()[0]
+
+
+ENDED = """SELECT COUNT(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND (state = 'active' OR random() < 0.1)"""
+
+
+def test_a_database_that_comes_and_goes_is_no_mismatch(new_postgres, monkeypatch):
+    compile_once(monkeypatch.setattr)
+    monkeypatch.setattr(patience, "RETRY_S", 0.01)
+    url = new_postgres()
+    site = PostgresSite(url)
+    with Unreliable(url) as database:
+        run_state_machine_as_test(
+            lambda: LedgerMachine(site),
+            settings=settings(
+                max_examples=5,
+                stateful_step_count=STEPS,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    site.close()
+    assert database.ended > 0
+
+
+def test_a_database_that_stays_away_is_named(new_postgres, monkeypatch):
+    monkeypatch.setattr(patience, "RETRY_S", 0)
+    monkeypatch.setattr(patience, "TRIES", 2)
+    site = PostgresSite(make_url(new_postgres()).set(port=1).render_as_string(hide_password=False))
+    with pytest.raises(DatabaseUnavailable, match="the database was unavailable"):
+        site.read()
+    with pytest.raises(DatabaseUnavailable):
+        site.serve("p", Clock())
+    site.close()
