@@ -11,6 +11,7 @@ from aigne_hub.domain.ids import IdFactory
 from aigne_hub.domain.operations import Attempt, Open, Settle
 from aigne_hub.domain.quotes import Quote
 from aigne_hub.domain.usage import Usage
+from aigne_hub.ports import Clock
 from aigne_hub.storage import engine, grants, postgres, recovery, schema, sqlite_journal, verify
 from aigne_hub.storage.journal import GroupCommitJournal, Store
 
@@ -42,20 +43,42 @@ def address(database: Engine) -> str:
     return database.url.render_as_string(hide_password=False)
 
 
-def store(database: Engine, process_id: str) -> Store:
+class ClockAhead:
+    """The system's clock, so many microseconds ahead."""
+
+    def __init__(self) -> None:
+        self.us = 0
+
+    def now_us(self) -> int:
+        return CLOCK.now_us() + self.us
+
+    def monotonic_us(self) -> int:
+        return CLOCK.monotonic_us()
+
+
+def store(database: Engine, process_id: str, clock: Clock = CLOCK) -> Store:
     url = address(database)
     if database.dialect.name == "sqlite":
         connection = engine.connect(engine.sqlite_path(url))
         return sqlite_journal.SqliteStore(
-            connection, process_id=process_id, now_us=CLOCK.now_us, jitter=lambda: 0.5
+            connection, process_id=process_id, now_us=clock.now_us, jitter=lambda: 0.5
         )
-    return postgres.open_store(url, process_id=process_id, clock=CLOCK, jitter=lambda: 0.5)
+    opened = postgres.open_store(url, process_id=process_id, clock=clock, jitter=lambda: 0.5)
+    if clock is not CLOCK:
+
+        async def now_us(_session: object) -> int:
+            return clock.now_us()
+
+        opened._now_us = now_us  # it would be the server's time
+    return opened
 
 
 @asynccontextmanager
-async def journal(database: Engine, process_id: str = "p") -> AsyncIterator[GroupCommitJournal]:
+async def journal(
+    database: Engine, process_id: str = "p", clock: Clock = CLOCK
+) -> AsyncIterator[GroupCommitJournal]:
     recovery.register(database, process_id, host="h", pid=1, now_us=1)
-    opened = GroupCommitJournal(store(database, process_id), new_id=new_id)
+    opened = GroupCommitJournal(store(database, process_id, clock), new_id=new_id)
     opened.start()
     yield opened
     await opened.close()

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, update
 from tests.integration.journaling import (
     ONE,
     USER,
+    ClockAhead,
     add_customer,
     assert_in_order,
     give,
@@ -19,6 +20,7 @@ from tests.integration.journaling import (
     whole,
 )
 
+from aigne_hub.domain.calls import Outcome
 from aigne_hub.domain.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -27,7 +29,7 @@ from aigne_hub.domain.errors import (
     Overloaded,
     RateLimited,
 )
-from aigne_hub.domain.idempotency import Answer, Claim
+from aigne_hub.domain.idempotency import KEPT_US, Answer, Claim
 from aigne_hub.domain.limits import Limit, Measure, Subject
 from aigne_hub.domain.operations import Open, Progress
 from aigne_hub.domain.windows import Window
@@ -297,6 +299,52 @@ async def test_an_answer_is_kept_byte_for_byte_with_its_key(database: Engine):
         with pytest.raises(IdempotencyMismatch):
             await books.open(opening(claim=Claim(b"k" * 32, b"c" * 32)))
     assert query(database, "SELECT body FROM idempotency_key") == [(body,)]
+
+
+@pytest.mark.parametrize("old_ends", ["before the new", "after the new"])
+@pytest.mark.parametrize("old_served", [True, False])
+async def test_a_call_that_outlives_its_key_leaves_the_next_claim_alone(
+    database: Engine, old_ends: str, old_served: bool
+):
+    give(database, 10 * ONE)
+    clock = ClockAhead()
+    claim = Claim(b"k" * 32, b"b" * 32)
+    async with journal(database, clock=clock) as books:
+        old, new = (opening(whole(3 * ONE), claim=claim) for _ in range(2))
+        held = (await books.open(old)).held
+        clock.us = KEPT_US - 60_000_000
+        with pytest.raises(Conflict):
+            await books.open(opening(whole(ONE), claim=claim))
+        clock.us = KEPT_US
+        assert (await books.open(new)).replay is None
+
+        async def end_old() -> None:
+            served = {"answer": Answer(200, "application/json", "openai/m", b"old")}
+            unserved = {"usage": None, "usage_source": None, "outcome": Outcome.UPSTREAM_FAILED}
+            more = served if old_served else unserved
+            charge = 2 * ONE if old_served else 0
+            await books.settle(settling(old, held, charge, claimed=True, **more))
+
+        async def end_new() -> None:
+            answer = Answer(200, "application/json", "openai/m", b"new")
+            await books.settle(settling(new, held, ONE, claimed=True, answer=answer))
+
+        if old_ends == "before the new":
+            await end_old()
+            with pytest.raises(Conflict):  # the new call still runs
+                await books.open(opening(whole(ONE), claim=claim))
+            await end_new()
+        else:
+            await end_new()
+            await end_old()
+        assert (await books.open(opening(whole(ONE), claim=claim))).replay == new.call_id
+    assert query(database, "SELECT call_id, body FROM idempotency_key") == [(new.call_id, b"new")]
+    charged = query(database, "SELECT id, charge FROM model_call WHERE status <> 'failed'")
+    expected = {old.call_id: 2 * ONE, new.call_id: ONE} if old_served else {new.call_id: ONE}
+    assert dict(charged) == expected
+    left = 10 * ONE - sum(expected.values())
+    assert query(database, "SELECT balance, held FROM account") == [(left, 0)]
+    assert_in_order(database)
 
 
 async def test_two_notes_of_one_call_in_a_batch_are_both_kept(database: Engine):
