@@ -1,4 +1,4 @@
-"""A real hub for tests: the shipped command in its own process, killed and restarted at will."""
+"""A real hub for tests: the shipped server in its own process, killed and restarted at will."""
 
 import json
 import os
@@ -6,18 +6,25 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import patch
 
 import yaml
 
+from aigne_hub.cli import main
 from aigne_hub.storage.calls import list_calls
 from aigne_hub.storage.engine import create_engine, reading
+from tests.nursery import Child, nursery
 
 START_S = 30.0
 STOP_S = 20.0
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class HubProcess:
@@ -45,7 +52,7 @@ class HubProcess:
         self.configure(config)
         self.owner: dict[str, Any] = self.cli("init")
         self.key: str = self.owner["api_key"]
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Child | None = None
         self.port = 0
         if start:
             self.start()
@@ -83,8 +90,8 @@ class HubProcess:
 
     def start(self) -> None:
         """Start serving, on the same port as before; returns once the hub says it is ready."""
-        self.process = self.spawn(self.command())
-        assert self.process.stdout is not None
+        with (self.folder / "log.txt").open("ab") as log:
+            self.process = nursery().start(self.command()[3:], self.environment(), log)
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             line = self.process.stdout.readline() if selector.select(START_S) else b""
@@ -116,7 +123,6 @@ class HubProcess:
             process.wait()
             raise
         finally:
-            assert process.stdout is not None
             process.stdout.close()
         return code
 
@@ -128,11 +134,17 @@ class HubProcess:
         return (self.folder / "log.txt").read_text()
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "aigne_hub", *arguments]
-        command += ["--json", "--data-dir", str(self.folder)]
-        return subprocess.run(
-            command, env=self.environment(), capture_output=True, text=True, timeout=60, check=False
-        )
+        """Run a command as the command line does, without the start of a process each time."""
+        command = [*arguments, "--json", "--data-dir", str(self.folder)]
+        out, err = StringIO(), StringIO()
+        with (
+            _ONE_AT_A_TIME,  # the environment and the output are the whole process's
+            patch.dict(os.environ, self.environment(), clear=True),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            code = main(command)
+        return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
 
     def cli(self, *arguments: str) -> Any:
         """Run a command that must succeed and return the JSON it prints."""
