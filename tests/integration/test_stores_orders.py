@@ -1,5 +1,6 @@
 """Orders and what providers report of them: once each, in any order, and nothing invented."""
 
+import json
 from dataclasses import replace
 from itertools import permutations
 
@@ -11,7 +12,17 @@ from aigne_hub.domain.access import Role
 from aigne_hub.domain.errors import Conflict, NotFound
 from aigne_hub.domain.money import NANO_PER_CREDIT
 from aigne_hub.domain.orders import OrderState, Reason, ReturnKind, ReturnState
-from aigne_hub.storage import accounts, customers, grants, orders, payment_events, schema, users
+from aigne_hub.domain.recharge import FAILURES_MAX, Rule
+from aigne_hub.storage import (
+    accounts,
+    customers,
+    grants,
+    orders,
+    payment_events,
+    recharges,
+    schema,
+    users,
+)
 from aigne_hub.storage.changes import changes
 from aigne_hub.storage.engine import reading, writing
 from aigne_hub.storage.payment_events import Outcome
@@ -136,6 +147,86 @@ def test_a_payment_becomes_credit_in_the_commit_that_records_it(hub, account):
         assert (entry.debit, entry.grant_id) == ("funding:stripe", record.grant_id)
         assert grants.find_by_reference(view, f"order/{order.id}") == record.grant_id
     assert failing(hub) == []
+
+
+def told(hub):
+    """Return what webhooks are told, in the order it happened."""
+    event = schema.event.c
+    with reading(hub.engine) as view:
+        rows = view.execute(
+            select(event.type, event.account_id, event.payload).order_by(event.created_us)
+        )
+        return [(row.type, row.account_id, json.loads(row.payload)) for row in rows]
+
+
+def test_what_happens_to_an_order_is_told_once_and_in_its_own_commit(hub, account):
+    order = made(hub, account)
+    life = (
+        paid(order),
+        paid(order, 2),
+        returned(order, ReturnKind.REFUND, ReturnState.ACTIVE, 300),
+        returned(order, ReturnKind.TOTAL, ReturnState.ACTIVE, 300),
+        returned(order, ReturnKind.DISPUTE, ReturnState.INQUIRY, 700, 2),
+        returned(order, ReturnKind.DISPUTE, ReturnState.ACTIVE, 700, 2),
+        returned(order, ReturnKind.DISPUTE, ReturnState.UNDONE, 700, 2),
+        ended(order, EventKind.FAILED),
+    )
+    for event in life:
+        apply(hub, event, event)
+    apply(hub, *life, paid(order, 3, amount=1))  # refused: told to nobody
+    found = told(hub)
+    assert [(kind, data.get("change"), data["state"]) for kind, _, data in found] == [
+        ("payment.paid", None, "paid"),
+        ("payment.refunded", "-3", "paid"),
+        ("payment.disputed", "-7", "disputed"),
+        ("payment.restored", "7", "paid"),
+    ]
+    assert {owner for _, owner, _ in found} == {account}
+    assert found[1][2] == {
+        "order_id": order.id,
+        "reference": shown(hub, order).reference,
+        "provider": "stripe",
+        "state": "paid",
+        "credits": "10",
+        "amount": "10.00",
+        "currency": "usd",
+        "returned": "3.00",
+        "credits_taken": "3",
+        "credits_written_off": "0",
+        "change": "-3",
+    }
+
+
+def test_a_change_that_is_not_committed_is_told_to_nobody(hub, account):
+    order = made(hub, account)
+    with pytest.raises(RuntimeError), changing(hub) as change:  # noqa: PT012 - the change dies
+        payment_events.apply(change, paid(order))
+        raise RuntimeError
+    assert told(hub) == []
+
+
+def test_declined_top_ups_are_told_until_the_hub_gives_up(hub, account):
+    with changing(hub) as change:
+        customers.remember(change, account, "stripe", "cus_1", card_saved=True)
+        recharges.agree(change, Rule(account, "stripe", True, 1, CREDITS, 3, 9 * AMOUNT), AMOUNT)
+    tried = [made(hub, account, reason=Reason.AUTO_RECHARGE)]
+    for number in range(FAILURES_MAX):
+        failed = ended(tried[-1], EventKind.FAILED, failure=f"no {number}", external_ids=())
+        apply(hub, failed, failed, replace(failed, id=f"evt_again_{number}"))
+        tried.append(made(hub, account, reason=Reason.AUTO_RECHARGE))
+    last = paid(tried[-1], reason=Reason.AUTO_RECHARGE)
+    apply(hub, last, last)
+    found = told(hub)
+    assert [(kind, data.get("failures"), data.get("failure")) for kind, _, data in found] == [
+        ("auto_recharge.failed", 1, "no 0"),
+        ("auto_recharge.failed", 2, "no 1"),
+        ("auto_recharge.failed", 3, "no 2"),
+        ("auto_recharge.disabled", 3, None),
+        ("payment.paid", None, None),
+        ("auto_recharge.succeeded", None, None),
+    ]
+    assert [data["retry_at"] is None for kind, _, data in found[:3]] == [False, False, True]
+    assert found[3][2] == {"reason": "no 2", "failures": 3, "order_id": tried[-2].id}
 
 
 def test_a_replayed_event_credits_once(hub, account):

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from tests.caller import ask
@@ -18,15 +18,17 @@ from tests.hub import HubProcess
 from tests.integration.test_api_access import call
 from tests.receiver import Receiver
 
+from aigne_hub.billing.payments import Checkout, EventKind, PaymentEvent
 from aigne_hub.bootstrap import open_hub
 from aigne_hub.domain.access import DEFAULT_SCOPES, Role, Scope
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.events import RETRY_DELAYS_S
 from aigne_hub.domain.limits import NEARLY
 from aigne_hub.domain.money import parse_credits
+from aigne_hub.domain.orders import Reason, ReturnKind, ReturnState
 from aigne_hub.domain.windows import Window
 from aigne_hub.settings import load_settings
-from aigne_hub.storage import deliveries, grants, keys, users, webhooks
+from aigne_hub.storage import deliveries, grants, keys, orders, payment_events, users, webhooks
 from aigne_hub.storage.changes import changes
 from aigne_hub.storage.deliveries import State
 from aigne_hub.storage.engine import reading
@@ -88,6 +90,24 @@ class Desk:
                 limits=limits,
                 scopes=scopes,
             ).text
+
+    def order(self, user):
+        """Make an order of 10 credits for 5 USD, as somebody opens a checkout."""
+        with self.changing() as change:
+            made = orders.create(
+                change,
+                os.urandom,
+                account_id=user.id,
+                provider="manual",
+                reason=Reason.CHECKOUT,
+                credits_=parse_credits("10"),
+                amount=500,
+                currency="usd",
+                expires_us=self._hub.clock.now_us() + 3_600_000_000,
+            )
+            checkout = Checkout("", f"cs_{made.order.id}", made.expires_us)
+            orders.attach(change, made.order.id, checkout)
+            return orders.load(change.connection, made.order.id).order
 
     @property
     def admin_key(self):
@@ -234,6 +254,47 @@ def test_a_low_balance_is_told(hub, desk, receiver):
         "available": "2.5",
         "user_id": user.id,
     }
+    made.remove()
+
+
+def test_a_payment_and_its_refund_are_told_once_each(desk, receiver):
+    user, other = desk.user(), desk.user()
+    made = desk.endpoint(receiver, "payment.paid", "payment.refunded", user=user)
+    order = desk.order(user)
+    desk.order(other)
+    paid = PaymentEvent(
+        provider="manual",
+        id=f"confirm/{order.id}",
+        kind=EventKind.PAID,
+        order_id=order.id,
+        reason=Reason.CHECKOUT,
+        external_ids=(order.external_id,),
+        payment_ref=order.external_id,
+        amount=order.amount,
+        currency=order.currency,
+    )
+    refunded = replace(
+        paid,
+        id=f"refund/{order.id}",
+        kind=EventKind.RETURN,
+        return_id=f"re_{order.id}",
+        return_kind=ReturnKind.REFUND,
+        return_state=ReturnState.ACTIVE,
+        amount=200,
+    )
+    for event in (paid, paid, refunded, refunded, paid):
+        with desk.changing() as change:
+            payment_events.apply(change, event)
+    bodies = [message.verified(made.secret) for message in receiver.when(2)]
+    time.sleep(LATE_S)
+    assert len(receiver.messages) == 2
+    assert [
+        (body["type"], body["data"]["order_id"], body["data"]["user_id"], body["data"]["returned"])
+        for body in bodies
+    ] == [
+        ("payment.paid", order.id, user.id, "0.00"),
+        ("payment.refunded", order.id, user.id, "2.00"),
+    ]
     made.remove()
 
 

@@ -12,6 +12,13 @@ class EventType(StrEnum):
 
     LIMIT_REACHED = "limit.reached"
     CREDITS_LOW = "credits.low"
+    PAYMENT_PAID = "payment.paid"
+    PAYMENT_REFUNDED = "payment.refunded"
+    PAYMENT_DISPUTED = "payment.disputed"
+    PAYMENT_RESTORED = "payment.restored"
+    AUTO_RECHARGE_SUCCEEDED = "auto_recharge.succeeded"
+    AUTO_RECHARGE_FAILED = "auto_recharge.failed"
+    AUTO_RECHARGE_DISABLED = "auto_recharge.disabled"
     LEDGER_VIOLATION = "ledger.violation"
     USAGE_UNKNOWN_FIELD = "usage.unknown_field"
     USAGE_REFUSED = "usage.refused"
@@ -23,6 +30,15 @@ class EventType(StrEnum):
 MEANINGS: Mapping[EventType, str] = {
     EventType.LIMIT_REACHED: "A spending limit reached 50, 80 or 100 % of its window's amount.",
     EventType.CREDITS_LOW: "What an account can spend fell below one of its thresholds.",
+    EventType.PAYMENT_PAID: "An order was paid, and its account got the credits.",
+    EventType.PAYMENT_REFUNDED: "Money of an order went back, and the credits with it.",
+    EventType.PAYMENT_DISPUTED: (
+        "The payer's bank took money of an order back, and the hub its credits."
+    ),
+    EventType.PAYMENT_RESTORED: "A refund failed or a dispute was won: the credits are back.",
+    EventType.AUTO_RECHARGE_SUCCEEDED: "An automatic top-up was paid.",
+    EventType.AUTO_RECHARGE_FAILED: "A saved card was declined for an automatic top-up.",
+    EventType.AUTO_RECHARGE_DISABLED: "The hub gave up on the automatic top-ups of an account.",
     EventType.LEDGER_VIOLATION: "The hourly check of the ledger found an invariant broken.",
     EventType.USAGE_UNKNOWN_FIELD: (
         "A provider reports a field that the hub does not know, for the first time."

@@ -7,7 +7,7 @@ from sqlalchemy import or_, select, update
 from aigne_hub.domain.lots import Category
 from aigne_hub.domain.orders import Order
 from aigne_hub.domain.transfers import FUNDING
-from aigne_hub.storage import corrections, grants, orders, schema
+from aigne_hub.storage import corrections, grants, orders, payment_notices, schema
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.orders import OrderRecord
 
@@ -31,7 +31,7 @@ def grant(change: Changes, order: Order) -> str:
 def settle(change: Changes, order_id: str) -> None:
     """Bring the credit and the state of an order in line with what is known of it."""
     record = orders.load(change.connection, order_id)
-    order = record.order
+    order, before = record.order, record
     posted = record.taken + record.written_off
     if order.returned_credits > posted:
         record = _take_back(change, record, order.returned_credits - posted)
@@ -48,6 +48,7 @@ def settle(change: Changes, order_id: str) -> None:
             updated_us=change.clock.now_us(),
         )
     )
+    payment_notices.moved(change, before, record)
     change.audit("payments.settle", order_id, {"state": order.state, "taken": record.taken})
 
 

@@ -14,7 +14,14 @@ from aigne_hub.billing.payments import EventKind, PaymentEvent
 from aigne_hub.domain.errors import HubError, NotFound
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.orders import Order, OrderState, Reason, Return, ReturnState, mismatch
-from aigne_hub.storage import customers, order_credit, orders, recharges, schema
+from aigne_hub.storage import (
+    customers,
+    order_credit,
+    orders,
+    payment_notices,
+    recharges,
+    schema,
+)
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.orders import OrderRecord
 
@@ -147,6 +154,7 @@ def _paid(change: Changes, event: PaymentEvent, record: OrderRecord) -> Applied:
         customers.remember(
             change, order.account_id, event.provider, event.customer, card_saved=event.card_saved
         )
+    payment_notices.paid(change, orders.load(change.connection, order.id))
     order_credit.settle(change, order.id)
     if order.reason is Reason.AUTO_RECHARGE:
         recharges.note_success(change, order.account_id)
@@ -176,15 +184,20 @@ def _closed(change: Changes, event: PaymentEvent, record: OrderRecord) -> Applie
         raise _Refused("the checkout is not the one that was made for the order")
     ended = OrderState.FAILED if event.kind is EventKind.FAILED else OrderState.EXPIRED
     if order.closed is not OrderState.FAILED:
-        if order.reason is Reason.AUTO_RECHARGE and ended is OrderState.FAILED and not order.paid:
-            reason = event.failure or "declined"
-            recharges.note_decline(change, order.account_id, reason, final=event.final)
         failure = event.failure[:_DETAIL_MAX] if event.failure else record.failure
         change.connection.execute(
             update(_ORDER).where(_ORDER.c.id == order.id).values(closed=ended, failure=failure)
         )
+        if order.reason is Reason.AUTO_RECHARGE and ended is OrderState.FAILED and not order.paid:
+            _declined(change, event, order)
     order_credit.settle(change, order.id)
     return Applied(Outcome.APPLIED, order.id)
+
+
+def _declined(change: Changes, event: PaymentEvent, order: Order) -> None:
+    reason = (event.failure or "declined")[:_DETAIL_MAX]
+    rule = recharges.note_decline(change, order.account_id, reason, final=event.final)
+    payment_notices.declined(change, orders.load(change.connection, order.id), reason, rule)
 
 
 def _returned(change: Changes, event: PaymentEvent) -> Applied:

@@ -114,14 +114,16 @@ def postpone(change: Changes, rule: Rule, until_us: int, reason: str) -> None:
     change.audit("auto_recharge.rest", rule.account_id, {"reason": reason, "until": until_us})
 
 
-def note_decline(change: Changes, account_id: str, reason: str, *, final: bool) -> None:
-    """Count a decline against the rule of an account."""
+def note_decline(change: Changes, account_id: str, reason: str, *, final: bool) -> Rule | None:
+    """Count a decline against the rule of an account, and return the rule as it is then."""
     rule = find(change.connection, account_id)
-    if rule is not None:
-        after = rule.declined(reason, change.clock.now_us(), final=final)
-        _put(change, after)
-        detail = {"reason": reason, "failures": after.failures, "enabled": after.enabled}
-        change.audit("auto_recharge.declined", account_id, detail)
+    if rule is None:
+        return None
+    after = rule.declined(reason, change.clock.now_us(), final=final)
+    _put(change, after)
+    detail = {"reason": reason, "failures": after.failures, "enabled": after.enabled}
+    change.audit("auto_recharge.declined", account_id, detail)
+    return after
 
 
 def note_success(change: Changes, account_id: str) -> None:
