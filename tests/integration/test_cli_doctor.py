@@ -162,6 +162,51 @@ def test_doctor_tries_every_key(failed, vendor, declare):
     assert failed().keys() == {"base_url of acme", "provider acme, key main"}
 
 
+@pytest.fixture
+def paid_by_stripe(data_dir):
+    def write(api_base, secret="whsec_test", billing="true"):
+        (data_dir / "hub.yaml").write_text(
+            f"version: 1\nbilling:\n  enabled: {billing}\n  payments:\n    stripe:\n"
+            f"      secret_key: {KEY}\n      api_base: '{api_base}'\n"
+            f"      webhook_secret: '{secret}'\n"
+        )
+
+    return write
+
+
+def test_doctor_asks_payment_providers(run, failed, vendor, paid_by_stripe):
+    paid_by_stripe(f"{vendor}/200")
+    assert failed() == {}
+    _, found = run("doctor")
+    told = {check["name"]: check["detail"] for check in found["checks"]}
+    assert told["payments by stripe"].startswith("answers")
+    assert told["payments by manual"] == "an admin confirms each payment"
+    paid_by_stripe(f"{vendor}/401")
+    wrong = failed()
+    assert wrong.keys() == {"payments by stripe"}
+    assert "billing.payments.stripe" in wrong["payments by stripe"]["fix"]
+    paid_by_stripe(f"{vendor}/401", billing="false")
+    assert failed() == {}
+
+
+def test_doctor_finds_a_webhook_secret_that_cannot_be_one(failed, vendor, paid_by_stripe):
+    paid_by_stripe(f"{vendor}/200", secret="we_1abc")
+    assert failed()["webhook secret of stripe"]["detail"].startswith("does not begin with whsec_")
+    paid_by_stripe(f"{vendor}/200", secret="")
+    assert "has no webhook_secret" in failed()["payments by stripe"]["detail"]
+
+
+def test_doctor_finds_webhooks_whose_secret_does_not_open(run, failed, data_dir):
+    _, made = run("webhooks", "create", "--url", "https://example.com/hook")
+    _, found = run("doctor")
+    assert "1 open with the secret key" in {check["detail"] for check in found["checks"]}
+    connection = sqlite3.connect(data_dir / "hub.db")
+    connection.execute("UPDATE webhook_endpoint SET sealed_secret = x'00'")
+    connection.commit()
+    connection.close()
+    assert made["id"] in failed()["webhook secrets"]["detail"]
+
+
 def test_doctor_names_the_variable_that_is_not_set(failed, declare):
     declare("http://127.0.0.1:9/v1", key="${NOT_SET_ANYWHERE}")
     assert "NOT_SET_ANYWHERE" in failed()["hub.yaml"]["detail"]

@@ -10,6 +10,7 @@ from aigne_hub.cli.base_url import mistake
 from aigne_hub.cli.checks import Check
 from aigne_hub.cli.context import Invocation, command, single
 from aigne_hub.cli.failures import FAILED
+from aigne_hub.cli.payment_checks import payment_checks
 from aigne_hub.cli.probe import Probe, probe, targets_of
 from aigne_hub.cli.providers import known
 from aigne_hub.clock import SystemClock
@@ -64,6 +65,7 @@ def _examine(cli: Invocation) -> Iterator[Check]:
             cli.environ,
         )
         yield from map(_reached, results)
+        yield from _money(settings, cli.environ)
     instants = [result.server_us for result in results if result.server_us is not None]
     yield checks.clock(settings, SystemClock().now_us(), instants)
 
@@ -75,6 +77,17 @@ def _providers(settings: Settings, environ: Mapping[str, str]) -> dict[str, Prov
     hub = open_hub(settings, environ)
     try:
         return known(hub.hub_file, read_snapshot(hub).providers)
+    finally:
+        hub.engine.dispose()
+
+
+def _money(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
+    """Check payments and webhooks, once there is a database that knows them."""
+    if checks.database_is_new(settings):
+        return []
+    hub = open_hub(settings, environ)
+    try:
+        return list(payment_checks(hub))
     finally:
         hub.engine.dispose()
 

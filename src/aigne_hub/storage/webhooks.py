@@ -149,6 +149,12 @@ def drop_due(connection: Connection, endpoint_id: str) -> None:
     )
 
 
+def sealed_secrets(connection: Connection) -> list[tuple[str, bytes]]:
+    """Return the id and the sealed secret of each endpoint there is, oldest first."""
+    query = select(_ENDPOINT.id, _ENDPOINT.sealed_secret).where(_ENDPOINT.removed_us.is_(None))
+    return [(row.id, row.sealed_secret) for row in connection.execute(query.order_by(_ENDPOINT.id))]
+
+
 def open_secret(keyring: Keyring, endpoint_id: str, sealed: bytes) -> str:
     """Return an endpoint's secret. Raises SealBroken."""
     return keyring.open(sealed, table=_TABLE, row=endpoint_id, column=_COLUMN).decode()
