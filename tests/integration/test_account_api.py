@@ -190,6 +190,7 @@ def test_credit_is_granted_once_for_a_key(hub, books, admin):
     assert (made["amount"], made["remaining"], made["balance"]) == ("3.5", "3.5", "3.5")
     again = admin.send("POST", "/api/admin/grants", body=body, headers=once)
     assert (again.status, again.json) == (200, made)
+    assert again.headers["idempotency-replayed"] == "true"
     other = admin.send("POST", "/api/admin/grants", body=body | {"amount": "4"}, headers=once)
     assert (other.status, other.code) == (422, "idempotency_mismatch")
     assert admin.post("/api/admin/grants", **body).json["balance"] == "7"
@@ -208,13 +209,22 @@ def test_a_call_is_refunded_once_for_a_key(hub, books, admin):
     part = admin.send("POST", path, body={"amount": "0.002"}, headers=once).json
     assert (part["amount"], part["balance"]) == ("0.002", "0.98")
     assert admin.send("POST", path, body={"amount": "0.002"}, headers=once).json == part
+    gift = {"user": caller.user.email, "amount": "0.002"}
+    elsewhere = admin.send("POST", "/api/admin/grants", body=gift, headers=once)
+    assert (elsewhere.status, elsewhere.code) == (422, "idempotency_mismatch")
     other = admin.send("POST", path, body={"amount": "0.003"}, headers=once)
     assert (other.status, other.code) == (422, "idempotency_mismatch")
     too_much = admin.post(path, amount="0.021")
     assert (too_much.status, "At most 0.02" in too_much.message) == (400, True)
-    assert admin.send("POST", path).json["balance"] == "1"
-    assert admin.send("POST", path).code == "invalid_request"
+    rest = {"idempotency-key": "ticket 8"}
+    done = admin.send("POST", path, headers=rest).json
+    assert done["balance"] == "1"
+    refused = admin.send("POST", path, headers={"idempotency-key": "ticket 9"})
+    assert refused.code == "invalid_request"
     assert (caller.balance, caller.account.lots[0].remaining) == (NANO, NANO)
+    spend(hub, caller)
+    assert admin.send("POST", path, headers=rest).json == done
+    assert caller.balance == nano("0.978")
 
 
 def test_a_grant_is_revoked_and_what_was_spent_of_it_is_owed(hub, books, admin):

@@ -150,21 +150,6 @@ def standing(connection: Connection, account_id: str, call_id: str) -> Standing:
     return Standing(paid, written_off)
 
 
-def find(connection: Connection, account_id: str, operation_id: str) -> Correction | None:
-    """Return what a correction moved, with the balance of now; None when it was not made."""
-    rows = connection.execute(
-        select(_TRANSFER.kind, _TRANSFER.amount).where(
-            _TRANSFER.account_id == account_id, _TRANSFER.operation_id == operation_id
-        )
-    ).all()
-    if not rows:
-        return None
-    written_off = sum(row.amount for row in rows if row.kind == "write_off")
-    moved = sum(row.amount for row in rows) - written_off
-    account = accounts.load(connection, account_id, lock=False)
-    return Correction(operation_id, moved, written_off, account.balance)
-
-
 def granted_to(connection: Connection, grant_id: str) -> str:
     """Return whose grant it is. Raises NotFound."""
     granted = schema.credit_grant.c

@@ -3,24 +3,23 @@
 from enum import Enum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
-from aigne_hub.domain.errors import IdempotencyMismatch
-from aigne_hub.domain.idempotency import KEY_CHARS_MAX
 from aigne_hub.domain.instants import format_instant, parse_instant
 from aigne_hub.domain.lots import Category
 from aigne_hub.domain.money import format_credits, parse_credits
 from aigne_hub.storage import credit_grants, grants, refunds, users
+from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.credit_grants import GrantRecord, GrantStatus
-from aigne_hub.web.api.access import Admin, actor
+from aigne_hub.web.api.access import Admin
 from aigne_hub.web.api.bodies import Body, CreditsText, InstantText
+from aigne_hub.web.api.once import OnceOnly
 from aigne_hub.web.backend import Hub
 from aigne_hub.web.kit.paging import Answer, End, Paging, Start
 
 _TAGS: list[str | Enum] = ["Administration"]
 
-Key = Annotated[str | None, Header(max_length=KEY_CHARS_MAX, description="Makes it happen once.")]
 GrantId = Annotated[str, Path(max_length=255, description="Id of a grant.")]
 CallId = Annotated[str, Path(max_length=255, description="Id of a call.")]
 
@@ -46,31 +45,30 @@ class CorrectionBody(Body):
 _ALL = CorrectionBody()
 
 
-def give(body: GrantBody, admin: Admin, hub: Hub, idempotency_key: Key = None) -> Answer:
+def give(body: GrantBody, _: Admin, once: OnceOnly) -> Response:
     """Give a user credit. A debt is repaid from it first."""
-    reference = f"grant/{admin.user_id}/{idempotency_key}" if idempotency_key else None
     amount = parse_credits(body.amount)
-    with hub.changing(actor(admin)) as change:
+    terms = grants.Terms(
+        category=body.category,
+        priority=body.priority,
+        effective_us=_instant(body.effective_at),
+        expires_us=_instant(body.expires_at),
+        name=body.name,
+    )
+
+    def effect(change: Changes) -> Answer:
         holder = users.find(change.connection, body.user)
-        known = reference and grants.find_by_reference(change.connection, reference)
-        if known:
-            record = credit_grants.find(change.connection, hub.clock.now_us(), known)
-            if (record.account_id, record.amount) != (holder.id, amount):
-                raise IdempotencyMismatch("This key made another grant. Use a new key.")
-            balance = grants.balance(change.connection, hub.clock, holder.id).balance
-            return _given(record.id, amount, record.remaining, balance)
-        terms = grants.Terms(
-            category=body.category,
-            priority=body.priority,
-            effective_us=_instant(body.effective_at),
-            expires_us=_instant(body.expires_at),
-            reference=reference,
-            name=body.name,
-        )
         made = grants.grant(change.connection, change.clock, change.ids, holder.id, amount, terms)
         detail = {"grant": made.id, "amount": amount, "category": body.category.value}
         change.audit("credits.grant", holder.id, detail)
-    return _given(made.id, made.amount, made.remaining, made.balance)
+        return {
+            "grant_id": made.id,
+            "amount": format_credits(made.amount),
+            "remaining": format_credits(made.remaining),
+            "balance": format_credits(made.balance),
+        }
+
+    return once.change(effect)
 
 
 def list_grants(
@@ -93,39 +91,18 @@ def list_grants(
     return paging.answer(count, [_shown(record) for record in found])
 
 
-def refund_call(
-    call_id: CallId,
-    admin: Admin,
-    hub: Hub,
-    body: CorrectionBody = _ALL,
-    idempotency_key: Key = None,
-) -> dict[str, object]:
+def refund_call(call_id: CallId, _: Admin, once: OnceOnly, body: CorrectionBody = _ALL) -> Response:
     """Give back what a call was charged, to the grants it came from."""
     amount = None if body.amount is None else parse_credits(body.amount)
-    with hub.changing(actor(admin)) as change:
-        return refunds.document(refunds.refund(change, call_id, amount, idempotency_key))
+    return once.change(lambda change: refunds.document(refunds.refund(change, call_id, amount)))
 
 
 def revoke_grant(
-    grant_id: GrantId,
-    admin: Admin,
-    hub: Hub,
-    body: CorrectionBody = _ALL,
-    idempotency_key: Key = None,
-) -> dict[str, object]:
+    grant_id: GrantId, _: Admin, once: OnceOnly, body: CorrectionBody = _ALL
+) -> Response:
     """Take a grant back. What was spent of it is owed, down to the overdraft limit."""
     amount = None if body.amount is None else parse_credits(body.amount)
-    with hub.changing(actor(admin)) as change:
-        return refunds.document(refunds.revoke(change, grant_id, amount, idempotency_key))
-
-
-def _given(grant_id: str, amount: int, remaining: int, balance: int) -> Answer:
-    return {
-        "grant_id": grant_id,
-        "amount": format_credits(amount),
-        "remaining": format_credits(remaining),
-        "balance": format_credits(balance),
-    }
+    return once.change(lambda change: refunds.document(refunds.revoke(change, grant_id, amount)))
 
 
 def _shown(record: GrantRecord) -> dict[str, Any]:

@@ -3,15 +3,10 @@
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
-from aigne_hub.domain.errors import (
-    IdempotencyMismatch,
-    InvalidRequest,
-    NotFound,
-)
-from aigne_hub.domain.idempotency import KEY_CHARS_MAX
+from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.lots import Category
 from aigne_hub.domain.money import parse_amount
@@ -21,6 +16,7 @@ from aigne_hub.storage.credit_grants import Filter, GrantRecord, GrantStatus, St
 from aigne_hub.storage.engine import View
 from aigne_hub.web.api.access import Admin, actor
 from aigne_hub.web.api.account import CURRENCY
+from aigne_hub.web.api.once import OnceOnly
 from aigne_hub.web.backend import Hub
 from aigne_hub.web.kit.access import Guest
 from aigne_hub.web.kit.auto_recharge import recharges_now
@@ -69,14 +65,7 @@ class GrantChange(KitBody):
     expired: bool = False
 
 
-def create_grant(
-    body: NewGrant,
-    admin: Admin,
-    hub: Hub,
-    idempotency_key: Annotated[
-        str | None, Header(max_length=KEY_CHARS_MAX, description="Makes the grant once.")
-    ] = None,
-) -> Answer:
+def create_grant(body: NewGrant, admin: Admin, hub: Hub, once: OnceOnly) -> Response:
     """Give a customer credit. What it owes, and usage that waits for credit, is taken first."""
     require_currency(body.currency_id)
     scope = body.applicability_config and body.applicability_config.scope
@@ -85,18 +74,13 @@ def create_grant(
             "Credit of this hub pays for everything: leave out scope.prices.",
             param="applicability_config.scope.prices",
         )
-    reference = None
-    if idempotency_key is not None:
-        reference = f"idempotency/{admin.user_id}/{idempotency_key}"
-    with hub.changing(actor(admin)) as change:
+
+    def effect(change: Changes) -> Answer:
         customer = ensured(hub, change, body.customer_id)
-        known = reference and grants.find_by_reference(change.connection, reference)
-        if known:
-            record = credit_grants.find(change.connection, hub.clock.now_us(), known)
-            _require_same(record, body, customer.id)
-        else:
-            record = _granted(change, body, customer.id, admin.user_did, reference)
+        record = _granted(change, body, customer.id, admin.user_did)
         return _shown(record, customer_shown(customer))
+
+    return once.change(effect)
 
 
 def list_grants(
@@ -242,15 +226,12 @@ def grant_stats(
     }
 
 
-def _granted(
-    change: Changes, body: NewGrant, account_id: str, granted_by: str, reference: str | None
-) -> GrantRecord:
+def _granted(change: Changes, body: NewGrant, account_id: str, granted_by: str) -> GrantRecord:
     terms = grants.Terms(
         category=body.category,
         priority=body.priority,
         effective_us=_instant(body.effective_at),
         expires_us=_instant(body.expires_at),
-        reference=reference,
         name=body.name,
     )
     amount = parse_amount(body.amount)
@@ -265,26 +246,6 @@ def _granted(
     )
     change.audit("credits.grant", account_id, {"grant": made.id, "amount": amount})
     return credit_grants.find(change.connection, change.clock.now_us(), made.id)
-
-
-def _require_same(record: GrantRecord, body: NewGrant, account_id: str) -> None:
-    asked = (
-        account_id,
-        parse_amount(body.amount),
-        body.category,
-        body.priority,
-        _instant(body.effective_at),
-        _instant(body.expires_at),
-    )
-    if asked != (
-        record.account_id,
-        record.amount,
-        record.category,
-        record.priority,
-        record.effective_us,
-        record.expires_us,
-    ):
-        raise IdempotencyMismatch("This key made another grant. Use a new key for a new grant.")
 
 
 def _instant(seconds: int | None) -> int | None:
