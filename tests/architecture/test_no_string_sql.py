@@ -105,11 +105,11 @@ def _is_core(node: ast.expr, known: set[str]) -> bool:
 
 
 def _core_names(module: Module) -> set[str]:
-    """Return the names that only ever stand for Core: variables, and functions by annotation."""
-    known = {
-        function.name
-        for function in module.functions()
-        if function.returns is not None and ast.unparse(function.returns).startswith("Select")
+    """Return the names that only ever stand for Core: variables, and what is annotated as such."""
+    known = {function.name for function in module.functions() if _is_select(function.returns)} | {
+        node.arg
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.arg) and _is_select(node.annotation)
     }
     assigned = list(_assignments(module))
     for _ in assigned:  # a name may be made from one that is made further down
@@ -118,6 +118,10 @@ def _core_names(module: Module) -> set[str]:
             break
         known |= added
     return known - {name for name, value in assigned if not _is_core(value, known)}
+
+
+def _is_select(annotation: ast.expr | None) -> bool:
+    return annotation is not None and ast.unparse(annotation).startswith("Select[")
 
 
 def _assignments(module: Module) -> Iterator[tuple[str, ast.expr]]:

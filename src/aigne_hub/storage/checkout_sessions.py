@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from aigne_hub.domain.errors import NotFound
 from aigne_hub.domain.orders import OrderState
-from aigne_hub.storage import orders, schema
+from aigne_hub.storage import lists, orders, schema
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.orders import OrderRecord
 
@@ -70,10 +70,8 @@ def page(
         query = query.where(_ORDER.account_id == account_id)
     if states:
         query = query.where(_ORDER.state.in_(states))
-    count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    rows = connection.execute(
-        query.order_by(_SESSION.order_id.desc()).offset(offset).limit(limit)
-    ).all()
+    newest = _SESSION.order_id.desc()
+    count, rows = lists.paged(connection, query, newest, offset=offset, limit=limit)
     return count, [_session(connection, row) for row in rows]
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
 from aigne_hub.ports import Clock
-from aigne_hub.storage import accounts, corrections, metering, schema
+from aigne_hub.storage import accounts, corrections, lists, metering, schema
 from aigne_hub.storage.changes import Changes
 
 # The operation that ends a grant before its time; reversals by payments have other names.
@@ -127,8 +127,7 @@ def page(
 ) -> tuple[int, list[GrantRecord]]:
     """Return how many grants match, and those from `offset` on, newest first."""
     query = _matching(wanted, now_us)
-    count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    rows = connection.execute(query.order_by(_GRANT.id.desc()).offset(offset).limit(limit))
+    count, rows = lists.paged(connection, query, _GRANT.id.desc(), offset=offset, limit=limit)
     return count, [_record(row) for row in rows]
 
 
@@ -224,10 +223,8 @@ def holders(
         .where(or_(_GRANT.expires_us.is_(None), _GRANT.expires_us > now_us))
         .group_by(_GRANT.account_id)
     )
-    count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    rows = connection.execute(
-        query.order_by(remaining.desc(), _GRANT.account_id).offset(offset).limit(limit)
-    )
+    richest = (remaining.desc(), _GRANT.account_id)
+    count, rows = lists.paged(connection, query, *richest, offset=offset, limit=limit)
     return count, [Holder(row.account_id, int(row.remaining), row.grants) for row in rows]
 
 

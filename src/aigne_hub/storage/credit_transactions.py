@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from aigne_hub.domain.errors import NotFound
-from aigne_hub.storage import schema
+from aigne_hub.storage import lists, schema
 from aigne_hub.storage.metering import operation_of
 
 _SECOND_US = 1_000_000
@@ -91,14 +91,8 @@ def page(
 ) -> tuple[int, list[CreditTransaction]]:
     """Return how many transfers match, and those from `offset` on, newest first."""
     query = _transfers(wanted)
-    count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    rows = connection.execute(
-        query.order_by(
-            _TRANSFER.created_us.desc(), _TRANSFER.operation_id.desc(), _TRANSFER.seq.desc()
-        )
-        .offset(offset)
-        .limit(limit)
-    ).all()
+    newest = (_TRANSFER.created_us.desc(), _TRANSFER.operation_id.desc(), _TRANSFER.seq.desc())
+    count, rows = lists.paged(connection, query, *newest, offset=offset, limit=limit)
     return count, _with_balances(connection, rows)
 
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from aigne_hub.billing.credits import METER
 from aigne_hub.domain.errors import Conflict, NotFound
-from aigne_hub.storage import schema
+from aigne_hub.storage import lists, schema
 from aigne_hub.storage.changes import Changes
 
 # The meter of the hub's own calls, as AIGNE's programs look for it.
@@ -112,8 +112,7 @@ def listed(
                 _METER.name.icontains(search, autoescape=True),
             )
         )
-    count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    rows = connection.execute(query.order_by(_METER.id.desc()).offset(offset).limit(limit))
+    count, rows = lists.paged(connection, query, _METER.id.desc(), offset=offset, limit=limit)
     return count, [_meter(row) for row in rows]
 
 
@@ -129,12 +128,8 @@ def ensure_own(change: Changes) -> None:
 
 
 def _found(connection: Connection, name: str) -> Meter | None:
-    rows = connection.execute(
-        select(schema.meter).where(or_(_METER.id == name, _METER.event_name == name))
-    ).all()
-    # Should one meter be named as another's id, the id wins.
-    rows = sorted(rows, key=lambda row: row.id != name)
-    return _meter(rows[0]) if rows else None
+    row = lists.named(connection, schema.meter, "event_name", name)
+    return None if row is None else _meter(row)
 
 
 def _meter(row: Row[Any]) -> Meter:

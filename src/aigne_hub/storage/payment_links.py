@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from aigne_hub.domain.errors import Conflict, NotFound
-from aigne_hub.storage import schema
+from aigne_hub.storage import lists, schema
 from aigne_hub.storage.changes import Changes
 
 _LINK = schema.payment_link.c
@@ -80,17 +80,13 @@ def archive(change: Changes, name: str) -> PaymentLink:
 def listed(connection: Connection, *, offset: int, limit: int) -> tuple[int, list[PaymentLink]]:
     """Return how many links there are, and those from `offset` on, newest first."""
     query = select(schema.payment_link)
-    count = connection.execute(select(func.count()).select_from(schema.payment_link)).scalar_one()
-    rows = connection.execute(query.order_by(_LINK.id.desc()).offset(offset).limit(limit))
+    count, rows = lists.paged(connection, query, _LINK.id.desc(), offset=offset, limit=limit)
     return count, [_link(row) for row in rows]
 
 
 def _found(connection: Connection, name: str) -> PaymentLink | None:
-    rows = connection.execute(
-        select(schema.payment_link).where(or_(_LINK.id == name, _LINK.lookup_key == name))
-    ).all()
-    rows = sorted(rows, key=lambda row: row.id != name)
-    return _link(rows[0]) if rows else None
+    row = lists.named(connection, schema.payment_link, "lookup_key", name)
+    return None if row is None else _link(row)
 
 
 def _link(row: Row[Any]) -> PaymentLink:

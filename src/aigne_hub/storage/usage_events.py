@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, or_, select
 
-from aigne_hub.storage import schema
+from aigne_hub.storage import lists, schema
 
 _CALL = schema.meter_event.c
 _EVENT = schema.metered_event.c
@@ -74,11 +74,11 @@ def page(
     sources = []
     if wanted.calls:
         calls = _calls(wanted)
-        count += _count(connection, calls)
+        count += lists.counted(connection, calls)
         newest = calls.order_by(_CALL.call_id.desc()).limit(offset + limit)
         sources.append([_of_call(row) for row in connection.execute(newest)])
     programs = _programs(wanted)
-    count += _count(connection, programs)
+    count += lists.counted(connection, programs)
     newest = programs.order_by(_EVENT.id.desc()).limit(offset + limit)
     sources.append([_of_program(row) for row in connection.execute(newest)])
     merged = merge(*sources, key=lambda event: event.id, reverse=True)
@@ -167,13 +167,6 @@ def _programs(wanted: Filter) -> Select[Any]:
             )
         )
     return query
-
-
-def _count(connection: Connection, query: Select[Any]) -> int:
-    counted: int = connection.execute(
-        select(func.count()).select_from(query.subquery())
-    ).scalar_one()
-    return counted
 
 
 def _of_call(row: Any) -> UsageEvent:

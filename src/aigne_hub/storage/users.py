@@ -12,7 +12,7 @@ from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
 from aigne_hub.domain.lots import Category
-from aigne_hub.storage import accounts, grants, identities, schema
+from aigne_hub.storage import accounts, grants, identities, lists, schema
 from aigne_hub.storage.changes import Changes
 
 EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
@@ -143,8 +143,8 @@ def page(
                 schema.user.c.did.icontains(search, autoescape=True),
             )
         )
-    count = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    rows = connection.execute(query.order_by(schema.user.c.id.desc()).offset(offset).limit(limit))
+    newest = schema.user.c.id.desc()
+    count, rows = lists.paged(connection, query, newest, offset=offset, limit=limit)
     return count, [_user(*row) for row in rows]
 
 
