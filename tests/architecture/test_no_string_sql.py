@@ -106,11 +106,10 @@ def _is_core(node: ast.expr, known: set[str]) -> bool:
 
 def _core_names(module: Module) -> set[str]:
     """Return the names that only ever stand for Core: variables, and what is annotated as such."""
-    known = {function.name for function in module.functions() if _is_select(function.returns)} | {
-        node.arg
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.arg) and _is_select(node.annotation)
-    }
+    known = {function.name for function in module.functions() if _is_select(function.returns)}
+    parameters = [node for node in ast.walk(module.tree) if isinstance(node, ast.arg)]
+    known |= {each.arg for each in parameters if _is_select(each.annotation)}
+    known -= {each.arg for each in parameters if not _is_select(each.annotation)}
     assigned = list(_assignments(module))
     for _ in assigned:  # a name may be made from one that is made further down
         added = {name for name, value in assigned if _is_core(value, known)} - known
@@ -170,6 +169,7 @@ def test_no_exception_stands_outside_storage():
         "x = 1\nfor x in texts: connection.execute(f'SELECT {x}')",
         "x = 1\ndef run(x): connection.execute(f'SELECT {x}')",
         "sql = {'a': 'SELECT 1', 'b': text}[mode]\nconnection.execute(sql)",
+        "def run(q: Select[Any]): ...\ndef go(q: str): connection.execute(q)",
     ],
 )
 def test_text_is_seen(planted: str):
@@ -186,6 +186,7 @@ def test_text_is_seen(planted: str):
         "query = select(user)\nquery = query.where(x)\nconnection.execute(query)",
         "def _calls() -> Select[Any]: ...\nconnection.execute(_calls().where(x))",
         "connection.execute(ledger.SELECT_ACCOUNT, values)",
+        "def run(query: Select[Any]): connection.execute(query.limit(1))",
     ],
 )
 def test_core_is_not_mistaken_for_text(planted: str):
