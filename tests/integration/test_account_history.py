@@ -15,6 +15,7 @@ from aigne_hub.billing.statement import Disagreement, require_agreement
 from aigne_hub.domain.errors import Conflict, InvalidRequest
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.money import format_credits, parse_credits
+from aigne_hub.domain.transfers import REVENUE
 from aigne_hub.storage import account_history, accounts, corrections, grants, history_import, schema
 from aigne_hub.storage.changes import changes
 from aigne_hub.storage.engine import create_engine, reading, writing
@@ -313,13 +314,12 @@ def test_a_statement_with_one_cell_changed_is_refused(sqlite_hub):
     assert set(accepted) <= FREE
 
 
-# What nothing else in an account tells: the name of an operation that stands alone, what of a
-# call was written off, and where a grant comes from that is in no balance yet.
+# What nothing else in an account tells: the name of an operation that stands alone, and where
+# a grant comes from that is in no balance yet.
 FREE = {
     *(("transfer", kind, "operation_id", "") for kind in ("refund", "adjustment", "expiry")),
     ("transfer", "capture", "operation_id", ""),
     ("transfer", "write_off", "operation_id", ""),
-    ("transfer", "write_off", "amount", ""),
     ("grant", "", "grant_id", "no"),
     ("grant", "", "source", "no"),
 }
@@ -335,6 +335,28 @@ def other(name, value):
     )
 
 
+def test_a_loss_that_was_made_good_is_carried_on_and_never_more_than_it(hub):
+    holder = user(hub, "a@example.com", overdraft=5)
+    call = charge(hub, holder, 12)
+    now = hub.clock.now_us()
+    with writing(hub.engine) as connection:
+        made_good = ("x", holder.id, REVENUE, 4)
+        corrections.recover(connection, now, *made_good, call_id=call)
+    text = export(hub, holder.id)
+    found, closing = load(text)
+    assert (found.written_off, closing) == (3, -5)
+    heir = user(hub, "b@example.com", overdraft=5)
+    assert carry_on(hub, heir.id, text).balance == -5
+    assert_in_order(hub)
+    (recovery,) = (one for one in found.movements if one.kind == "recovery")
+    more = recovery._replace(operation_id="y")
+    forged = replace(found, movements=[*found.movements, more], written_off=-1)
+    with pytest.raises(Disagreement, match="made good"):
+        require_agreement(forged, closing)
+    with pytest.raises(Disagreement, match=r"writes 0\.000000004 off"):
+        require_agreement(replace(found, written_off=4), closing)
+
+
 @pytest.mark.parametrize("row", ["opening", "transfer", "closing", "grant", "reversal"])
 def test_a_statement_without_one_of_its_rows_is_refused(sqlite_hub, row):
     life = Life(sqlite_hub, 62).run(STEPS)
@@ -343,9 +365,7 @@ def test_a_statement_without_one_of_its_rows_is_refused(sqlite_hub, row):
         now = sqlite_hub.clock.now_us()
         corrections.reverse_grant(connection, now, "r", life.grants[-1], 1)
     lines = export(sqlite_hub, life.user.id).splitlines(keepends=True)
-    # What of a call was written off is no movement of the account.
-    rows = [(index, line) for index, line in enumerate(lines) if ",write_off," not in line]
-    chosen = [index for index, line in rows if line.startswith(f"{row},")]
+    chosen = [index for index, line in enumerate(lines) if line.startswith(f"{row},")]
     assert chosen
     for index in chosen:
         for changed in (lines[:index] + lines[index + 1 :], [*lines, lines[index]]):

@@ -89,7 +89,7 @@ def test_no_cell_is_a_formula(statement: Statement):
 HEAD = ",".join(statement_csv.COLUMNS)
 EMPTY = dict.fromkeys(statement_csv.COLUMNS, "")
 OPENING = {**EMPTY, "row": "opening", "balance": "0"}
-CLOSING = {**EMPTY, "row": "closing", "balance": "0"}
+CLOSING = {**EMPTY, "row": "closing", "amount": "0", "balance": "0"}
 MOVED = {
     **EMPTY,
     "row": "transfer",

@@ -84,7 +84,10 @@ class TakenBack(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Movements from `since_us` until `until_us` (exclusive), oldest first; None for no bound."""
+    """Movements from `since_us` until `until_us` (exclusive), oldest first; None for no bound.
+
+    `written_off` is what a statement that was read says that nobody paid, see `lost`.
+    """
 
     opening: int
     movements: Iterable[Movement]
@@ -92,6 +95,7 @@ class Statement:
     until_us: int | None = None
     grants: Sequence[Granted] = field(default=())
     taken_back: Sequence[TakenBack] = field(default=())
+    written_off: int = 0
 
     @property
     def whole(self) -> bool:
@@ -100,6 +104,11 @@ class Statement:
 
 class Disagreement(ValueError):
     """A statement that no ledger can have written. The message says where it disagrees."""
+
+
+def lost(one: Movement) -> int:
+    """Return what a movement adds to what was written off: below 0 when it makes that good."""
+    return one.amount * ((one.debit == WRITE_OFF) - (one.credit == WRITE_OFF))
 
 
 def require_agreement(statement: Statement, closing: int) -> None:
@@ -114,6 +123,7 @@ def require_agreement(statement: Statement, closing: int) -> None:
     for grant in grants.values():
         _require_terms(grant)
     _require_numbered(movements)
+    _require_written_off(movements, statement.written_off)
     _require_grants(grants, movements, closing)
     _require_taken_back(grants, movements, statement.taken_back)
 
@@ -159,6 +169,26 @@ def _require_numbered(movements: Iterable[Movement]) -> None:
     for call, left in refundable.items():
         if left < 0:
             raise Disagreement(f"More of call {call[:80]} was refunded than was charged.")
+
+
+def _require_written_off(movements: Iterable[Movement], stated: int) -> None:
+    """Require the sum that is stated, and that no more was made good of a loss than there was.
+
+    A loss is one of a call, which re-rating may lower, or of the payments from one source.
+    """
+    total = 0
+    losses: dict[str | None, int] = defaultdict(int)
+    for one in movements:
+        change = lost(one)
+        total += change
+        source = one.credit if change > 0 else one.debit
+        if change:
+            losses[one.call_id if source == REVENUE else source] += change
+    if total != stated:
+        raise Disagreement(f"It writes {format_credits(stated)} off, not what its rows add up to.")
+    for of, left in losses.items():
+        if left < 0:
+            raise Disagreement(f"More of {str(of)[:80]} was made good than was written off.")
 
 
 def _require_grants(
@@ -247,7 +277,8 @@ def _sides_agree(one: Movement) -> bool:
             return one.debit == CUSTOMER and _funds(one.credit)
         case "write_off":
             return one.debit == WRITE_OFF and (one.credit == REVENUE or _funds(one.credit))
-    return one.kind == "recovery" and _funds(one.debit) and one.credit == WRITE_OFF
+    paid_for = _funds(one.debit) or (one.debit == REVENUE and one.call_id is not None)
+    return one.kind == "recovery" and paid_for and one.credit == WRITE_OFF
 
 
 def _funds(name: str) -> bool:

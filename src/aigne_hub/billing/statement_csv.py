@@ -4,7 +4,7 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from aigne_hub.billing.statement import Granted, Movement, Statement, TakenBack
+from aigne_hub.billing.statement import Granted, Movement, Statement, TakenBack, lost
 from aigne_hub.domain.instants import format_instant, parse_instant
 from aigne_hub.domain.money import format_credits, parse_credits
 
@@ -56,7 +56,10 @@ class _Lines:
 
 
 def write(statement: Statement) -> Iterator[str]:
-    """Yield the lines: opening, movements, closing, and of a whole account its grants."""
+    """Yield the lines: opening, movements, closing, and of a whole account its grants.
+
+    The amount of the closing one is what nobody paid.
+    """
     lines = _Lines()
     writer = csv.DictWriter(lines, COLUMNS, restval="")
     writer.writeheader()
@@ -70,13 +73,15 @@ def write(statement: Statement) -> Iterator[str]:
 
 def _rows(statement: Statement, opening: dict[str, Any]) -> Iterator[Cells]:
     yield {**opening, "balance": format_credits(opening["balance"])}
-    balance = statement.opening
+    balance, written_off = statement.opening, 0
     for one in statement.movements:
         balance = one.balance
+        written_off += lost(one)
         yield _movement(one)
     yield {
         "row": "closing",
         "at": _instant(statement.until_us),
+        "amount": format_credits(written_off),
         "balance": format_credits(balance),
     }
     for grant in statement.grants:
@@ -141,9 +146,9 @@ def read(lines: Iterable[str]) -> tuple[Statement, int]:
         raise Unreadable(f"line {max(reader.line_num, 1)}: {error}") from None
     if len(found["opening"]) != 1 or len(found["closing"]) != 1:
         raise Unreadable("it has not one opening and one closing balance")
-    (since, opening), (until, closing) = found["opening"][0], found["closing"][0]
+    (since, opening), (until, closing, written_off) = found["opening"][0], found["closing"][0]
     statement = Statement(
-        opening, found["transfer"], since, until, found["grant"], found["reversal"]
+        opening, found["transfer"], since, until, found["grant"], found["reversal"], written_off
     )
     return statement, closing
 
@@ -172,6 +177,10 @@ def _kind(cells: dict[str, Any]) -> str:
 
 def _read_balance(cells: Cells) -> tuple[int | None, int]:
     return _read_instant(cells["at"]), parse_credits(cells["balance"])
+
+
+def _read_closing(cells: Cells) -> tuple[int | None, int, int]:
+    return *_read_balance(cells), parse_credits(cells["amount"])
 
 
 def _read_movement(cells: Cells) -> Movement:
@@ -222,7 +231,7 @@ def _read_taken_back(cells: Cells) -> TakenBack:
 
 _READERS: dict[str, Callable[[Cells], object]] = {
     "opening": _read_balance,
-    "closing": _read_balance,
+    "closing": _read_closing,
     "transfer": _read_movement,
     "grant": _read_grant,
     "reversal": _read_taken_back,
