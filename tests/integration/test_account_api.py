@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,7 @@ from tests.caller import ask
 from tests.conftest import config_for
 from tests.hub import HubProcess
 
+from aigne_hub.storage import account_history, history_import
 from aigne_hub.web.api.usage import days_left
 
 MODEL = "gpt-tokens:10:6"
@@ -237,6 +239,30 @@ def test_a_grant_is_revoked_and_what_was_spent_of_it_is_owed(hub, books, admin):
     assert admin.send("POST", path).status == 400
     assert admin.post("/api/admin/grants/nothing/revoke").status == 404
     assert admin.get("/api/admin/grants", user=caller.user.id).json["list"][0]["status"] == "voided"
+
+
+def test_an_imported_grant_is_revoked_by_its_name_with_slashes(books, admin):
+    giver, heir = books.customer(nano("2")), books.customer()
+
+    def exported(view):
+        found = account_history.statement(view, giver.user.id, None, None)
+        return replace(found, movements=list(found.movements))
+
+    found = books.read(exported)
+    books.change(
+        lambda change: history_import.import_statement(change, heir.user.id, found, nano("2"))
+    )
+    (grant,) = admin.get("/api/admin/grants", user=heir.user.id).json["list"]
+    assert grant["id"].startswith(f"imported/{heir.user.id}/")
+    kit = f"/payment/api/credit-grants/{grant['id']}"
+    assert admin.get(kit).json["amount"] == str(nano("2"))
+    made = admin.post(f"/api/admin/grants/{grant['id']}/revoke", amount="0.5")
+    assert (made.status, made.json["balance"]) == (200, "1.5")
+    quoted = grant["id"].replace("/", "%2F")
+    made = admin.post(f"/api/admin/grants/{quoted}/revoke", amount="0.5")
+    assert (made.status, made.json["balance"]) == (200, "1")
+    ended = admin.send("PUT", kit, body={"expired": True})
+    assert (ended.status, heir.balance) == (200, 0)
 
 
 @pytest.mark.parametrize(

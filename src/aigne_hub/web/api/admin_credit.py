@@ -134,7 +134,7 @@ def admin_credit_router() -> APIRouter:
     router.get("/grants", operation_id="listAllGrants", summary="Grants")(list_grants)
     router.post("/grants", operation_id="grantCredit", summary="Give credit")(give)
     router.post(
-        "/grants/{grant_id}/revoke", operation_id="revokeGrant", summary="Take a grant back"
+        "/grants/{grant_id:path}/revoke", operation_id="revokeGrant", summary="Take a grant back"
     )(revoke_grant)
     router.post("/calls/{call_id}/refund", operation_id="refundCall", summary="Refund a call")(
         refund_call

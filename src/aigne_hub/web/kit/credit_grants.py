@@ -315,7 +315,7 @@ def credit_grants_router() -> APIRouter:
     router.get("/stats", operation_id="getCreditGrantStats", summary="What was granted")(
         grant_stats
     )
-    one = "/{grant_id}"
+    one = "/{grant_id:path}"  # that of an imported grant has slashes
     router.get(one, operation_id="getCreditGrant", summary="A grant")(get_grant)
     router.put(one, operation_id="updateCreditGrant", summary="Change or end a grant")(update_grant)
     return router
