@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from tests.hub import HubProcess
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from aigne_hub.storage.calls import list_calls, show_call
 from aigne_hub.storage.changes import Changes, changes
 from aigne_hub.storage.engine import reading, writing
 from tests.hub import HubProcess
+from tests.patience import PATIENCE_S
 
 NO_LIMITS = keys.Limits()
 # A change reaches every process within this time (contract, section 2), and is read in one more.
@@ -56,7 +57,7 @@ class Customer:
         """Return the only call of this customer, once it is closed."""
         return self.closed(1)[0]
 
-    def closed(self, count: int, within_s: float = 10.0) -> list[dict[str, Any]]:
+    def closed(self, count: int, within_s: float = PATIENCE_S) -> list[dict[str, Any]]:
         deadline = time.monotonic() + within_s
         while True:
             calls = self.calls()
@@ -65,7 +66,7 @@ class Customer:
             assert time.monotonic() < deadline, f"not {count} closed calls: {calls[:3]}"
             time.sleep(0.02)
 
-    def held_when(self, condition: Callable[[int], bool], within_s: float = 5.0) -> int:
+    def held_when(self, condition: Callable[[int], bool], within_s: float = PATIENCE_S) -> int:
         """Return what is held once `condition` is true of it."""
         deadline = time.monotonic() + within_s
         while not condition(held := self.held):

@@ -10,7 +10,7 @@ from typing import Any
 from tests.hub import HubProcess
 
 PROMPT = "say hello to me"
-WAIT_S = 30
+WAIT_S = 60
 
 
 @dataclass(frozen=True, slots=True)

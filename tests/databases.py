@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from aigne_hub.storage import migrate
 from aigne_hub.storage.engine import create_engine
 
-STOP_S = 10.0
+STOP_S = 60.0
 
 
 class Postgres:

@@ -21,9 +21,10 @@ from aigne_hub.cli import main
 from aigne_hub.storage.calls import list_calls
 from aigne_hub.storage.engine import create_engine, reading
 from tests.nursery import Child, nursery
+from tests.patience import PATIENCE_S
 
-START_S = 30.0
-STOP_S = 20.0
+START_S = PATIENCE_S
+STOP_S = PATIENCE_S
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -168,7 +169,7 @@ class HubProcess:
         finally:
             database.dispose()
 
-    def calls_when_closed(self, count: int, within_s: float = 10.0) -> list[dict[str, Any]]:
+    def calls_when_closed(self, count: int, within_s: float = PATIENCE_S) -> list[dict[str, Any]]:
         """Return all calls once there are `count` and none is `processing`."""
         deadline = time.monotonic() + within_s
         while True:

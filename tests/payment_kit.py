@@ -31,7 +31,7 @@ class Program:
         if self.key is not None:
             sent["authorization"] = f"Bearer {self.key}"
         target = f"/payment/api{path}?{urlencode({**LIVEMODE, **query})}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.hub.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.hub.port, timeout=60)
         try:
             content = None if body is None else json.dumps(body)
             connection.request(method, target, content, sent)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from standardwebhooks import Webhook
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from tests.hub import HubProcess
 
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)

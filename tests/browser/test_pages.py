@@ -19,7 +19,7 @@ from aigne_hub.telemetry import Counters
 from aigne_hub.web.app import create_app
 from aigne_hub.web.operations import Check, Readiness
 
-START_S = 10
+START_S = 60
 PAGES = ("/", "/docs", "/nothing/here")
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from aigne_hub.transport import Client, Origin, Timeouts, request_head
 
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 # For the tests in which a bound is what ends the exchange.
 SHORT = {"connect": 0.2, "first_byte": 0.15, "idle": 0.15}
 
@@ -188,7 +188,7 @@ async def call(client: Client, server: FaultServer, body: bytes = b"{}", **origi
     return await client.send(where, head_for(where), body)
 
 
-async def until(condition: Callable[[], bool], within: float = 1.0) -> None:
+async def until(condition: Callable[[], bool], within: float = PATIENCE_S) -> None:
     limit = time.monotonic() + within
     while not condition():
         assert time.monotonic() < limit, "the condition was not met in time"

@@ -4,7 +4,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Self
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 # So long after the last byte nothing more comes: long for a loopback, short for a test.
 QUIET_S = 0.15
 READ_BYTES = 256 * 1024
@@ -76,13 +76,13 @@ class RawClient:
         return got
 
     def rest(self, *, head: bool = False, within_s: float = WAIT_S) -> Conversation:
-        """Read until the server closes, or is quiet once it has answered."""
+        """Read until the server closes, or is quiet after a whole answer that lets it."""
         raw, end = b"", "open"
         self.socket.settimeout(within_s)
         try:
             while data := self.socket.recv(READ_BYTES):
                 raw += data
-                self.socket.settimeout(QUIET_S)
+                self.socket.settimeout(QUIET_S if _may_be_all(raw, head=head) else within_s)
             end = "closed"
         except TimeoutError:
             pass
@@ -115,6 +115,16 @@ def parse(raw: bytes, *, head: bool = False) -> list[Response]:
             raw = _content(response, raw)
         responses.append(response)
     return responses
+
+
+def _may_be_all(raw: bytes, *, head: bool) -> bool:
+    """Whether the last response is whole and leaves the connection open."""
+    try:
+        responses = parse(raw, head=head)
+    except NotHttp:
+        return False
+    last = responses[-1]
+    return last.status >= 200 and last.whole and last.headers.get("connection") != "close"
 
 
 def _content(response: Response, raw: bytes) -> bytes:

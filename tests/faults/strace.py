@@ -17,7 +17,7 @@ from pathlib import Path
 # What makes a SQLite file durable, and what a client of PostgreSQL says and hears.
 DURABLE = ("pwrite64", "fsync", "fdatasync", "ftruncate")
 TALKING = ("sendto", "recvfrom")
-ATTACH_S = 10.0
+ATTACH_S = 60.0
 _CALL = re.compile(r"^(?:[0-9]+ +)?([a-z0-9]+)\(")
 
 

@@ -22,7 +22,6 @@ from tests.upstream.client import FakeUpstream
 RATES = {"input": "0.150001", "output": "0.600007", "cache_read": "0.075003"}
 GRANTED = nano("1000")
 INPUT_COUNTED = -(-len(PROMPT) // 4)
-NOTICED_S = 1.0
 WORDS = 40
 SILENT = "gpt-silent"
 MIDWAY = "gpt-slow:20+long:400"
@@ -180,9 +179,7 @@ def leave(hub: HubProcess, customer: Customer, upstream: FakeUpstream, row: Row)
             time.sleep(0.1)
         if row.usage is not None:
             time.sleep(0.1)  # the usage is kept back from a caller who did not ask for it
-        left = time.monotonic()
-    upstream.log_when(lambda records: records[0]["client_gone"], NOTICED_S)
-    assert time.monotonic() - left < NOTICED_S
+    upstream.log_when(lambda records: records[0]["client_gone"])
 
 
 def test_cut_off_costs_the_hold(hub: HubProcess, books: Books, upstream: FakeUpstream):

@@ -11,6 +11,7 @@ import pytest
 from tests.books import Books, Customer, nano, price
 from tests.caller import Reply, ask, begun, chat, post
 from tests.hub import HubProcess
+from tests.patience import PATIENCE_S
 from tests.upstream.client import FakeUpstream
 
 # Whole numbers of nano-credits a token, so that every hold below is exact.
@@ -235,7 +236,7 @@ def test_a_stream_is_cut_off_only_when_nothing_is_left(
     assert call["error"]["code"] == "insufficient_credits"
     assert nano(call["credits"]) == nano(call["held"]) == spendable
     assert (customer.balance, customer.held) == (-overdraft, 0)
-    upstream.log_when(lambda log: log[0]["client_gone"], within_s=1.0)
+    upstream.log_when(lambda log: log[0]["client_gone"])
 
 
 def test_an_overdraft_is_what_a_call_may_use(hub: HubProcess, books: Books):
@@ -337,7 +338,7 @@ def until_charged_at(
     hub: HubProcess, books: Books, customer: Customer, rates: dict[str, str]
 ) -> None:
     """Send calls until one is charged at `rates`; each is charged at one price or the other."""
-    deadline = time.monotonic() + 2.0
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         reply = post(hub, "/v1/chat/completions", body_of("openai/gpt-4o-mini"), key=customer.key)
         call = books.call(reply.call_id)
@@ -345,5 +346,5 @@ def until_charged_at(
         assert charge in {price(call, RATES), price(call, rates)}
         if charge == price(call, rates):
             return
-        assert time.monotonic() < deadline, "the new price is not in force after 2 s"
+        assert time.monotonic() < deadline, "the new price is never in force"
         time.sleep(0.05)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.hub import HubProcess
+from tests.patience import PATIENCE_S, until
 
 SLOW = "gpt-slow:40+long:400"
 WORD_BYTES_MAX = 12
@@ -21,7 +22,7 @@ def stream(hub: HubProcess, model: str, got: list[str], began: threading.Event) 
         "stream": True,
         "messages": [{"role": "user", "content": "count for a long time"}],
     }
-    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=60)
     headers = {"Authorization": f"Bearer {hub.key}", "Content-Type": "application/json"}
     try:
         connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
@@ -44,11 +45,13 @@ def killed_after(hub: HubProcess, model: str, chunks: int) -> str:
     began = threading.Event()
     reader = threading.Thread(target=stream, args=(hub, model, got, began))
     reader.start()
-    assert began.wait(10)
+    assert began.wait(PATIENCE_S)
+    deadline = time.monotonic() + PATIENCE_S
     while sum(map(bool, got)) < chunks:
+        assert time.monotonic() < deadline
         time.sleep(0.002)
     hub.kill()
-    reader.join(10)
+    reader.join(PATIENCE_S)
     return "".join(got)
 
 
@@ -61,7 +64,7 @@ def test_killed_in_mid_stream(new_hub: Callable[..., HubProcess], database: str,
     hub.grant("1000")
     text = killed_after(hub, SLOW, chunks)
     hub.start()
-    (call,) = hub.calls_when_closed(1, within_s=2)
+    (call,) = hub.calls_when_closed(1)
     assert (call["status"], call["outcome"]) == ("failed", "interrupted")
     assert call["usage_source"] == "counted"
     delivered = -(-len(text.encode()) // 4)
@@ -84,12 +87,12 @@ def test_what_is_older_than_a_quarter_second_is_charged(
     began = threading.Event()
     reader = threading.Thread(target=stream, args=(hub, model, got, began))
     reader.start()
-    assert began.wait(10)
+    assert began.wait(PATIENCE_S)
     time.sleep(1.0)
     hub.kill()
-    reader.join(10)
+    reader.join(PATIENCE_S)
     hub.start()
-    (call,) = hub.calls_when_closed(1, within_s=2)
+    (call,) = hub.calls_when_closed(1)
     assert call["output_tokens"] == -(-len("".join(got).encode()) // 4)
 
 
@@ -98,14 +101,14 @@ def test_killed_before_any_content_costs_nothing(new_hub: Callable[..., HubProce
     hub.grant("1000")
     reader = threading.Thread(target=stream, args=(hub, "gpt-silent", [], threading.Event()))
     reader.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not hub.calls():
         assert time.monotonic() < deadline
         time.sleep(0.02)
     hub.kill()
-    reader.join(10)
+    reader.join(PATIENCE_S)
     hub.start()
-    (call,) = hub.calls_when_closed(1, within_s=2)
+    (call,) = hub.calls_when_closed(1)
     assert (call["outcome"], call["credits"]) == ("interrupted", "0")
     balance = hub.balance()
     assert (balance["held"], balance["balance"]) == ("0", "1000")
@@ -121,7 +124,7 @@ def test_killed_under_load_loses_nothing_that_was_answered(
     stop = threading.Event()
 
     def ask() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=60)
         body = json.dumps(
             {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
         )
@@ -139,12 +142,11 @@ def test_killed_under_load_loses_nothing_that_was_answered(
     readers = [threading.Thread(target=ask) for _ in range(8)]
     for reader in readers:
         reader.start()
-    time.sleep(1.5)
+    until(lambda: len(answered) > 50)
     hub.kill()
     stop.set()
     for reader in readers:
-        reader.join(10)
-    assert len(answered) > 50
+        reader.join(PATIENCE_S)
     hub.start()
     calls: dict[str, Any] = {call["id"]: call for call in hub.calls(limit=1_000_000)}
     assert all(call["status"] != "processing" for call in calls.values())

@@ -15,7 +15,7 @@ from aigne_hub.domain.money import NANO_PER_CREDIT, parse_credits
 MODEL = "gpt-4o-mini"
 # Who dies in each round: the shop, the bank, both.
 ROUNDS = 3
-WAIT_S = 40.0
+WAIT_S = 90.0
 
 
 def opened(

@@ -15,6 +15,7 @@ from tests.databases import Postgres, create_database
 from tests.faults.postgres_proxy import Proxy, proxied
 from tests.faults.settled import assert_settled
 from tests.hub import HubProcess
+from tests.patience import PATIENCE_S, assert_prompt, until
 from tests.upstream.client import FakeUpstream
 
 QUICK = "gpt-4o-mini"
@@ -22,7 +23,6 @@ WORDS = 60
 SLOW = f"gpt-slow:40+long:{WORDS}"  # 2.4 seconds
 CALLERS = 8
 REFUSED_S = 1.5
-RECOVERED_S = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +85,13 @@ def loaded(hub: HubProcess, replies: list[Reply]) -> Iterator[None]:
     finally:
         enough.set()
         for caller in callers:
-            caller.join(30)
+            caller.join(PATIENCE_S)
             assert not caller.is_alive()
 
 
 def readiness(hub: HubProcess) -> int:
     try:
-        with urllib.request.urlopen(f"{hub.address}/health/ready", timeout=10) as answer:
+        with urllib.request.urlopen(f"{hub.address}/health/ready", timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -99,10 +99,7 @@ def readiness(hub: HubProcess) -> int:
 
 
 def until_ready(hub: HubProcess) -> None:
-    began = time.monotonic()
-    while readiness(hub) != 200:
-        assert time.monotonic() - began < RECOVERED_S
-        time.sleep(0.05)
+    until(lambda: readiness(hub) == 200)
 
 
 def assert_exact(hub: HubProcess, replies: list[Reply]) -> None:
@@ -123,11 +120,10 @@ def test_commits_whose_answer_or_request_is_lost(
 ):
     proxy.losing = True
     with loaded(hub, replies):
-        time.sleep(4)
+        until(lambda: min(proxy.lost.values()) >= 2)
     proxy.losing = False
     until_ready(hub)
     assert_exact(hub, replies)
-    assert min(proxy.lost.values()) >= 2, proxy.lost
 
 
 def test_sessions_that_are_ended_under_load(
@@ -135,14 +131,15 @@ def test_sessions_that_are_ended_under_load(
 ):
     ended = 0
     with loaded(hub, replies):
-        for _ in range(15):
+        deadline = time.monotonic() + PATIENCE_S
+        while ended <= 15:
+            assert time.monotonic() < deadline
             time.sleep(0.1)
             rows = server.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name LIKE 'aigne-hub%%'"
             )
             ended += len(rows)
-    assert ended > 15
     until_ready(hub)
     assert_exact(hub, replies)
 
@@ -158,6 +155,14 @@ def test_a_server_that_crashes_under_load(hub: HubProcess, server: Postgres, rep
     assert_exact(hub, replies)
 
 
+def refused_after(hub: HubProcess, key: str | None) -> float:
+    """Return how long a call took to be refused."""
+    began = time.monotonic()
+    refused = ask(hub, f"openai/{QUICK}", key=key)
+    assert (refused.status, refused.error["code"]) == (503, "overloaded")
+    return time.monotonic() - began
+
+
 def test_a_server_that_is_away(
     hub: HubProcess, server: Postgres, upstream: FakeUpstream, replies: list[Reply]
 ):
@@ -171,18 +176,15 @@ def test_a_server_that_is_away(
     upstream.log_when(lambda records: bool(records) and records[0]["chunks_sent"] > 2)
     server.stop()
     try:
-        for key in (None, None, unseen, None, None):
-            began = time.monotonic()
-            refused = ask(hub, f"openai/{QUICK}", key=key)
-            assert time.monotonic() - began < REFUSED_S
-            assert (refused.status, refused.error["code"]) == (503, "overloaded")
+        for key in (None, unseen):
+            assert_prompt(lambda key=key: refused_after(hub, key), REFUSED_S)
         assert readiness(hub) == 503
         upstream.log_when(lambda records: records[0]["chunks_sent"] == WORDS)
         assert reader.is_alive()  # its last byte waits for its settlement
     finally:
         server.start()
     until_ready(hub)
-    reader.join(10)
+    reader.join(PATIENCE_S)
     assert streams[0].done
     assert len(upstream.log()) == 1
     replies += [*streams, ask(hub, f"openai/{QUICK}")]

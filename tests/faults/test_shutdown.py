@@ -15,25 +15,32 @@ from tests.conftest import config_for
 from tests.faults.raw_client import RawClient
 from tests.faults.settled import assert_settled
 from tests.hub import HubProcess
+from tests.patience import PATIENCE_S, until
 from tests.upstream.client import FakeUpstream
 
 BRIEF = "gpt-slow:50+long:20"  # about a second
+PATIENT_S = 60  # the drain of a hub whose streams must all be let end, however slow the machine
 ENDLESS = "gpt-slow:50+long:20000"
 SILENT = "gpt-silent"
 FLOOD = "gpt-long:200000"
 MODELS = [BRIEF, ENDLESS, SILENT, FLOOD, "gpt-4o-mini"]
 DRAIN_S = 2
 STREAMS = 20
-SETTLE_S = 5.0
 UNUSABLE = "version: 1\nproviders: [{name: other, kind: nobody}]\n"
 BILLING = {"enabled": True, "new_user_credits": "10000"}
 
 
 class DrainingHub(HubProcess):
-    """A hub that waits DRAIN_S for its streams."""
+    """A hub that waits `drain_s` for its streams."""
+
+    drain_s = DRAIN_S
 
     def environment(self) -> dict[str, str]:
-        return {**super().environment(), "AIGNE_HUB_DRAIN_S": str(DRAIN_S)}
+        return {**super().environment(), "AIGNE_HUB_DRAIN_S": str(self.drain_s)}
+
+
+class PatientHub(DrainingHub):
+    drain_s = PATIENT_S
 
 
 @pytest.fixture
@@ -46,6 +53,14 @@ def hub(
     request: pytest.FixtureRequest, tmp_path: Path, config: dict[str, Any]
 ) -> Iterator[HubProcess]:
     with DrainingHub(tmp_path / "hub", config, workers=request.param) as running:
+        yield running
+
+
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+def patient(
+    request: pytest.FixtureRequest, tmp_path: Path, config: dict[str, Any]
+) -> Iterator[HubProcess]:
+    with PatientHub(tmp_path / "hub", config, workers=request.param) as running:
         yield running
 
 
@@ -92,7 +107,7 @@ class Reader:
         self.began.set()
 
     def join(self) -> None:
-        self.thread.join(30)
+        self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()
 
     @property
@@ -104,7 +119,7 @@ def readers(hub: HubProcess, model: str, count: int, *, stream: bool = True) -> 
     started = [Reader(hub.port, call(hub, model, stream=stream)) for _ in range(count)]
     if stream:
         for reader in started:
-            assert reader.began.wait(10)
+            assert reader.began.wait(PATIENCE_S)
     return started
 
 
@@ -113,7 +128,6 @@ def refused(port: int) -> bool:
     try:
         with RawClient(port) as client:
             client.send(b"GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n")
-            client.socket.settimeout(1.0)
             return client.socket.recv(100) == b""
     except TimeoutError:
         return False
@@ -129,25 +143,24 @@ def terminate(hub: HubProcess) -> float:
 
 def wait(hub: HubProcess) -> int:
     assert hub.process is not None
-    code = hub.process.wait(DRAIN_S + SETTLE_S + 5)
+    code = hub.process.wait(PATIENCE_S)
     hub.stop()
     return code
 
 
-def test_streams_that_end_in_time_are_whole(hub: HubProcess):
+def test_streams_that_end_in_time_are_whole(patient: HubProcess):
+    hub = patient
     running = readers(hub, BRIEF, STREAMS)
     began = terminate(hub)
-    time.sleep(0.7)
-    assert refused(hub.port)
+    until(lambda: refused(hub.port))
     assert hub.process is not None
-    assert hub.process.poll() is None
     hub.process.send_signal(signal.SIGTERM)
     for reader in running:
         reader.join()
         assert reader.ended == "closed"
         assert reader.got.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
     assert wait(hub) == 0
-    assert time.monotonic() - began < DRAIN_S
+    assert time.monotonic() - began < PATIENT_S  # it ends with its last stream
     calls = hub.calls_when_closed(STREAMS)
     assert {call["outcome"] for call in calls} == {"completed"}
     assert_settled(hub)
@@ -156,10 +169,7 @@ def test_streams_that_end_in_time_are_whole(hub: HubProcess):
 def test_streams_beyond_the_limit_are_told_and_charged(hub: HubProcess):
     running = readers(hub, ENDLESS, STREAMS)
     waiting = readers(hub, SILENT, 2, stream=False)
-    hub_sees = time.monotonic() + 5
-    while len(hub.calls()) < STREAMS + 2:
-        assert time.monotonic() < hub_sees
-        time.sleep(0.05)
+    until(lambda: len(hub.calls()) == STREAMS + 2)
     began = terminate(hub)
     for reader in running:
         reader.join()
@@ -173,7 +183,7 @@ def test_streams_beyond_the_limit_are_told_and_charged(hub: HubProcess):
         assert b"retry-after: " in reader.got
     assert wait(hub) == 0
     took = time.monotonic() - began
-    assert DRAIN_S <= took < DRAIN_S + 2.5
+    assert DRAIN_S <= took < PATIENCE_S
     calls = hub.calls_when_closed(STREAMS + 2)
     assert {(call["status"], call["outcome"]) for call in calls} == {("failed", "interrupted")}
     delivered = sorted(-(-len(reader.text) // 4) for reader in running)
@@ -200,15 +210,13 @@ def test_clients_that_wait_do_not_keep_the_hub(hub: HubProcess):
         head.send(b"GET /health/live HTTP/1.1\r\nHost")
         body.send(call(hub, "gpt-4o-mini")[:-10])
         deaf.send(call(hub, FLOOD))
-        time.sleep(0.5)
-        began = terminate(hub)
+        until(lambda: len(hub.calls()) == 1)
+        terminate(hub)
         assert idle.rest().end == "closed"
-        assert time.monotonic() - began < 1.0
         assert head.rest().end == "closed"
-        got = body.rest(within_s=DRAIN_S + 2)
+        got = body.rest()
         assert (got.statuses, got.end) == ([503], "closed")
         assert wait(hub) == 0
-        assert time.monotonic() - began < DRAIN_S + SETTLE_S + 2
     calls = hub.calls_when_closed(2)
     outcomes = sorted(call["outcome"] for call in calls)
     assert outcomes == ["interrupted", "rejected"]
@@ -223,6 +231,10 @@ def ask(hub: HubProcess, model: str) -> tuple[int, float]:
     return answer.status, float(answer.headers["x-aigne-hub-credits"])
 
 
+def complaints(hub: HubProcess, since: int) -> int:
+    return hub.log()[since:].count("hub.yaml was not reloaded")
+
+
 def test_reload(hub: HubProcess, upstream: FakeUpstream, config: dict[str, Any]):
     (running,) = readers(hub, BRIEF, 1)
     assert hub.process is not None
@@ -232,11 +244,8 @@ def test_reload(hub: HubProcess, upstream: FakeUpstream, config: dict[str, Any])
     rates = {"input": "10000", "output": "20000"}
     hub.configure(config_for(upstream, models=[*MODELS, "gpt-new"], rates=rates, billing=BILLING))
     hub.process.send_signal(signal.SIGHUP)
-    reloaded = time.monotonic()
     # With two workers several answers in a row show that neither has the old configuration.
-    while not all(ask(hub, "gpt-new")[0] == 200 for _ in range(8)):
-        assert time.monotonic() - reloaded < 1.0
-        time.sleep(0.02)
+    until(lambda: all(ask(hub, "gpt-new")[0] == 200 for _ in range(20)))
     assert ask(hub, "gpt-4o-mini") == (200, pytest.approx(10 * before))
     running.join()
     assert running.got.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
@@ -249,10 +258,7 @@ def test_reload(hub: HubProcess, upstream: FakeUpstream, config: dict[str, Any])
         hub.config_file.write_text(broken)
         logged = len(hub.log())
         hub.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 3
-        while hub.log()[logged:].count("hub.yaml was not reloaded") < hub.workers:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda since=logged: complaints(hub, since) == hub.workers)
         assert ask(hub, "gpt-new")[0] == 200
     hub.config_file.unlink()
     hub.process.send_signal(signal.SIGHUP)

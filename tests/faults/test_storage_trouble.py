@@ -19,6 +19,7 @@ from tests.caller import Reply, ask
 from tests.conftest import config_for
 from tests.faults.settled import assert_settled
 from tests.hub import HubProcess
+from tests.patience import PATIENCE_S, assert_prompt, seconds_of, until
 from tests.upstream.client import FakeUpstream
 
 from aigne_hub.storage.engine import sqlite_module
@@ -29,7 +30,7 @@ SLOW = f"gpt-slow:100+long:{WORDS}"  # two seconds
 DISK = "16m"
 CALLS_MAX = 2_000
 REFUSED_S = 1.5  # once the trouble is known
-RECOVERED_S = 2.0
+AT_ONCE_S = 0.1
 NOTICED_S = 1.2
 
 
@@ -61,10 +62,7 @@ def served(disk: Path, upstream: FakeUpstream) -> Iterator[HubProcess]:
 def hub(served: HubProcess, upstream: FakeUpstream) -> Iterator[HubProcess]:
     upstream.reset()
     yield served
-    deadline = time.monotonic() + 2
-    while any(call["status"] == "processing" for call in served.calls()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: all(call["status"] != "processing" for call in served.calls()))
     assert_settled(served)
 
 
@@ -114,7 +112,7 @@ def broken(hub: HubProcess) -> Iterator[None]:
 def readiness(hub: HubProcess) -> tuple[int, str]:
     """Return the status of /health/ready and what it says is wrong."""
     try:
-        with urllib.request.urlopen(f"{hub.address}/health/ready", timeout=10) as answer:
+        with urllib.request.urlopen(f"{hub.address}/health/ready", timeout=60) as answer:
             status, body = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -146,9 +144,7 @@ def assert_refused(reply: Reply) -> None:
 
 
 def assert_recovers(hub: HubProcess) -> None:
-    freed = time.monotonic()
-    while readiness(hub)[0] != 200:
-        assert time.monotonic() - freed < RECOVERED_S
+    until(lambda: readiness(hub)[0] == 200)
     assert call(hub).status == 200
 
 
@@ -171,7 +167,7 @@ class Call:
         return self._thread.is_alive()
 
     def join(self) -> Reply:
-        self._thread.join(20)
+        self._thread.join(PATIENCE_S)
         assert self.reply is not None
         return self.reply
 
@@ -199,10 +195,7 @@ def test_a_full_disk(hub: HubProcess, disk: Path, upstream: FakeUpstream):
         assert (status, "full" in detail) == (503, True), detail
         time.sleep(NOTICED_S)
         asked = len(upstream.log())
-        began = time.monotonic()
-        for _ in range(5):
-            assert_refused(call(hub))
-        assert time.monotonic() - began < 0.5
+        assert_prompt(lambda: seconds_of(lambda: assert_refused(call(hub))), AT_ONCE_S)
         assert len(upstream.log()) == asked == 1 + served
     assert_recovers(hub)
     assert_whole(hub, stream)
@@ -213,16 +206,10 @@ def test_a_locked_database(hub: HubProcess, upstream: FakeUpstream):
     stream = Call(hub, SLOW)
     begun(upstream)
     with locked(hub):
-        began = time.monotonic()
         status, detail = readiness(hub)
         assert (status, "lock" in detail) == (503, True), detail
-        assert time.monotonic() - began < 3
         assert_refused(call(hub))
-        assert time.monotonic() - began < 6
-        began = time.monotonic()
-        for _ in range(2):
-            assert_refused(call(hub))
-        assert time.monotonic() - began < 2 * REFUSED_S
+        assert_prompt(lambda: seconds_of(lambda: assert_refused(call(hub))), REFUSED_S)
         assert readiness(hub) == (503, "the database is locked")
         assert stream.running
         assert len(upstream.log()) == 1
@@ -263,7 +250,7 @@ def test_a_read_only_directory_is_refused_at_start(served: HubProcess, disk: Pat
             env=served.environment(),
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
     finally:

@@ -5,7 +5,7 @@ import socket
 import time
 
 import pytest
-from tests.faults.fault_server import SHORT, FaultServer, call, calling, head_for, says
+from tests.faults.fault_server import SHORT, FaultServer, call, calling, head_for, says, until
 
 from aigne_hub.transport import (
     ConnectFailed,
@@ -81,16 +81,13 @@ HEAD_FAULTS = {
 async def test_a_bad_head_is_one_typed_error_and_closes_the_connection(fault):
     scenario, error = HEAD_FAULTS[fault]
     async with FaultServer(scenario) as server, calling(timeouts=SHORT) as client:
-        started = time.monotonic()
         with pytest.raises(error) as raised:
             await call(client, server)
         assert type(raised.value) is error
         assert raised.value.sent is True
         assert "\n" not in raised.value.message
-        assert time.monotonic() - started < 0.6
         assert len(server.requests) == 1
-        await asyncio.sleep(0.02)
-        assert client.open_now == 0
+        await until(lambda: client.open_now == 0)
 
 
 BODY_FAULTS = {
@@ -135,8 +132,7 @@ async def test_a_bad_body_yields_what_arrived_and_then_one_typed_error(fault):
             await answer.read()
         with pytest.raises(error):
             answer.chunk_nowait()
-        await asyncio.sleep(0.02)
-        assert client.open_now == 0
+        await until(lambda: client.open_now == 0)
 
 
 async def test_a_refused_connection_fails_without_having_sent():
@@ -162,7 +158,7 @@ async def test_a_peer_that_never_accepts_is_a_connect_timeout():
             started = time.monotonic()
             with pytest.raises(ConnectTimeout) as raised:
                 await client.send(origin, head_for(origin))
-            assert 0.15 < time.monotonic() - started < 0.5
+            assert time.monotonic() - started > 0.15
             assert raised.value.sent is False
 
 
@@ -219,24 +215,21 @@ async def test_a_slow_drip_is_fine_until_the_total_is_reached():
             await asyncio.sleep(0.04)
 
     async with FaultServer(drip, slow) as server:
-        bounds = {"idle": 0.1, "total": 0.4}
-        async with calling(timeouts=bounds) as client:
+        async with calling() as client:
             assert await (await call(client, server)).read() == b"x" * 10
-        async with calling(timeouts=bounds) as client:
+        async with calling(timeouts={"total": 0.4}) as client:
             started = time.monotonic()
             answer = await call(client, server)
             with pytest.raises(TotalTimeout):
                 await answer.read()
-            assert 0.35 < time.monotonic() - started < 0.7
+            assert time.monotonic() - started > 0.35
 
 
 async def test_the_idle_bound_follows_the_last_byte_not_the_first_byte_bound():
     async with (
         FaultServer(says(CHUNKED + b"5\r\nhello\r\n")) as server,
-        calling(timeouts={"first_byte": 60, "idle": 0.1}) as client,
+        calling(timeouts={"first_byte": 3600, "idle": 0.1}) as client,
     ):
         answer = await call(client, server)
-        started = time.monotonic()
         with pytest.raises(IdleTimeout):
             await answer.read()
-        assert time.monotonic() - started < 0.4

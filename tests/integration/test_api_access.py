@@ -15,7 +15,7 @@ def hub(tmp_path_factory):
 
 
 def call(hub, method, path, body=None, key=None, headers=()):
-    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=60)
     sent = {"content-type": "application/json", **dict(headers)}
     if key is not None:
         sent["authorization"] = f"Bearer {key}"

@@ -27,7 +27,7 @@ from aigne_hub.storage.engine import writing
 
 PATH = "/api/user/credit/auto-recharge"
 RULE = {"enabled": True, "threshold": "5", "credits": "20", "attempts_a_day": 2}
-WEBHOOK_S = 10.0
+WEBHOOK_S = 60.0
 
 
 @dataclass

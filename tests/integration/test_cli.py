@@ -61,7 +61,7 @@ def serving(environ, folder):
         yield ready.split()[1]
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=40)
+        process.wait(timeout=60)
         process.stdout.close()
 
 
@@ -108,7 +108,7 @@ def ask(address, key):
         data=json.dumps(body).encode(),
         headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert json.load(answer)["choices"][0]["message"]["content"] == "echo: hi"
 
 

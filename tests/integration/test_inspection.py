@@ -19,12 +19,12 @@ METRIC = "aigne_hub_ledger_violations"
 
 
 def violations(hub):
-    with urllib.request.urlopen(f"{hub.address}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{hub.address}/metrics", timeout=60) as answer:
         found = re.findall(rf"^{METRIC} (\S+)$", answer.read().decode(), re.MULTILINE)
     return float(found[0]) if found else None
 
 
-def shown_when(hub, expected, within_s=20):
+def shown_when(hub, expected, within_s=60):
     deadline = time.monotonic() + within_s
     while (found := violations(hub)) != expected:
         assert time.monotonic() < deadline, (found, hub.log()[-2000:])

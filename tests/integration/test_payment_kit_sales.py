@@ -42,7 +42,7 @@ def items(quantity):
 
 
 def page(hub, path):
-    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=60)
     connection.request("GET", path, headers={"accept": "text/html"})
     answer = connection.getresponse()
     text = answer.read().decode()

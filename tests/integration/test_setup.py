@@ -49,7 +49,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, li
 def fetch(url: str, form: dict | None = None) -> tuple[int, str]:
     data = urllib.parse.urlencode(form).encode() if form is not None else None
     try:
-        with urllib.request.urlopen(url, data, timeout=10) as answer:
+        with urllib.request.urlopen(url, data, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -64,7 +64,7 @@ def test_the_first_start_prints_what_a_person_needs(started):
     _, lines = started
     assert lines[0].startswith("ready http://127.0.0.1:")
     assert any(line.startswith("API key:   blocklet-") for line in lines)
-    answer = subprocess.check_output(["bash", "-c", lines[-1]], text=True, timeout=20)
+    answer = subprocess.check_output(["bash", "-c", lines[-1]], text=True, timeout=60)
     assert "echo: hello" in answer
 
 
@@ -82,7 +82,7 @@ def test_the_link_names_the_owner_and_gives_a_key_once(started):
         f"{url.partition('/setup')[0]}/v1/models",
         headers={"Authorization": f"Bearer blocklet-{key}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200
     assert fetch(url)[0] == 404
     assert fetch(url, {"email": "eve@example.com"})[0] == 404

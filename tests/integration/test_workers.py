@@ -14,12 +14,12 @@ from tests.caller import Reply, ask, begun, chat
 from tests.conftest import config_for
 from tests.faults.settled import assert_settled
 from tests.hub import HubProcess
+from tests.patience import PATIENCE_S, assert_prompt
 from tests.upstream.client import FakeUpstream
 
 QUICK = "gpt-4o-mini"
 SLOW = "gpt-slow:50+long:400"
 WORKERS = 2
-REPLACED_S = 8.0  # a start of Python and its imports on a busy machine
 REVOKED_S = 1.0
 
 
@@ -66,7 +66,7 @@ class Streams:
         for thread in self._threads:
             thread.start()
         for _ in self._threads:
-            assert self._begun.acquire(timeout=10)
+            assert self._begun.acquire(timeout=PATIENCE_S)
 
     def _run(self) -> None:
         body = json.dumps(chat(f"openai/{SLOW}", stream=True, max_tokens=400)).encode()
@@ -83,7 +83,7 @@ class Streams:
     def stop(self) -> None:
         self._enough.set()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(PATIENCE_S)
             assert not thread.is_alive()
 
 
@@ -94,7 +94,7 @@ def together(hub: HubProcess, count: int) -> list[Reply]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert len(replies) == count
     return replies
 
@@ -114,23 +114,30 @@ def test_both_serve(hub: HubProcess):
 
 def test_metrics_are_reachable(hub: HubProcess):
     for _ in range(5):
-        with urllib.request.urlopen(f"{hub.address}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"{hub.address}/metrics", timeout=60) as answer:
             text = answer.read().decode()
         assert re.search(r"^aigne_hub_journal_batches_total \d", text, re.MULTILINE)
 
 
 def test_a_revoked_key_stops_in_both(hub: HubProcess):
-    made = hub.cli("keys", "create", "--user", hub.user, "--name", "short-lived")
-    key = made["key"]
-    assert {call(hub, key=key).status for _ in range(10)} == {200}
-    hub.cli("keys", "revoke", made["id"])
-    revoked = time.monotonic()
-    refused_in_a_row = 0
-    while refused_in_a_row < 20:
-        assert time.monotonic() - revoked < REVOKED_S
-        status = call(hub, key=key).status
-        assert status in {200, 401}
-        refused_in_a_row = refused_in_a_row + 1 if status == 401 else 0
+    def attempt() -> float:
+        """Return how long after its revocation a key was last good for a call."""
+        made = hub.cli("keys", "create", "--user", hub.user)
+        key = made["key"]
+        assert {call(hub, key=key).status for _ in range(10)} == {200}
+        hub.cli("keys", "revoke", made["id"])
+        revoked = served = time.monotonic()
+        refused_in_a_row = 0
+        while refused_in_a_row < 20:
+            began = time.monotonic()
+            assert began < revoked + PATIENCE_S
+            status = call(hub, key=key).status
+            assert status in {200, 401}
+            served = began if status == 200 else served
+            refused_in_a_row = refused_in_a_row + 1 if status == 401 else 0
+        return served - revoked
+
+    assert_prompt(attempt, REVOKED_S)
 
 
 def test_a_killed_worker_is_replaced_and_its_calls_are_closed(hub: HubProcess):
@@ -142,17 +149,15 @@ def test_a_killed_worker_is_replaced_and_its_calls_are_closed(hub: HubProcess):
     )
     assert own + others == 12
     killed.kill()
-    began = time.monotonic()
     assert {reply.status for reply in together(hub, 10)} == {200}  # the other goes on serving
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         calls = [call for call in hub.calls() if call["id"] not in known]
         interrupted = [call for call in calls if call["outcome"] == "interrupted"]
         if len(interrupted) == own:
             break
-        assert time.monotonic() - began < REPLACED_S
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    took = time.monotonic() - began
-    print(f"{own} calls of a killed worker were closed after {took:.1f} s")
     running = [call for call in calls if call["status"] == "processing"]
     assert len(running) == others  # nobody closed what the survivor still serves
     for each in interrupted:

@@ -130,7 +130,7 @@ def test_processes_that_race_agree_on_one_key(tmp_path):
         try:
             for racer in racers:
                 assert racer.stdout.readline() == "ready\n"
-            keys = {racer.communicate("go\n", timeout=20)[0].strip() for racer in racers}
+            keys = {racer.communicate("go\n", timeout=60)[0].strip() for racer in racers}
         finally:
             for racer in racers:
                 racer.kill()

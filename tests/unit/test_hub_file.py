@@ -1,6 +1,6 @@
 import re
 from pathlib import Path
-from time import monotonic
+from time import process_time
 from typing import Any
 
 import pytest
@@ -446,10 +446,10 @@ def test_anchors_and_aliases_are_expanded(load):
 
 def test_an_alias_bomb_ends_at_the_limit_and_soon(check):
     levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 10))
-    begun = monotonic()
+    begun = process_time()
     problem = only(check("version: 1\nl0: &l0 x\n" + levels))
     assert "aliases expand too far" in problem.message
-    assert monotonic() - begun < 5
+    assert process_time() - begun < 5
     assert "nests too deeply" in only(check("version: 1\na: &a [*a]\n")).message
 
 
@@ -569,6 +569,6 @@ def test_ten_thousand_models_load_in_seconds(tmp_path):
     )
     file = Path(tmp_path, "hub.yaml")
     file.write_text("version: 1\nmodels:\n" + models)
-    begun = monotonic()
+    begun = process_time()
     assert len(load_hub_file(file, {}).models) == 10_000
-    assert monotonic() - begun < 30
+    assert process_time() - begun < 30

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
-START_S = 10.0
-STOP_S = 5.0
+START_S = PATIENCE_S
+STOP_S = PATIENCE_S
 Records = list[dict[str, Any]]
 
 
@@ -46,7 +48,9 @@ class FakeUpstream:
             records: Records = json.load(answer)
         return records
 
-    def log_when(self, condition: Callable[[Records], bool], within_s: float = 5.0) -> Records:
+    def log_when(
+        self, condition: Callable[[Records], bool], within_s: float = PATIENCE_S
+    ) -> Records:
         """Return the log once `condition` holds of it; raises AssertionError when it never does."""
         deadline = time.monotonic() + within_s
         while not condition(records := self.log()):

@@ -15,9 +15,11 @@ from typing import Self
 
 import stripe
 
+from tests.patience import PATIENCE_S
+
 KEY = "sk_test_localstripe"
 SECRET = "whsec_localstripe"
-START_S = 20.0
+START_S = PATIENCE_S
 GOOD = "4242424242424242"
 DECLINED = "4000000000000341"  # can be saved, and is declined when it is charged
 NEEDS_A_PERSON = "4000002760003184"
