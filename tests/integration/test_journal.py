@@ -1,11 +1,12 @@
 """The journal on real databases: group commit, exactness, refusal and survival."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from sqlalchemy import Engine, update
 from tests.integration.journaling import (
+    CLOCK,
     ONE,
     USER,
     ClockAhead,
@@ -36,6 +37,7 @@ from aigne_hub.domain.windows import Window
 from aigne_hub.storage import (
     engine,
     postgres_session,
+    recovery,
     schema,
     sqlite_journal,
 )
@@ -243,12 +245,31 @@ async def test_sent_is_noted_without_a_commit_of_its_own_when_the_call_ends(data
 async def test_the_queue_has_a_limit(database: Engine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(journal_module, "QUEUE_MAX", 10)
     async with journal(database) as books:
-        results = await asyncio.gather(
-            *(books.open(opening()) for _ in range(50)), return_exceptions=True
-        )
+
+        async def open_one() -> object:
+            return await books.open(opening())
+
+        results = await asyncio.gather(*(open_one() for _ in range(50)), return_exceptions=True)
     refused = [result for result in results if isinstance(result, Overloaded)]
     assert len(refused) == 40
     assert query(database, "SELECT count(*) FROM model_call") == [(10,)]
+
+
+class NobodyAlive:
+    def dead(self, process_ids: Iterable[str]) -> list[str]:
+        return list(process_ids)
+
+
+async def test_calls_of_the_dead_are_closed_oldest_first(database: Engine):
+    """What an earlier call releases pays for what a later one delivered."""
+    give(database, 10 * ONE)
+    calls = [opening(whole(1)) for _ in range(3)]
+    for call, owner in zip(calls, "qpr", strict=True):
+        async with journal(database, owner) as books:
+            await books.open(call)
+    orphans = recovery.Orphans(database, NobodyAlive(), "s", open_here=dict, now_us=CLOCK.now_us)
+    stale = await orphans.stale_calls()
+    assert [each.call_id for each in stale] == [call.call_id for call in calls]
 
 
 async def test_two_processes_count_the_first_calls_of_a_window_exactly(database: Engine):

@@ -83,6 +83,8 @@ class Orphans:
                 .join(schema.rate, rate.id == call.rate_id, isouter=True)
                 .join(schema.idempotency_key, claim.call_id == call.id, isouter=True)
                 .where(processing, or_(call.process_id.in_(gone), hold.expires_us <= now))
+                # Oldest first: what an earlier call releases pays for what a later one delivered.
+                .order_by(call.id)
                 .limit(ROUND_MAX)
             ).all()
 
