@@ -17,9 +17,12 @@ class SystemClock:
 
     def now_us(self) -> int:
         """Return Unix time in microseconds, greater than every earlier reading."""
+        now = time.time_ns() // 1_000
         with self._lock:
-            self._last_us = max(time.time_ns() // 1_000, self._last_us + 1)
-            return self._last_us
+            if now <= self._last_us:
+                now = self._last_us + 1
+            self._last_us = now
+        return now
 
     def monotonic_us(self) -> int:
         """Return microseconds that only grow, from an arbitrary start."""

@@ -1,5 +1,6 @@
 """What the use cases need from outside, as protocols. Implementations are picked in bootstrap."""
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from aigne_hub.domain.operations import Admission, Open, Progress, Settle, Settled
@@ -24,18 +25,18 @@ class Journal(Protocol):
     cannot commit (nothing was recorded, nothing may go upstream).
     """
 
-    async def open(self, operation: Open) -> Admission: ...
+    def open(self, operation: Open) -> Awaitable[Admission]: ...
 
     def sent(self, call_id: str) -> None:
         """Note that the request may have reached an upstream. Queued, never awaited."""
         ...
 
-    async def progress(self, operation: Progress) -> int:
+    def progress(self, operation: Progress) -> Awaitable[int]:
         """Record delivered content; return how much hold (nano) was added."""
         ...
 
-    async def settle(self, operation: Settle) -> Settled: ...
+    def settle(self, operation: Settle) -> Awaitable[Settled]: ...
 
-    async def void(self, operation: Settle) -> Settled:
+    def void(self, operation: Settle) -> Awaitable[Settled]:
         """Close a call that costs nothing; its hold is released whole."""
         ...

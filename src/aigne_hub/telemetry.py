@@ -37,14 +37,45 @@ class Histogram:
         self.sum += value
 
 
+class Tally:
+    """What was counted of one type of call at one provider."""
+
+    __slots__ = (
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "duration",
+        "first_byte",
+        "input_tokens",
+        "outcomes",
+        "output_tokens",
+    )
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, int] = defaultdict(int)
+        self.input_tokens = self.output_tokens = 0
+        self.cache_read_tokens = self.cache_write_tokens = 0
+        self.duration = Histogram()
+        self.first_byte = Histogram()
+
+    def add(self, settle: Settle) -> None:
+        self.outcomes[str(settle.outcome)] += 1
+        self.duration.observe(settle.duration_us / 1e6)
+        if settle.ttfb_us is not None:
+            self.first_byte.observe(settle.ttfb_us / 1e6)
+        usage = settle.usage
+        if usage is not None:
+            self.input_tokens += usage.input_tokens
+            self.output_tokens += usage.output_tokens
+            self.cache_read_tokens += usage.cache_read_tokens
+            self.cache_write_tokens += usage.cache_write_tokens
+
+
 class Counters:
     """Plain integers, read when somebody scrapes. Labels come from configuration only."""
 
     def __init__(self) -> None:
-        self.calls: dict[tuple[str, str, str], int] = defaultdict(int)
-        self.tokens: dict[tuple[str, str, str], int] = defaultdict(int)
-        self.durations: dict[tuple[str, str], Histogram] = defaultdict(Histogram)
-        self.first_bytes: dict[tuple[str, str], Histogram] = defaultdict(Histogram)
+        # By type of call and provider.
+        self.tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
         self.refused: dict[str, int] = defaultdict(int)
         self.usage_unknown: dict[str, int] = defaultdict(int)
         self.usage_refused: dict[str, int] = defaultdict(int)
@@ -144,27 +175,17 @@ class CallObserver:
 
     def closed(self, opened: Open, settle: Settle, settled: Settled) -> None:
         counters = self._counters
-        provider = settle.provider or "-"
-        counters.calls[opened.type, provider, settle.outcome.value] += 1
-        counters.durations[opened.type, provider].observe(settle.duration_us / 1e6)
-        if settle.ttfb_us is not None:
-            counters.first_bytes[opened.type, provider].observe(settle.ttfb_us / 1e6)
+        counters.tallies[opened.type, settle.provider or "-"].add(settle)
         counters.charged_nano += settled.charge - settled.written_off
         counters.written_off_nano += settled.written_off
-        usage = settle.usage
-        if usage is not None:
-            tokens = counters.tokens
-            tokens[opened.type, provider, "input"] += usage.input_tokens
-            tokens[opened.type, provider, "output"] += usage.output_tokens
-            tokens[opened.type, provider, "cache_read"] += usage.cache_read_tokens
-            tokens[opened.type, provider, "cache_write"] += usage.cache_write_tokens
         if self._log.wanted:
+            usage = settle.usage
             self._log.add(
                 {
                     "event": "call",
                     "call_id": opened.call_id,
                     "request_id": opened.request_id,
-                    "outcome": settle.outcome.value,
+                    "outcome": str(settle.outcome),
                     "model": settle.model,
                     "provider": settle.provider,
                     "credential": settle.credential,
@@ -181,7 +202,7 @@ class CallObserver:
         self._alarms.note(settle, report)
 
     def refused(self, opened: Open, code: str) -> None:
-        self._counters.calls[opened.type, "-", "rejected"] += 1
+        self._counters.tallies[opened.type, "-"].outcomes["rejected"] += 1
         if self._log.wanted:
             self._log.add(
                 {

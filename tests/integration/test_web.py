@@ -101,11 +101,12 @@ def test_metrics_of_an_idle_process_are_well_formed():
 def test_metrics_carry_every_counter():
     process = Process(measured={Gauge.JOURNAL_QUEUE: 3, Gauge.JOURNAL_BATCHES: 40})
     counters = process.counters
-    counters.calls["chat", "openai", "completed"] += 2
-    counters.tokens["chat", "openai", "cache_read"] += 128
+    tally = counters.tallies["chat", "openai"]
+    tally.outcomes["completed"] += 2
+    tally.cache_read_tokens += 128
     for seconds in (0.005, 0.05, 0.2, 1_000.0):
-        counters.durations["chat", "openai"].observe(seconds)
-    counters.first_bytes["chat", "openai"].observe(0.3)
+        tally.duration.observe(seconds)
+    tally.first_byte.observe(0.3)
     counters.refused["rate_limited"] += 1
     counters.charged_nano = 2_500_000_000
     counters.written_off_nano = 1

@@ -59,6 +59,7 @@ class Journal:
 
 @dataclass
 class Exchange:
+    task: Any = None
     disconnected: bool = False
     interrupted: bool = False
     on_disconnect: Any = None
@@ -143,8 +144,10 @@ def tried(
     ask = DIALECT.ask(json.dumps(body).encode())
 
     async def run() -> Whole | Streaming:
+        waiting = exchange or Exchange()
+        waiting.task = asyncio.current_task()
         return await first_answer(
-            exchange or Exchange(), DIALECT, ask, iter(found), call or tracked(), Clock(), None
+            waiting, DIALECT, ask, iter(found), call or tracked(), Clock(), None
         )
 
     return asyncio.run(run())

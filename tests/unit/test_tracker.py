@@ -235,7 +235,7 @@ async def test_a_call_that_its_task_dropped_is_left_to_recovery():
     tracker = Tracker(HeldBackJournal(), Clock())
 
     async def fail() -> None:
-        await tracker.start(opened(), None)
+        await tracker.start(opened(), None, task=asyncio.current_task())
         assert "call" in tracker.open
         raise RuntimeError("a mistake in a dialect")
 

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -155,7 +154,7 @@ def test_every_tier_has_a_price_of_its_own(name: str, path: str, word: str):
     assert report.usage is not None
     assert report.usage.service_tier == tier
     card = RateCard.of("tiers", {"input": 10**9, "service_tiers": {tier: {"input": 10**6}}})
-    usual = card.cost(replace(report.usage, service_tier=STANDARD))
+    usual = card.cost(report.usage._replace(service_tier=STANDARD))
     assert (card.cost(report.usage) == usual) is (tier == STANDARD)
 
 

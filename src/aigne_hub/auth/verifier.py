@@ -1,6 +1,7 @@
 """Verifying who calls: from memory after the first time."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -20,6 +21,12 @@ _MISSING = (
 )
 
 Headers = Sequence[tuple[bytes, bytes]]
+# Lower-cased names; of a repeated header the first.
+Fields = Mapping[bytes, bytes]
+
+
+def fields_of(headers: Headers) -> Fields:
+    return dict(reversed(headers))
 
 
 class KeyDirectory(Protocol):
@@ -29,7 +36,11 @@ class KeyDirectory(Protocol):
 
 
 class Verifier:
-    """Turns request headers into a Principal. `forget` drops everything remembered."""
+    """Turns request headers into a Principal. `forget` drops everything remembered.
+
+    Keys are remembered by a keyed hash that is quicker than the one they are stored by, so that
+    no key of an earlier call lies in memory.
+    """
 
     def __init__(self, directory: KeyDirectory, pepper: bytes, now_us: Callable[[], int]) -> None:
         self._directory = directory
@@ -42,61 +53,58 @@ class Verifier:
         self._known = {}
         self._unknown = set()
 
-    async def verify(self, headers: Headers, scope: Scope | None = Scope.INFERENCE) -> Principal:
+    async def verify(self, fields: Fields, scope: Scope | None = Scope.INFERENCE) -> Principal:
         """Return who calls; raises Unauthenticated, or Forbidden without the scope, if any."""
-        token = presented(headers)
+        token = presented(fields)
         if token is None:
             raise Unauthenticated(_MISSING)
-        digest = api_key.digest(token, self._pepper)
-        principal = self._known.get(digest)
+        mark = hashlib.blake2b(token, key=self._pepper, digest_size=32).digest()
+        principal = self._known.get(mark)
         if principal is None:
-            principal = await self._first_time(token, digest)
+            principal = await self._first_time(token.decode("latin-1"), mark)
         if principal.expires_us is not None:
             principal.require_live(self._now_us())
         if scope is not None:
             principal.require_scope(scope)
         return principal
 
-    async def _first_time(self, token: str, digest: bytes) -> Principal:
-        if digest in self._unknown or not api_key.is_well_formed(token):
+    async def _first_time(self, token: str, mark: bytes) -> Principal:
+        if mark in self._unknown or not api_key.is_well_formed(token):
             raise Unauthenticated(_WRONG)
         known, unknown = self._known, self._unknown
-        principal = await self._directory.find(digest)
+        principal = await self._directory.find(api_key.digest(token, self._pepper))
         if principal is None:
             if len(unknown) >= UNKNOWN_MAX:
                 unknown.clear()
-            unknown.add(digest)
+            unknown.add(mark)
             raise Unauthenticated(_WRONG)
         if len(known) >= PRINCIPALS_MAX:
             known.clear()
         # Into the memory of before the lookup: a change meanwhile has dropped it already.
-        known[digest] = principal
+        known[mark] = principal
         return principal
 
 
-def presented(headers: Headers) -> str | None:
+def presented(fields: Fields) -> bytes | None:
     """Return the credential a request carries, by the order of the contract."""
-    found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name == b"authorization":
-            if value[:7].lower() == b"bearer ":
-                return value[7:].strip().decode("latin-1")
-        elif name in _ALTERNATIVES:
-            found.setdefault(name, value)
+    sent = fields.get(b"authorization")
+    if sent is not None and sent[:7].lower() == b"bearer ":
+        return sent[7:].strip()
     for name in _ALTERNATIVES:
-        if name in found:
-            return found[name].strip().decode("latin-1")
+        sent = fields.get(name)
+        if sent is not None:
+            return sent.strip()
     return None
 
 
 _ALTERNATIVES = (b"x-api-key", b"x-goog-api-key", b"api-key")
 
 
-def app_did(principal: Principal, headers: Headers) -> str:
+def app_did(principal: Principal, fields: Fields) -> str:
     """Return the application a call is recorded for: the one it names, else the key's own."""
-    for name, value in headers:
-        if name == b"x-aigne-hub-client-did":
-            text = unquote(value.decode("latin-1")).strip()
-            if text.isprintable() and 0 < len(text) <= CLIENT_DID_MAX:
-                return text
+    named = fields.get(b"x-aigne-hub-client-did")
+    if named is not None:
+        text = unquote(named.decode("latin-1")).strip()
+        if text.isprintable() and 0 < len(text) <= CLIENT_DID_MAX:
+            return text
     return principal.app_did

@@ -1,7 +1,7 @@
 """The life of a call, and the one charging table."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from aigne_hub.domain.usage import Usage
 
@@ -27,15 +27,14 @@ class UsageSource(StrEnum):
     COUNTED = "counted"
 
 
-SUCCESSFUL = frozenset({Outcome.COMPLETED, Outcome.CLIENT_CANCELLED, Outcome.CUT_OFF})
+SUCCESSFUL = (Outcome.COMPLETED, Outcome.CLIENT_CANCELLED, Outcome.CUT_OFF)
 
 
 def status_of(outcome: Outcome) -> Status:
-    return Status.SUCCESS if outcome in SUCCESSFUL else Status.FAILED
+    return _SUCCESS if outcome in SUCCESSFUL else _FAILED
 
 
-@dataclass(frozen=True, slots=True)
-class Chargeable:
+class Chargeable(NamedTuple):
     """What of a call is charged: nothing when `usage` is None."""
 
     usage: Usage | None
@@ -43,6 +42,9 @@ class Chargeable:
 
 
 NOTHING = Chargeable(None, None)
+# Looking a member up in its class costs more in Python 3.11 than the rest of a look-up here.
+_SUCCESS, _FAILED = Status.SUCCESS, Status.FAILED
+_COMPLETED, _REPORTED = Outcome.COMPLETED, UsageSource.PROVIDER
 
 
 def chargeable(
@@ -53,6 +55,8 @@ def chargeable(
     `reported` is the provider's own usage if a valid one arrived; `counted` is the input
     and delivered output counted by the hub; `delivered` says whether any content left.
     """
+    if outcome is _COMPLETED and reported is not None:
+        return Chargeable(reported, _REPORTED)
     match outcome:
         case Outcome.REJECTED:
             return NOTHING

@@ -5,6 +5,7 @@ values only; the journal folds them over the accounts concerned and commits.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from aigne_hub.domain.calls import Outcome, UsageSource
 from aigne_hub.domain.errors import HubError
@@ -44,8 +45,7 @@ class Open:
     claim: Claim | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """The answer to Open: how much is held, and for how many output tokens.
 
     `counters` are the limits' counters the call holds room in, `tokens_reserved` what it
@@ -60,8 +60,7 @@ class Admission:
     replay: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try at one upstream. `status` is the upstream's, None if it never answered."""
 
     provider: str
@@ -70,17 +69,6 @@ class Attempt:
     error: str | None
     started_us: int
     duration_us: int
-
-    def row(self) -> tuple[str, str, int | None, str | None, int, int]:
-        """Return the columns of its record, in the order above."""
-        return (
-            self.provider,
-            self.credential,
-            self.status,
-            self.error,
-            self.started_us,
-            self.duration_us,
-        )
 
 
 @dataclass(slots=True)
@@ -146,8 +134,7 @@ class Settle:
     deliver: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """`charge` is what the call costs; `written_off` is the part the account could not pay."""
 
     charge: int

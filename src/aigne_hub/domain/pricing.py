@@ -259,6 +259,8 @@ class RateCard:
 
     def search_worst(self) -> int:
         """Return the dearest price of a search in any tier."""
+        if not self.service_tiers:
+            return self.base.search
         cards = (self, *self.service_tiers.values())
         return max(card.base.search for card in cards)
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from aigne_hub.domain.money import AMOUNT_MAX
@@ -62,13 +61,14 @@ def size_of(body: bytes) -> Size:
             media += piece
             inlined += 1
             bound += tokens - piece
-    linked = sum(len(link.findall(body)) for link in _LINKED_MEDIA)
-    bound += max(linked - inlined, 0) * MEDIA_TOKENS
+    if length > EXACT_BYTES_MAX or b'_url"' in body or b'file_id"' in body:
+        linked = sum(len(link.findall(body)) for link in _LINKED_MEDIA)
+        bound += max(linked - inlined, 0) * MEDIA_TOKENS
     if length > EXACT_BYTES_MAX:
         return Size(bound, length - media)
     if b'"tools"' in body:
         bound += TOOLS_TOKENS
-    return Size(bound, sum(len(value) for value in _TEXT.findall(body)))
+    return Size(bound, sum(map(len, _TEXT.findall(body))))
 
 
 def _inlined(body: bytes) -> Iterator[tuple[int, int]]:
@@ -86,8 +86,7 @@ def count_text(size: int) -> int:
     return -(-size // BYTES_PER_TOKEN)
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """The worst case of a call, as a line: a fixed part and a price per output token.
 
     `fixed` is a numerator over BLOCK; `per_token` nano-credits per BLOCK of output tokens,

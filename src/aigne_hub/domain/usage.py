@@ -1,6 +1,5 @@
 """What a call consumed, in disjoint buckets and the refinements inside them."""
 
-from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 # No model reads or writes this much in one call; a larger figure is a fault, not a bill.
@@ -27,8 +26,7 @@ class AbsurdUsage(ValueError):
     """An upstream reported a negative, non-integer or impossibly large amount."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Disjoint token buckets, refinements inside them, and units of one call.
 
     `input_tokens` excludes what was read from or written to a prompt cache. A refinement is
@@ -100,29 +98,18 @@ class Usage:
         if self.is_plain:
             return {}
         return {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name not in BUCKETS and getattr(self, field.name) != field.default
+            name: getattr(self, name)
+            for name in self._fields
+            if name not in BUCKETS and getattr(self, name) != self._field_defaults[name]
         }
 
     @property
     def is_plain(self) -> bool:
         """Tell whether the four buckets say all: so it is with most calls."""
-        return not (
-            self.reasoning_tokens
-            or self.cache_write_1h_tokens
-            or self.audio_input_tokens
-            or self.audio_output_tokens
-            or self.image_input_tokens
-            or self.image_output_tokens
-            or self.images
-            or self.duration_ms
-            or self.characters
-            or self.searches
-            or self.image_kind
-            or self.requests != 1
-            or self.service_tier != STANDARD
-        )
+        return self[len(BUCKETS) :] == _PLAIN
+
+
+_PLAIN = tuple(Usage())[len(BUCKETS) :]
 
 
 class Report(NamedTuple):

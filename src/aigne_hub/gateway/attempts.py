@@ -162,8 +162,7 @@ async def _judged(
 
 async def _send(exchange: Exchange, candidate: Candidate, operation: str, body: bytes) -> Answer:
     """Wait for the response head; a caller that leaves cancels just this wait."""
-    task = asyncio.current_task()
-    assert task is not None
+    task = exchange.task
     exchange.on_disconnect = task.cancel
     try:
         return await candidate.upstream.send(operation, body)

@@ -10,7 +10,7 @@ goes to the ASGI application. What cannot be read is answered once and ends the 
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,14 +23,13 @@ from aigne_hub.gateway.head import (
     HEAD_FIELDS_MAX,
     URL_BYTES_MAX,
     Refused,
-    below_mount,
     check_framing,
     check_size,
-    check_target,
     refused,
     too_large,
     without_connection,
 )
+from aigne_hub.gateway.targets import Handler, Target, Targets
 
 # What the kernel may hold unsent: more would count as delivered though no client has it.
 UNSENT_BYTES_MAX = 64 * 1024
@@ -39,8 +38,6 @@ UNSENT_BYTES_MAX = 64 * 1024
 LINGER_BYTES_MAX = 64 * 1024 * 1024
 LINGER_S = 3.0
 HURRY_S = 1.0
-
-Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +57,20 @@ class Edge:
     """What all connections of a process share: the route lookup, limits and the reaper."""
 
     def __init__(self, find: Callable[[str, str], Handler | None], limits: EdgeLimits) -> None:
-        self.find = find
+        self.targets = Targets(find)
         self.limits = limits
         self.connections: set[EdgeProtocol] = set()
         self.requests_refused = 0
         self.hurried = False
+        self._date_line = b""
+        self._date_headers: list[tuple[bytes, bytes]] = []
+
+    def date_line(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Return the headers that uvicorn makes anew each second, as lines."""
+        if headers is not self._date_headers:
+            self._date_headers = headers
+            self._date_line = b"".join(b"%b: %b\r\n" % header for header in headers)
+        return self._date_line
 
     def protocol(self, **kwargs: Any) -> "EdgeProtocol":
         return EdgeProtocol(self, **kwargs)
@@ -217,20 +223,17 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         if len(self.headers) > HEAD_FIELDS_MAX or self._fruitless > HEAD_BYTES_MAX:
             check_size(self.headers)
-        declared, self.expect_100_continue = check_framing(
-            self.parser.get_http_version(), self.headers
-        )
-        parsed = httptools.parse_url(self.url)
-        check_target(self.url, parsed)
-        path, self.url = below_mount(self.url, parsed)
+        version, method = self.parser.get_http_version(), self.parser.get_method()
+        declared, self.expect_100_continue = check_framing(version, self.headers)
+        target = self.edge.targets.look_up(method, self.url)
         self.deadline = None
         self._in_body = True
-        handler = self.edge.find(self.parser.get_method().decode("ascii"), path)
-        if handler is not None:
-            self._begin(handler, path, parsed.query or b"", declared)
+        if target.handler is not None:
+            self._begin(target.handler, target, method.decode("ascii"), version, declared)
         elif declared > self.edge.limits.body_bytes:
             raise too_large(self.edge.limits.body_bytes)
         else:
+            self.url = target.url
             self._pass_on()
 
     def on_body(self, body: bytes) -> None:
@@ -278,14 +281,15 @@ class EdgeProtocol(HttpToolsProtocol):
 
     @property
     def date_line(self) -> bytes:
-        return b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
+        return self.edge.date_line(self.server_state.default_headers)
 
-    def _begin(self, handler: Handler, path: str, query: bytes, declared: int) -> None:
-        version = self.parser.get_http_version()
+    def _begin(
+        self, handler: Handler, target: Target, method: str, version: str, declared: int
+    ) -> None:
         exchange = Exchange(
-            method=self.parser.get_method().decode("ascii"),
-            path=path,
-            query=query,
+            method=method,
+            path=target.path,
+            query=target.query,
             headers=self.headers,
             transport=self.transport,
             server=self,
@@ -298,7 +302,7 @@ class EdgeProtocol(HttpToolsProtocol):
             exchange.refuse_size()
         self.exchange = exchange
         self.cycle = None  # type: ignore[assignment] # as uvicorn's own first state
-        task = self.loop.create_task(handler(exchange))
+        task = exchange.task = self.loop.create_task(handler(exchange))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 

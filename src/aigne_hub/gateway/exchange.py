@@ -10,6 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from aigne_hub.auth.verifier import Fields, fields_of
 from aigne_hub.domain.errors import HubError, Overloaded, PayloadTooLarge
 
 _STATUS_LINES = {
@@ -40,8 +41,9 @@ class ClientGone(Exception):
 class Exchange:
     """A request being answered. The edge protocol fills it; one task answers it.
 
-    `headers` have lower-cased names. `on_disconnect` is called from the loop when the client
-    leaves before the response is complete, or the hub must stop; it ends a wait.
+    `headers` have lower-cased names; `task` is set by who starts it. `on_disconnect` is called
+    from the loop when the client leaves before the response is complete, or the hub must
+    stop; it ends a wait.
     """
 
     __slots__ = (
@@ -50,6 +52,7 @@ class Exchange:
         "_chunked",
         "_chunks",
         "_expects_continue",
+        "_fields",
         "_received",
         "body_limit",
         "disconnected",
@@ -65,6 +68,7 @@ class Exchange:
         "response_complete",
         "response_started",
         "server",
+        "task",
         "transport",
         "write_paused",
     )
@@ -99,6 +103,8 @@ class Exchange:
         self.write_paused = False
         self.drain_waiter: asyncio.Future[None] | None = None
         self.on_disconnect: Callable[[], Any] | None = None
+        self.task: asyncio.Task[None]
+        self._fields: Fields | None = None
         self._chunks: list[bytes] = []
         self._received = 0
         self._body_waiter: asyncio.Future[None] | None = None
@@ -106,11 +112,16 @@ class Exchange:
         self._chunked = chunked
         self._expects_continue = expects_continue
 
+    @property
+    def fields(self) -> Fields:
+        """The headers by name; of a repeated one the first."""
+        found = self._fields
+        if found is None:
+            found = self._fields = fields_of(self.headers)
+        return found
+
     def header(self, name: bytes) -> bytes | None:
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self.fields.get(name)
 
     # -- request body -------------------------------------------------------------------
 
@@ -134,6 +145,12 @@ class Exchange:
         self._chunks.clear()
         self.keep_alive = False
         self._wake_body()
+
+    def body_nowait(self) -> bytes | None:
+        """Return the whole body if it has arrived."""
+        if self.more_body or self._body_failure is not None or len(self._chunks) != 1:
+            return None
+        return self._chunks[0]
 
     async def body(self) -> bytes:
         """Return the whole body; raises ClientGone or the HubError that ended it."""

@@ -17,9 +17,11 @@ from aigne_hub.usage.tracker import CallTracker
 NAME_MAX = 200
 
 
-async def read(plane: Plane, exchange: Exchange, dialect: Dialect, principal: Principal) -> Request:
-    """Read, resolve, authorise and quote; raises a HubError or ClientGone."""
-    ask = dialect.ask(await exchange.body())
+def read(
+    plane: Plane, exchange: Exchange, dialect: Dialect, principal: Principal, body: bytes
+) -> Request:
+    """Read, resolve, authorise and quote; raises a HubError."""
+    ask = dialect.ask(body)
     try:
         request = priced(
             plane.router.snapshot,
@@ -58,7 +60,7 @@ async def begin(
     ask = known.ask if known else None
     rates = known.rates if known else None
     named = getattr(refusal, "__notes__", [""])[0]
-    application = app_did(principal, reply.exchange.headers)
+    application = app_did(principal, reply.exchange.fields)
     limits = principal.limits + plane.router.snapshot.project_limits.get(application, ())
     opened = Open(
         call_id=reply.call_id,
@@ -79,7 +81,7 @@ async def begin(
         tokens_wanted=tokens_wanted(known) if known and limits else 0,
         claim=known.claim if known else None,
     )
-    call = await plane.tracker.start(opened, rates, ask.n if ask else 1)
+    call = await plane.tracker.start(opened, rates, ask.n if ask else 1, reply.exchange.task)
     if call.replay is not None:
         raise Replayed(call.replay)
     return call

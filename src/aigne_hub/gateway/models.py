@@ -39,7 +39,7 @@ async def one_model(plane: Plane, exchange: Exchange) -> None:
 async def _answer(plane: Plane, exchange: Exchange, answer: Any) -> None:
     reply = Reply(exchange, OpenAIChat(), plane.clock, plane.new_id())
     try:
-        principal = await plane.verifier.verify(exchange.headers, Scope.MODELS)
+        principal = await plane.verifier.verify(exchange.fields, Scope.MODELS)
         reply.plain(orjson.dumps(answer(principal)))
     except HubError as error:
         plane.counters.refused[error.code] += 1

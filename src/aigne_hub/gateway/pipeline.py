@@ -22,7 +22,7 @@ from aigne_hub.gateway.intake import begin, lowered_limit, read
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.quoting import Request
 from aigne_hub.gateway.relay import failed, relay_stream, relay_whole
-from aigne_hub.gateway.reply import Reply
+from aigne_hub.gateway.reply import AUTH, OPEN, UPSTREAM, Reply
 from aigne_hub.usage.tracker import CallTracker
 
 _log = structlog.get_logger()
@@ -34,8 +34,8 @@ async def handle(plane: Plane, dialect: Dialect, exchange: Exchange) -> None:
     plane.counters.in_flight += 1
     try:
         plane.admit()
-        principal = await plane.verifier.verify(exchange.headers)  # 2
-        reply.mark("auth")
+        principal = await plane.verifier.verify(exchange.fields)  # 2
+        reply.mark(AUTH)
         try:
             await _serve(plane, reply, dialect, principal)
         except Replayed as replayed:
@@ -56,12 +56,15 @@ async def handle(plane: Plane, dialect: Dialect, exchange: Exchange) -> None:
 async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Principal) -> None:
     request: Request | HubError
     try:
-        request = await read(plane, reply.exchange, dialect, principal)  # 1
+        body = reply.exchange.body_nowait()  # 1
+        if body is None:
+            body = await reply.exchange.body()
+        request = read(plane, reply.exchange, dialect, principal, body)
     except HubError as refusal:
         request = refusal
     call = await begin(plane, reply, dialect, principal, request)  # 3, 4, 5
     assert isinstance(request, Request)
-    reply.mark("open")
+    reply.mark(OPEN)
     try:
         answer = await first_answer(  # 6
             reply.exchange,
@@ -76,7 +79,7 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
         interrupted = reply.exchange.interrupted
         await _unanswered(dialect, request, call, failure, interrupted=interrupted)
         raise
-    reply.mark("upstream")
+    reply.mark(UPSTREAM)
     if isinstance(answer, Streaming):
         await relay_stream(reply, dialect, request.ask, call, answer)  # 7, 8, 9, 10
     else:

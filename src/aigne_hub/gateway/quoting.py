@@ -51,15 +51,17 @@ def priced(
         models = allowed
     if not billing:
         return Request(ask, size, models, None)
-    offers = tuple(model for model in models if model.rates is not None)
-    if not offers:
+    quotes = [_quote(dialect, ask, size, model) for model in models if model.rates is not None]
+    if not quotes:
         raise UnpricedModel(
             f"{models[0].ref} has no price, so it cannot be used while billing is on. "
             "Give it rates in hub.yaml or with aigne-hub rates set.",
             param="model",
         )
-    quotes = [_quote(dialect, ask, size, model) for model in offers]
-    return Request(ask, size, offers, quotes[0] if len(quotes) == 1 else _worst(quotes))
+    if len(quotes) == 1 == len(models):
+        return Request(ask, size, models, quotes[0])
+    offers = tuple(model for model in models if model.rates is not None)
+    return Request(ask, size, offers, _worst(quotes))
 
 
 def _quote(dialect: Dialect, ask: Ask, size: Size, model: Model) -> Quote:

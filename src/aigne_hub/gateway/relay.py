@@ -1,7 +1,6 @@
 """Steps 7 to 10: pass the answer on, settle it, and only then let its last byte leave."""
 
 import re
-from dataclasses import replace
 
 from aigne_hub.domain.calls import Outcome
 from aigne_hub.domain.errors import (
@@ -24,7 +23,7 @@ from aigne_hub.gateway.attempts import (
 )
 from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import Exchange
-from aigne_hub.gateway.reply import EVENT_STREAM, Reply
+from aigne_hub.gateway.reply import EVENT_STREAM, SETTLE, Reply
 from aigne_hub.transport import TransportError
 from aigne_hub.usage.tracker import CallTracker
 
@@ -58,7 +57,7 @@ async def relay_whole(
     if call.kept is not None and outcome is Outcome.COMPLETED:
         closing.answer = call.answer(whole.content_type.decode("latin-1"), model, whole.body)
     settled = await call.settle(closing, whole.report)
-    reply.mark("settle")
+    reply.mark(SETTLE)
     reply.whole(model, format_credits(settled.charge), whole.content_type, whole.body)
     return settled
 
@@ -84,7 +83,7 @@ async def relay_stream(
     if not meter.complete or error is not None:
         answer.close()
     if outcome in _FAILED and error is not None:
-        call.attempts[-1] = replace(call.attempts[-1], error=error.recorded)
+        call.attempts[-1] = call.attempts[-1]._replace(error=error.recorded)
     # A caller who left pays for what was produced until the upstream was stopped.
     produced = outcome in {Outcome.COMPLETED, Outcome.CLIENT_CANCELLED}
     text = meter.delivered_bytes if produced else stream.left_bytes

@@ -7,6 +7,7 @@ from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.ports import Clock
 
+STEPS = AUTH, OPEN, UPSTREAM, SETTLE = range(4)
 _JSON = b"content-type: application/json\r\n"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _TIMING = (
@@ -28,7 +29,7 @@ class Reply:
         "_clock",
         "_dialect",
         "_last",
-        "_marks",
+        "_spent",
         "call_id",
         "exchange",
         "ids",
@@ -41,16 +42,16 @@ class Reply:
         self._dialect = dialect
         self._clock = clock
         self._began = self._last = clock.monotonic_us()
-        self._marks = {"auth": 0, "open": 0, "upstream": 0, "settle": 0}
+        self._spent = [0.0, 0.0, 0.0, 0.0]
         sent = exchange.header(b"x-request-id")
         known = sent if sent is not None and _REQUEST_ID.fullmatch(sent) else call_id.encode()
         self.request_id = known.decode()
         self.ids = b"x-request-id: %b\r\nx-aigne-hub-call-id: %b\r\n" % (known, call_id.encode())
 
-    def mark(self, step: str) -> None:
-        """Note that a step ended; its time counts from the previous mark."""
+    def mark(self, step: int) -> None:
+        """Note that one of the STEPS ended; its time counts from the previous mark."""
         now = self._clock.monotonic_us()
-        self._marks[step] = now - self._last
+        self._spent[step] = (now - self._last) / 1000
         self._last = now
 
     def refuse(self, error: HubError) -> None:
@@ -108,11 +109,4 @@ class Reply:
 
     def _timing(self) -> bytes:
         """Return Server-Timing (W3C), milliseconds; steps still to come are 0."""
-        marks = self._marks
-        return _TIMING % (
-            marks["auth"] / 1000,
-            marks["open"] / 1000,
-            marks["upstream"] / 1000,
-            marks["settle"] / 1000,
-            (self._clock.monotonic_us() - self._began) / 1000,
-        )
+        return _TIMING % (*self._spent, (self._clock.monotonic_us() - self._began) / 1000)

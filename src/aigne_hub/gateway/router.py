@@ -1,6 +1,6 @@
 """Which upstreams can serve a call, best first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from aigne_hub.catalog.snapshot import Credential, Model, Provider, Snapshot
@@ -9,6 +9,7 @@ from aigne_hub.domain.routing import SmoothRoundRobin
 from aigne_hub.providers.upstream import Upstream
 
 Connect = Callable[[Provider, Credential], Upstream]
+_FIRST = (0,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,13 @@ class _Pool:
         self._members = [(c, connect(provider, c)) for c in provider.credentials]
         self._turns = SmoothRoundRobin([c.weight for c in provider.credentials])
 
-    def in_turn(self) -> list[tuple[Credential, Upstream]]:
-        if len(self._members) == 1:
-            return self._members
-        return [self._members[index] for index in self._turns.order()]
+    def candidates(self, model: Model) -> list[Candidate]:
+        """Return a candidate for each credential, whosever turn it is."""
+        return [Candidate(model, c.name, upstream, c.secret) for c, upstream in self._members]
+
+    def order(self) -> Sequence[int]:
+        """Return the positions of the credentials, best first, and take a turn."""
+        return _FIRST if len(self._members) == 1 else self._turns.order()
 
 
 class Router:
@@ -45,6 +49,7 @@ class Router:
         self, snapshot: Snapshot, connect: Connect, previous: "Router | None" = None
     ) -> None:
         self.snapshot = snapshot
+        self._candidates: dict[str, list[Candidate]] = {}
         kept: dict[str, _Pool] = {} if previous is None else previous.pools
         self.pools: dict[str, _Pool] = {}
         for provider in snapshot.providers.values():
@@ -67,13 +72,19 @@ class Router:
 
     def _in_turn(self, models: list[Model]) -> Iterator[Candidate]:
         for model in models:
-            for credential, upstream in self.pools[model.provider.name].in_turn():
-                yield Candidate(model, credential.name, upstream, credential.secret)
+            pool = self.pools[model.provider.name]
+            candidates = self._candidates.get(model.ref)
+            if candidates is None:
+                candidates = self._candidates[model.ref] = pool.candidates(model)
+            for index in pool.order():
+                yield candidates[index]
 
 
 def models_of(snapshot: Snapshot, reference: str, kind: str) -> tuple[Model, ...]:
     """Return the models of `kind` behind a reference; raises NotFound or InvalidRequest."""
     models = snapshot.resolve(reference)
+    if len(models) == 1 and models[0].type == kind:
+        return models
     fitting = tuple(model for model in models if model.type == kind)
     if not fitting:
         raise InvalidRequest(

@@ -6,10 +6,10 @@ from functools import partial
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
-from aigne_hub.gateway.edge import Handler
 from aigne_hub.gateway.models import list_models, one_model
 from aigne_hub.gateway.pipeline import handle
 from aigne_hub.gateway.plane import Plane
+from aigne_hub.gateway.targets import Handler
 
 MODELS = "/v1/models"
 

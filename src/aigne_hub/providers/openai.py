@@ -1,5 +1,7 @@
 """The OpenAI wire: a provider, a credential and a pool of connections."""
 
+from collections.abc import Awaitable
+
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.providers.profiles import Profile, profile_of
 from aigne_hub.providers.upstream import Answer
@@ -27,9 +29,9 @@ class OpenAIUpstream:
             self._headers.append((name, value.format(key=credential.secret)))
         self._heads: dict[str, bytes] = {}
 
-    async def send(self, operation: str, body: bytes) -> Answer:
+    def send(self, operation: str, body: bytes) -> Awaitable[Answer]:
         head = self._heads.get(operation)
         if head is None:
             head = request_head("POST", self._origin, f"/{operation}", self._headers)
             self._heads[operation] = head
-        return await self._client.send(self._origin, head, body)
+        return self._client.send(self._origin, head, body)

@@ -1,5 +1,6 @@
 """What the gateway asks of anything it can proxy a call to."""
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from aigne_hub.providers.usage import Wire
@@ -29,6 +30,6 @@ class Upstream(Protocol):
     limit_field: str
     wire: Wire
 
-    async def send(self, operation: str, body: bytes) -> Answer:
+    def send(self, operation: str, body: bytes) -> Awaitable[Answer]:
         """Send a request; returns when the response head arrived. Raises TransportError."""
         ...

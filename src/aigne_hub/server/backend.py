@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 
-from aigne_hub.auth.verifier import Headers
+from aigne_hub.auth.verifier import Headers, fields_of
 from aigne_hub.bootstrap import Hub
 from aigne_hub.catalog.snapshot import Snapshot
 from aigne_hub.domain.access import Principal, Scope
@@ -71,4 +71,4 @@ class ProcessBackend:
         return changes(hub.engine, hub.clock, hub.ids, actor=actor)
 
     async def verify(self, headers: Headers, scope: Scope | None) -> Principal:
-        return await self._plane.verifier.verify(headers, scope)
+        return await self._plane.verifier.verify(fields_of(headers), scope)

@@ -201,8 +201,8 @@ class Fold:
         detail = usage.detail() if op.usage is not None else None
         self.close_call.append(
             (
-                status_of(op.outcome).value,
-                op.outcome.value,
+                str(status_of(op.outcome)),
+                str(op.outcome),
                 op.model,
                 op.rate_id,
                 1 if op.attempts else 0,
@@ -214,7 +214,7 @@ class Fold:
                 usage.cache_write_tokens,
                 usage.units,
                 orjson.dumps(detail).decode() if detail else None,
-                None if op.usage_source is None else op.usage_source.value,
+                None if op.usage_source is None else str(op.usage_source),
                 op.charge,
                 op.cost,
                 op.duration_us,
@@ -228,7 +228,7 @@ class Fold:
         # A call answered at its first try is its own attempt; its row says all about it.
         kept = op.attempts if len(op.attempts) > 1 or op.error_code else ()
         for seq, attempt in enumerate(kept):
-            self.attempt.append((op.call_id, seq, *attempt.row()))
+            self.attempt.append((op.call_id, seq, *attempt))
 
     def _resolve_hold(self, op: Settle) -> int:
         account = self._accounts.get(op.account_id, op.ended_us)
@@ -242,7 +242,8 @@ class Fold:
             )
         else:
             account.release(op.held)
-        written_off = sum(t.amount for t in transfers if t.kind == "write_off")
+        last = transfers[-1] if transfers else None
+        written_off = last.amount if last is not None and last.kind == "write_off" else 0
         released = "expired" if op.hold_expired else "voided"
         state = released if op.usage is None else "captured"
         self.close_hold.append((state, op.charge - written_off, op.ended_us, op.call_id))

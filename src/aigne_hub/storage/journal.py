@@ -108,13 +108,12 @@ class GroupCommitJournal:
         self._loop = asyncio.get_running_loop()
         self._writer = self._loop.create_task(self._write())
 
-    async def open(self, operation: Open) -> Admission:
+    def open(self, operation: Open) -> Awaitable[Admission]:
         if len(self._queue) >= QUEUE_MAX or self._closing:
             raise Overloaded("The hub is at its limit. Retry shortly.")
         if self.shortage is not None:
             raise Overloaded(_UNRECORDED)
-        admission: Admission = await self._submit(operation)
-        return admission
+        return self._submit(operation)
 
     def sent(self, call_id: str) -> None:
         self._sent.append(call_id)
@@ -122,19 +121,17 @@ class GroupCommitJournal:
             assert self._loop is not None
             self._sent_timer = self._loop.call_later(SENT_LINGER_S, self._flush_sent)
 
-    async def progress(self, operation: Progress) -> int:
-        added: int = await self._submit(operation)
-        return added
+    def progress(self, operation: Progress) -> Awaitable[int]:
+        return self._submit(operation)
 
-    async def settle(self, operation: Settle) -> Settled:
+    def settle(self, operation: Settle) -> Awaitable[Settled]:
         operation.deliver = self.metering
-        settled: Settled = await self._submit(operation)
-        return settled
+        return self._submit(operation)
 
-    async def void(self, operation: Settle) -> Settled:
+    def void(self, operation: Settle) -> Awaitable[Settled]:
         if operation.charge or operation.usage is not None:
             raise ValueError("a void charges nothing")
-        return await self.settle(operation)
+        return self.settle(operation)
 
     @property
     def waiting(self) -> int:

@@ -83,7 +83,7 @@ class CallTracker:
         self._tracker = tracker
         self._journal = tracker.journal
         self._started_us = tracker.clock.monotonic_us()
-        self.task: asyncio.Task[object] | None = None
+        self.task: asyncio.Task[None] | None = None
         self.opened = opened
         self._rate_id: str | None = None
         self.rates = rates
@@ -292,8 +292,14 @@ class Tracker:
                 self.forget(call)
         return self._open
 
-    async def start(self, opened: Open, rates: RateCard | None, n: int = 1) -> CallTracker:
-        """Start call tracking: steps 3, 4 and 5 in one commit.
+    async def start(
+        self,
+        opened: Open,
+        rates: RateCard | None,
+        n: int = 1,
+        task: asyncio.Task[None] | None = None,
+    ) -> CallTracker:
+        """Start call tracking: steps 3, 4 and 5 in one commit; `task` works on the call.
 
         Raises the refusal that `opened` carries, or the journal's. A call whose idempotency
         key was answered before is not opened: its `replay` names the one that answered.
@@ -313,7 +319,7 @@ class Tracker:
         call.tokens_held = admission.tokens * n
         call.counters = admission.counters
         call.tokens_reserved = admission.tokens_reserved
-        call.task = asyncio.current_task()
+        call.task = task
         self._open[opened.call_id] = call
         return call
 

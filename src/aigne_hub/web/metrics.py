@@ -25,6 +25,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 _BOUNDS = [*(str(bound) for bound in DURATION_BUCKETS_S), "+Inf"]
 _OPERATION = ["gen_ai_operation_name", "gen_ai_provider_name"]
+_TOKENS = ("input", "output", "cache_read", "cache_write")
 
 
 class Gauge(StrEnum):
@@ -102,22 +103,27 @@ class HubCollector(Collector):
             yield family(f"aigne_hub_{gauge}", _MEANINGS[gauge], value)
 
     def _inference(self) -> Iterator[Metric]:
-        counters = self._counters
+        tallies = self._counters.tallies.items()
         yield _histogram(
             "gen_ai_server_request_duration_seconds",
             "Time from a call's start to its settlement.",
-            counters.durations,
+            ((labels, tally.duration) for labels, tally in tallies),
         )
         yield _histogram(
             "gen_ai_server_time_to_first_token_seconds",
             "Time from a call's start to the first byte of its answer.",
-            counters.first_bytes,
+            ((labels, tally.first_byte) for labels, tally in tallies),
         )
         yield _counter(
             "gen_ai_client_token_usage",
             "Tokens of settled calls; the types are disjoint.",
             [*_OPERATION, "gen_ai_token_type"],
-            counters.tokens.items(),
+            (
+                ((*labels, kind), getattr(tally, f"{kind}_tokens"))
+                for labels, tally in tallies
+                for kind in _TOKENS
+                if getattr(tally, f"{kind}_tokens")
+            ),
         )
 
     def _hub(self) -> Iterator[Metric]:
@@ -126,7 +132,11 @@ class HubCollector(Collector):
             "aigne_hub_calls",
             "Settled calls by how they ended.",
             ["type", "provider", "outcome"],
-            counters.calls.items(),
+            (
+                ((*labels, outcome), count)
+                for labels, tally in counters.tallies.items()
+                for outcome, count in tally.outcomes.items()
+            ),
         )
         yield _counter(
             "aigne_hub_refused",
@@ -173,10 +183,12 @@ def _counter(
 
 
 def _histogram(
-    name: str, documentation: str, values: Mapping[tuple[str, str], Histogram]
+    name: str, documentation: str, values: Iterable[tuple[tuple[str, str], Histogram]]
 ) -> Metric:
     family = HistogramMetricFamily(name, documentation, labels=_OPERATION)
-    for key, histogram in values.items():
+    for key, histogram in values:
+        if not any(histogram.counts):
+            continue
         buckets = list(zip(_BOUNDS, accumulate(histogram.counts), strict=True))
         family.add_metric(key, buckets, histogram.sum)
     return family

@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference/chat, checked against the publish
 description of August 2026.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -35,6 +35,7 @@ class _StreamOptions(msgspec.Struct):
 
 
 class _ChatPeek(msgspec.Struct):
+    best_of: ClassVar[None] = None
     messages: list[msgspec.Raw]
     model: str
     stream: bool | None = None
@@ -77,7 +78,7 @@ class OpenAIChat:
             limit = peek.max_tokens
         if limit is not None and not 0 < limit <= OUTPUT_TOKENS_MAX:
             raise InvalidRequest("The output limit is not a sensible number.", param="max_tokens")
-        n = max(peek.n or 1, getattr(peek, "best_of", None) or 1)
+        n = max(peek.n or 1, peek.best_of or 1)
         if not 0 < n <= N_MAX:
             raise InvalidRequest(f"`n` is between 1 and {N_MAX}.", param="n")
         options = peek.stream_options
@@ -146,5 +147,7 @@ class OpenAICompletions(OpenAIChat):
 
 
 def _relied_on(peek: Any) -> tuple[str, ...]:
+    if peek.max_tokens is peek.max_completion_tokens is peek.n is peek.best_of is None:
+        return ()
     names = ("max_tokens", "max_completion_tokens", "n", "best_of")
-    return tuple(name for name in names if getattr(peek, name, None) is not None)
+    return tuple(name for name in names if getattr(peek, name) is not None)

@@ -1,7 +1,6 @@
 """OpenAI image generation. Charged by the picture, and by tokens where the model reports them."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -90,7 +89,7 @@ class OpenAIImages(OpenAIWhole):
         kind = _kind(
             _chosen(answer.size) or ask.image_size, _chosen(answer.quality) or ask.image_quality
         )
-        return report._replace(usage=replace(report.usage, image_kind=kind))
+        return report._replace(usage=report.usage._replace(image_kind=kind))
 
     def counted(self, ask: Ask, input_tokens: int, output: int) -> Usage:
         return Usage(

@@ -42,8 +42,8 @@ def with_members(
         start = match.end()
         old = model.encode()
         end = start + len(old)
-        named_once = body[start : end + 1] == old + b'"' and not _ESCAPED_LETTER.search(body)
-        if named_once and all(_once(body, name) for name in ("model", *relied_on)):
+        named_once = body.startswith(old + b'"', start) and not _ESCAPED_LETTER.search(body)
+        if named_once and _once(body, "model") and all(_once(body, name) for name in relied_on):
             opening = body.index(b"{") + 1
             added = orjson.dumps(members)[1:-1] + b"," if members else b""
             return b"".join(

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from aigne_hub.auth.verifier import app_did
+from aigne_hub.auth.verifier import app_did, fields_of
 from aigne_hub.domain.access import Principal
 from aigne_hub.gateway.preview import Wanted, wanted_by_size
 from aigne_hub.storage import keys
@@ -62,7 +62,7 @@ def explain_body(
 def _explained(
     caller: Principal, hub: Backend, request: Request, wanted: Wanted | None
 ) -> dict[str, Any]:
-    application = app_did(caller, request.headers.raw)
+    application = app_did(caller, fields_of(request.headers.raw))
     now = hub.clock.now_us()
     context = explanation.Hub(hub.snapshot, hub.billing, hub.payment_link, now)
     with hub.reading() as view:

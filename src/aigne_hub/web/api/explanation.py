@@ -4,7 +4,7 @@ Nothing is written. The dry run of a call asks what admission asks, in the same 
 Amounts are decimal credits.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from aigne_hub.billing.allowance import described, named_in, tightest
@@ -200,7 +200,7 @@ def _held(
     if limited is not None and limited[1].room < room:
         room, bound_by = limited[1].room, described(*limited, hub.now_us).limit
     largest = max(model.max_output_tokens for model in request.models)
-    whole = replace(quote, tokens_wanted=largest if quote.per_token else 0)
+    whole = quote._replace(tokens_wanted=largest if quote.per_token else 0)
     shown["bound_by"] = bound_by
     if quote.per_token:
         shown["tokens_held"] = None if admission is None else admission.tokens

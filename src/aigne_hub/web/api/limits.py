@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from aigne_hub.auth.verifier import app_did
+from aigne_hub.auth.verifier import app_did, fields_of
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.limits import Measure, Subject
 from aigne_hub.domain.money import parse_credits
@@ -47,7 +47,7 @@ def own_limits(caller: Caller, hub: Hub, request: Request) -> dict[str, Any]:
     The project is the application that the key speaks for, or that the request names with
     `x-aigne-hub-client-did`.
     """
-    application = app_did(caller, request.headers.raw)
+    application = app_did(caller, fields_of(request.headers.raw))
     binding = caller.limits + hub.snapshot.project_limits.get(application, ())
     now = hub.clock.now_us()
     with hub.reading() as view:
