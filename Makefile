@@ -11,10 +11,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 SYSTEM := nginx:nginx wrk:wrk strace:strace chromium:chromium
 
-.PHONY: help run test test-full bench bench-quick lint format system
+.PHONY: help run test test-full bench bench-quick bench-streams bench-overload soak lint format system
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed-base ## Start the hub on 127.0.0.1:8090 (PORT=, DATA_DIR=)
 	@exec $(BIN)/aigne-hub serve --host 127.0.0.1 --port $(PORT) --data-dir $(DATA_DIR) --welcome
@@ -31,6 +31,15 @@ bench: $(VENV)/installed-dev system ## Measure the hub beside nginx and installe
 
 bench-quick: $(VENV)/installed-dev system ## The same in a minute
 	@$(BIN)/python -m bench --quick
+
+bench-streams: $(VENV)/installed-dev system ## 1,000 streams for a minute, and each one's charge
+	@$(BIN)/python -m bench.streams $(ARGS)
+
+bench-overload: $(VENV)/installed-dev system ## More calls than the hub takes on
+	@$(BIN)/python -m bench.overload $(ARGS)
+
+soak: $(VENV)/installed-dev system ## Half load for two hours (SOAK_MINUTES=): does anything grow?
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 lint: $(VENV)/installed-dev ## Formatter, linter, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -11,23 +11,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import upstreams
-from bench.hub import Hub
+from bench import last, upstreams
+from bench.hub import Hub, HubOfTwo
 from bench.load import WRK, LoadError
 from bench.loads import LOADS
 from bench.nginx import BINARY
-from bench.postgres import HubOnPostgres
+from bench.postgres import HubOfTwoOnPostgres, HubOnPostgres
 from bench.process import StartError
 from bench.rivals import RIVALS
 from bench.rounds import Measured, Plan, measure, steps
-from bench.table import as_json, console, show
+from bench.table import as_json, console, rows, show
 from bench.targets import Direct, Nginx, Target, UnavailableError
 
 ROUNDS = 3
-SECONDS = 5.0
-QUICK_SECONDS = 3.0
+SECONDS = 3.0
 OURS: tuple[type[Target], ...] = (Direct, Nginx, Hub)
-OTHERS: tuple[type[Target], ...] = (HubOnPostgres, *RIVALS)
+OTHERS: tuple[type[Target], ...] = (HubOfTwo, HubOnPostgres, HubOfTwoOnPostgres, *RIVALS)
 
 
 def main() -> int:
@@ -45,9 +44,10 @@ def main() -> int:
     loads = [load for load in LOADS if load.name in chosen]
     plan = Plan(
         steps(loads or LOADS, quick=given.quick),
-        QUICK_SECONDS if given.quick else SECONDS,
+        SECONDS,
         given.rounds or (1 if given.quick else ROUNDS),
         ceiling=not given.quick,
+        footprints=not given.quick,
     )
     kinds = tuple(kind for kind in kinds if kind.name in chosen) or kinds
     machine = _machine()
@@ -59,6 +59,11 @@ def main() -> int:
     show(measured, machine, console())
     if given.out is not None:
         given.out.write_text(json.dumps(as_json(measured, machine), indent=2) + "\n")
+    found = rows(measured)
+    for verdict in last.compare(found, last.load()):
+        print(verdict)
+    if given.save and not measured.failures:
+        last.save(found, f"{machine['at']}, {machine['cpu']}, {machine['cores']} cores")
     return 1 if measured.failures else 0
 
 
@@ -89,6 +94,9 @@ def _arguments() -> argparse.Namespace:
     )
     arguments.add_argument("--rounds", type=int, help=f"default {ROUNDS}, with --quick 1")
     arguments.add_argument("--out", type=Path, metavar="FILE", help="also write JSON there")
+    arguments.add_argument(
+        "--save", action="store_true", help="make this run the one that others compare with"
+    )
     return arguments.parse_args()
 
 

@@ -1,5 +1,6 @@
 """What a process tree has used, as the operating system counted it (proc(5))."""
 
+import contextlib
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -41,6 +42,15 @@ def cpu_seconds(root: int) -> float:
     """Return user and system time of the tree since it began, children that ended included."""
     ticks = sum(sum(map(int, fields[UTIME : CSTIME + 1])) for fields in tree(root).values())
     return ticks / TICKS_PER_S
+
+
+def open_files(root: int) -> int:
+    """Return how many file descriptors the tree has open."""
+    total = 0
+    for pid in tree(root):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    return total
 
 
 def rss_mib(root: int) -> float:

@@ -3,17 +3,21 @@
 import importlib.util
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from bench.installed import Installed, of_distribution
 from bench.load import Request, Result, call, run
-from bench.loads import LOADS, Load, Route
+from bench.loads import ALL, LOADS, Load, Route
 from bench.process import HOST, Process, free_port
 from bench.targets import JSON_HEADERS, UPSTREAM_KEY, Target, UnavailableError
 from bench.upstreams import Upstreams
@@ -21,7 +25,8 @@ from bench.upstreams import Upstreams
 USER = "bench@example.com"
 GRANT = "1000000"
 MAX_ROWS = 1_000_000
-COMMAND_S = 120.0
+# A large database takes a while to verify.
+COMMAND_S = 900.0
 # How long a call that its client left may still be settling.
 SETTLING_S = 2.0
 # A hub has noticed by now what a command changed, and has forgotten which keys it knew.
@@ -30,9 +35,10 @@ NOTICED_S = 1.2
 MEETING_S = 2.0
 EXACT_CALLS = 200
 EXACT_STREAMS = 50
-RATES = {
-    "chat": '{input: "0.15", output: "0.60", cache_read: "0.075"}',
-    "embedding": '{input: "0.02"}',
+# Credits for a million tokens.
+PRICES = {
+    "chat": {"input": Decimal("0.15"), "output": Decimal("0.60"), "cache_read": Decimal("0.075")},
+    "embedding": {"input": Decimal("0.02")},
 }
 
 
@@ -50,13 +56,33 @@ class Expected:
         self.loose += result.loose
 
 
+@dataclass(frozen=True)
+class Charge:
+    """A call as it is on record; credits."""
+
+    model: str
+    outcome: str
+    credits: Decimal
+
+
+@dataclass(frozen=True)
+class Total:
+    """What calls of a kind add up to; nano-credits."""
+
+    calls: int
+    nano: int
+
+
 class Hub(Target):
     """A hub with a fresh data directory, driven through its command line only."""
 
     name = "hub"
 
-    def __init__(self, upstreams: Upstreams) -> None:
+    def __init__(self, upstreams: Upstreams, *, more: Sequence[Load] = ()) -> None:
+        """Sell what all loads ask for, and `more`."""
         super().__init__(upstreams)
+        self._sold = (*ALL, *more)
+        self.limits: dict[str, int] = {}
         self._command = _command()
         # What says where its database is; SQLite in its data directory otherwise.
         self.environment: dict[str, str] = {}
@@ -67,7 +93,7 @@ class Hub(Target):
         self._data.mkdir(parents=True)
         self.expected = Expected()
         configuration = self._folder / "hub.yaml"
-        configuration.write_text(_configuration(self.upstreams))
+        configuration.write_text(_configuration(self.upstreams, self._sold, self.limits))
         self._run("init")
         self._did = self._run("users", "create", "--email", USER)["did"]
         self._key = self._run("keys", "create", "--user", USER, "--name", "bench")["key"]
@@ -84,17 +110,49 @@ class Hub(Target):
         request = Request(self._port, load.path, headers, body)
         return request if load.accounts <= 1 else replace(request, keys=self._known(load, request))
 
+    def keys(self, accounts: int) -> tuple[str, ...]:
+        """Make so many accounts with credit and return a key of each."""
+        script = [sys.executable, "-m", "bench.accounts", "--data-dir", str(self._data)]
+        made = tuple(self._output([*script, "--count", str(accounts)]).split())
+        time.sleep(NOTICED_S)
+        return made
+
     def _known(self, load: Load, request: Request) -> tuple[str, ...]:
         """Return the keys of as many accounts, all of which the hub has seen before."""
-        script = [sys.executable, "-m", "bench.accounts", "--data-dir", str(self._data)]
-        keys = tuple(self._output([*script, "--count", str(load.accounts)]).split())
-        time.sleep(NOTICED_S)
+        keys = self.keys(load.accounts)
         met = 0
         while met < load.accounts:
             result = run(load, replace(request, keys=keys), 32, MEETING_S, self._folder)
             self.note(result)
             met += result.calls
         return keys
+
+    def installed_size(self) -> Installed | None:
+        return of_distribution("aigne-hub") if self.name == Hub.name else None
+
+    def charges(self) -> list[Charge]:
+        """Return what is on record of each call."""
+        return [
+            Charge(row["model"], row["outcome"], Decimal(row["credits"])) for row in self._rows()
+        ]
+
+    def totals(self) -> dict[tuple[str, str], Total]:
+        """Return the calls on record by model and outcome."""
+        query = "SELECT model, outcome, count(*), sum(charge) FROM model_call GROUP BY 1, 2"
+        return {
+            (model, outcome): Total(count, int(nano or 0))
+            for model, outcome, count, nano in self._selected(query)
+        }
+
+    def shares(self) -> Mapping[str, int]:
+        if self.workers == 1:
+            return {}
+        query = "SELECT process_id, count(*) FROM model_call GROUP BY process_id"
+        return dict(self._selected(query))
+
+    def _selected(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(f"file:{self._data}/hub.db?mode=ro", uri=True)) as database:
+            return database.execute(query).fetchall()
 
     def note(self, result: Result) -> None:
         self.expected.add(result)
@@ -155,9 +213,13 @@ class Hub(Target):
         spent = Decimal(self._run("credits", "balance", "--user", USER)["spent"])
         if charged != spent:
             found.append(f"the calls' credits add to {charged}, the account spent {spent}")
+        return found + self.unbalanced()
+
+    def unbalanced(self) -> list[str]:
+        """Return what `ledger verify` finds, in sentences."""
         verified = self._run("ledger", "verify", codes=(0, 1))
         failed = [check for check in verified["checks"] if not check["ok"]]
-        found += [f"ledger verify: {check['name']}: {check['detail']}" for check in failed]
+        found = [f"ledger verify: {check['name']}: {check['detail']}" for check in failed]
         if not verified["ok"] and not failed:
             found.append("ledger verify is not ok")
         return found
@@ -166,6 +228,7 @@ class Hub(Target):
         self._port = free_port()
         command = [*self._command, "serve", "--host", HOST, "--port", str(self._port)]
         command += ["--config", str(configuration), "--data-dir", str(self._data)]
+        command += ["--workers", str(self.workers)]
         environment = {"SSL_CERT_FILE": str(self.upstreams.trust), **self.environment}
         process = Process("hub", command, self._folder, environment=environment)
         self.process = process
@@ -196,6 +259,16 @@ class Hub(Target):
         return done.stdout
 
 
+class HubOfTwo(Hub):
+    """The same with two serving processes on one SQLite file."""
+
+    name = "hub-2-workers"
+    workers = 2
+
+    def takes(self, load: Load) -> bool:
+        return load.scaled
+
+
 def _command() -> list[str]:
     script = Path(sys.executable).with_name("aigne-hub")
     if script.exists():
@@ -205,18 +278,27 @@ def _command() -> list[str]:
     raise UnavailableError(f"there is no aigne-hub beside {sys.executable}")
 
 
-def _configuration(upstreams: Upstreams) -> str:
-    providers = "".join(
-        f"  - name: {route}\n    kind: openai\n    base_url: {upstreams.base_url(route)}\n"
-        f"    credentials: [{{name: main, api_key: {UPSTREAM_KEY}}}]\n"
-        for route in Route
-    )
+def _configuration(upstreams: Upstreams, sold: Sequence[Load], limits: Mapping[str, int]) -> str:
+    """Return hub.yaml; JSON is YAML."""
     kinds = {
         f"{load.route}/{load.model}": "embedding" if "embed" in load.model else "chat"
-        for load in LOADS
+        for load in sold
     }
-    models = "".join(
-        f"  - {{model: {name}, type: {kind}, rates: {RATES[kind]}}}\n"
-        for name, kind in kinds.items()
-    )
-    return f"version: 1\nproviders:\n{providers}models:\n{models}billing: {{enabled: true}}\n"
+    document = {
+        "version": 1,
+        "providers": [
+            {
+                "name": route,
+                "kind": "openai",
+                "base_url": upstreams.base_url(route),
+                "credentials": [{"name": "main", "api_key": UPSTREAM_KEY}],
+            }
+            for route in Route
+        ],
+        "models": [
+            {"model": name, "type": kind, "rates": PRICES[kind]} for name, kind in kinds.items()
+        ],
+        "billing": {"enabled": True},
+        "limits": limits,
+    }
+    return json.dumps(document, default=str)

@@ -1,18 +1,23 @@
 """Run one load against one address: wrk for unary calls, our own client for streams."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.loads import LEAVE_AFTER, Kind, Load
 from bench.process import HOST
 
 WRK = shutil.which("wrk") or "/usr/bin/wrk"
 # What a load may take beyond its duration before it is killed.
-GRACE_S = 90.0
+GRACE_S = 150.0
 WRK_SCRIPT = """
 local file = assert(io.open("{body}", "rb"))
 wrk.method = "POST"
@@ -76,6 +81,7 @@ class Result:
 
     `loose` calls may have been under way, unanswered, when it stopped. `reads` says, for
     streams, how many pieces the answers arrived in: with fewer than chunks they travelled together.
+    `first` is the time to the first byte of an answer's body, `gap` the time between two pieces.
     """
 
     calls: int
@@ -83,8 +89,13 @@ class Result:
     p50_ms: float | None  # None when no call was answered
     p99_ms: float | None
     left: int = 0
+    refused: int = 0
     loose: int = 0
     reads: int | None = None
+    first_p50_ms: float | None = None
+    first_p99_ms: float | None = None
+    gap_p50_ms: float | None = None
+    gap_p99_ms: float | None = None
     errors: list[str] = field(default_factory=list)
 
 
@@ -103,32 +114,80 @@ def run(load: Load, request: Request, connections: int, seconds: float, folder: 
     )
 
 
-def call(
-    request: Request,
-    folder: Path,
-    *,
-    connections: int,
-    seconds: float,
-    chunks: int,
-    leave_after: int = 0,
-    count: int | None = None,
-) -> Result:
-    """Make calls that are all finished, at most `count` of them."""
-    file = folder / "request.http"
-    file.write_bytes(request.raw())
-    command = [sys.executable, "-m", "bench.call_client", "--request", str(file)]
-    numbers = {
-        "port": request.port,
-        "connections": connections,
-        "seconds": seconds,
-        "chunks": chunks,
-        "leave-after": leave_after,
-    }
-    if count is not None:
-        numbers["count"] = count
-    for name, number in numbers.items():
-        command += [f"--{name}", str(number)]
-    report = json.loads(_output(command, seconds))
+def call(request: Request, folder: Path, **order: Any) -> Result:
+    """Make calls that are all finished, as the client is told by `order` (`Order`)."""
+    told = Order(**order)
+    return _reported(json.loads(_output(_client([request], folder, told), told.seconds)))
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the load client is told: no call begins after `seconds` or beyond `count`."""
+
+    connections: int
+    seconds: float
+    chunks: int
+    leave_after: int = 0
+    count: int | None = None
+    pause_ms: float = 0.0
+    refusable: bool = False
+
+    def words(self) -> list[str]:
+        options = {name.replace("_", "-"): value for name, value in asdict(self).items()}
+        flags = ["--refusable"] if options.pop("refusable") else []
+        known = {name: value for name, value in options.items() if value is not None}
+        return [
+            *flags,
+            *(word for name, value in known.items() for word in (f"--{name}", f"{value}")),
+        ]
+
+
+class Held:
+    """Calls that are under way in another process."""
+
+    def __init__(self, popen: subprocess.Popen[str]) -> None:
+        self._popen = popen
+
+    @property
+    def ended(self) -> bool:
+        return self._popen.poll() is not None
+
+    def result(self, within_s: float = GRACE_S) -> Result:
+        """Wait for the end of all calls."""
+        try:
+            output, _ = self._popen.communicate(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            raise LoadError(f"calls did not end within {within_s:.0f} s") from None
+        if self._popen.returncode:
+            raise LoadError("the load client failed")
+        return _reported(json.loads(output))
+
+
+@contextmanager
+def begun(requests: Sequence[Request], folder: Path, order: Order) -> Iterator[Held]:
+    """Begin calls that take turns among `requests`, which differ in their headers alone."""
+    command = _client(requests, folder, order)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as popen:
+        try:
+            yield Held(popen)
+        finally:
+            if popen.poll() is None:
+                popen.kill()
+
+
+def _client(requests: Sequence[Request], folder: Path, order: Order) -> list[str]:
+    """Return the command of the load client."""
+    command = [sys.executable, "-m", "bench.call_client", "--port", str(requests[0].port)]
+    command.append("--request")
+    for request in requests:
+        handle, name = tempfile.mkstemp(dir=folder, prefix="request-", suffix=".http")
+        with os.fdopen(handle, "wb") as file:
+            file.write(request.raw())
+        command.append(name)
+    return command + order.words()
+
+
+def _reported(report: dict[str, Any]) -> Result:
     shown = ", ".join(report["messages"])
     return Result(
         calls=report["calls"],
@@ -136,7 +195,12 @@ def call(
         p50_ms=report["p50_ms"],
         p99_ms=report["p99_ms"],
         left=report["left"],
+        refused=report["refused"],
         reads=report["reads"],
+        first_p50_ms=report["first_p50_ms"],
+        first_p99_ms=report["first_p99_ms"],
+        gap_p50_ms=report["gap_p50_ms"],
+        gap_p99_ms=report["gap_p99_ms"],
         errors=[f"{report['errors']} calls failed: {shown}"] if report["errors"] else [],
     )
 

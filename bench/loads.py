@@ -45,6 +45,7 @@ class Route(StrEnum):
 class Load:
     """One kind of call. `chunks` are the content chunks of its answer, 0 when unary.
 
+    `peers` is for other gateways too, `scaled` for several processes and other databases too.
     With `accounts` it measures the ledger: the hub alone, whose callers take turns.
     """
 
@@ -57,7 +58,10 @@ class Load:
     path: str = CHAT
     chunks: int = 0
     agent: bool = False
+    paced: bool = False
     peers: bool = False
+    scaled: bool = False
+    warm: bool = True
     accounts: int = 0
 
     def body(self, model: str) -> bytes:
@@ -113,28 +117,52 @@ def _agent_request() -> dict[str, Any]:
 
 
 LOADS = (
-    Load("chat", Kind.UNARY, Route.UNARY, connections=(1, 32, 256), quick=(1, 32), peers=True),
-    Load("agent 116 KB", Kind.UNARY, Route.UNARY, connections=(1, 32), agent=True, peers=True),
+    Load(
+        "chat",
+        Kind.UNARY,
+        Route.UNARY,
+        connections=(1, 32, 256),
+        quick=(1, 32),
+        peers=True,
+        scaled=True,
+    ),
+    Load("agent 116 KB", Kind.UNARY, Route.UNARY, connections=(32,), agent=True, peers=True),
     Load(
         "stream 40",
         Kind.STREAM,
         Route.STREAM,
-        connections=(1, 8, 32),
+        connections=(32,),
         quick=(32,),
         model="chunks-40",
         chunks=40,
         peers=True,
+        scaled=True,
     ),
     # Chunks without delay travel together and share their cost; these arrive one by one.
     Load(
         "stream 40 paced",
         Kind.STREAM,
         Route.STREAM,
-        connections=(32,),
-        quick=(32,),
+        connections=(1, 32),
+        quick=(1, 32),
         model="slow-40",
         chunks=40,
+        paced=True,
         peers=True,
+        scaled=True,
+    ),
+    # As many tokens as people read: what a number of streams held at once costs.
+    Load(
+        "streams held",
+        Kind.STREAM,
+        Route.STREAM,
+        connections=(100,),
+        model="token-200",
+        chunks=200,
+        paced=True,
+        peers=True,
+        scaled=True,
+        warm=False,
     ),
     Load(
         "stream 1000",
@@ -144,7 +172,7 @@ LOADS = (
         model="chunks-1000",
         chunks=1000,
     ),
-    Load("chat TLS", Kind.UNARY, Route.UNARY_TLS, connections=(32,)),
+    Load("chat TLS", Kind.UNARY, Route.UNARY_TLS, connections=(32,), peers=True),
     Load(
         "stream 40 TLS",
         Kind.STREAM,
@@ -152,6 +180,7 @@ LOADS = (
         connections=(32,),
         model="chunks-40",
         chunks=40,
+        peers=True,
     ),
     Load(
         "embeddings 1 MB",
@@ -170,10 +199,21 @@ LOADS = (
         chunks=1000,
     ),
     # What a call costs besides its relay: opened with a hold, settled, charged, metered.
-    Load("ledger", Kind.UNARY, Route.UNARY, connections=(64,), quick=(64,), accounts=1),
+    Load(
+        "ledger", Kind.UNARY, Route.UNARY, connections=(64,), quick=(64,), accounts=1, scaled=True
+    ),
     Load("ledger 1k", Kind.UNARY, Route.UNARY, connections=(), quick=(64,), accounts=1_000),
     Load("ledger 10k", Kind.UNARY, Route.UNARY, connections=(64,), accounts=10_000),
 )
+# What `bench.footprint` holds open.
+IDLE = Load("idle streams", Kind.STREAM, Route.STREAM, (500,), model="idle-3", chunks=3, peers=True)
+ALL = (*LOADS, IDLE)
+
+
+def talk(chunks: int) -> Load:
+    """Return a stream of so many chunks at ten a second."""
+    model = f"talk-{chunks}"
+    return Load(model, Kind.STREAM, Route.STREAM, (), model=model, chunks=chunks, paced=True)
 
 
 def chat_answer() -> bytes:

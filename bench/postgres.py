@@ -3,6 +3,7 @@
 import logging
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import psycopg
 from bench.cpu import cpu_seconds
 from bench.hub import Hub
 from bench.load import Result
+from bench.loads import Load
 from bench.targets import UnavailableError
 from bench.upstreams import Upstreams
 
@@ -22,8 +24,8 @@ class HubOnPostgres(Hub):
 
     name = "hub-postgres"
 
-    def __init__(self, upstreams: Upstreams) -> None:
-        super().__init__(upstreams)
+    def __init__(self, upstreams: Upstreams, *, more: Sequence[Load] = ()) -> None:
+        super().__init__(upstreams, more=more)
         try:
             with warnings.catch_warnings():
                 # It warns that it keeps its lock file outside XDG_RUNTIME_DIR.
@@ -40,10 +42,18 @@ class HubOnPostgres(Hub):
         url = self._server.get_uri()
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CREATE DATABASE hub")
-        self.environment = {"AIGNE_HUB_DATABASE_URL": url.replace("/postgres?", "/hub?")}
+        self._url = url.replace("/postgres?", "/hub?")
+        self.environment = {"AIGNE_HUB_DATABASE_URL": self._url}
         super().start(folder)
         self._counted = 0
         self._before_s = cpu_seconds(self._server.get_pid())
+
+    def takes(self, load: Load) -> bool:
+        return load.scaled or bool(load.accounts)
+
+    def _selected(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._url) as connection:
+            return connection.execute(query).fetchall()
 
     def note(self, result: Result) -> None:
         super().note(result)
@@ -57,3 +67,13 @@ class HubOnPostgres(Hub):
         found = super().problems()
         self._server.cleanup()
         return found
+
+
+class HubOfTwoOnPostgres(HubOnPostgres):
+    """The same with two serving processes."""
+
+    name = "hub-postgres-2"
+    workers = 2
+
+    def takes(self, load: Load) -> bool:
+        return load.scaled

@@ -5,15 +5,17 @@ import os
 import shutil
 from pathlib import Path
 
+from bench.installed import Installed, of_environment, of_node_modules
 from bench.load import Request
-from bench.loads import MODEL, Load, Route
+from bench.loads import ALL, Load, Route
 from bench.process import HOST, Process, free_port
 from bench.targets import JSON_HEADERS, UPSTREAM_KEY, Target, UnavailableError
 from bench.upstreams import Upstreams
 
 HERE = Path(__file__).parent
 PEERS = Path(os.environ.get("AIGNE_BENCH_PEERS", HERE / "peers"))
-STREAM_MODELS = ("chunks-40", "slow-40")
+# What each has to know: the models of every load that peers are measured with.
+MODELS = tuple(dict.fromkeys((load.route, load.model) for load in ALL if load.peers))
 # It does not start without a key of its own.
 LITELLM_KEY = "sk-4f1d8c0a9b7e46d2a35c6e8f0b1d2c3a"
 START_S = 90.0  # LiteLLM imports for a long time on a busy machine
@@ -32,9 +34,10 @@ class Rival(Target):
         if not self.program.exists():
             raise UnavailableError(f"{self.program} is missing; see bench/peers/README.md")
 
-    def request(self, load: Load) -> Request | None:
-        if not load.peers:
-            return None
+    def takes(self, load: Load) -> bool:
+        return load.peers
+
+    def request(self, load: Load) -> Request:
         headers = {**JSON_HEADERS, **self.headers(load)}
         return Request(self.port, self.path(load), headers, load.body(self.model(load)))
 
@@ -45,7 +48,7 @@ class Rival(Target):
         return load.path
 
     def model(self, load: Load) -> str:
-        return load.model
+        return named(load.route, load.model)
 
     def _listen(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
         self.process = Process(self.name, command, folder, environment=environment)
@@ -54,17 +57,25 @@ class Rival(Target):
 
 
 class TensorZero(Rival):
-    """Rust, from its PyPI wheel; observability off, no keys, no database."""
+    """Rust, from its PyPI wheel; observability off, no keys, no database.
+
+    It trusts the authorities it was built with alone, so it is not measured over TLS.
+    """
 
     name = "tensorzero"
     installed = "tensorzero/bin/python"
+
+    def takes(self, load: Load) -> bool:
+        return super().takes(load) and not load.route.tls
+
+    def installed_size(self) -> Installed:
+        return of_environment(self.program)
 
     def start(self, folder: Path) -> None:
         configuration = folder / "tensorzero.toml"
         configuration.write_text(
             "[gateway]\nobservability.enabled = false\n"
-            + self._provider(MODEL, Route.UNARY)
-            + "".join(self._provider(model, Route.STREAM) for model in STREAM_MODELS)
+            + "".join(self._provider(route, model) for route, model in MODELS)
         )
         command = [str(self.program), str(HERE / "tensorzero_gateway.py"), str(configuration)]
         environment = {"OPENAI_API_KEY": UPSTREAM_KEY}
@@ -76,12 +87,13 @@ class TensorZero(Rival):
         return load.path.replace("/v1/", "/openai/v1/")
 
     def model(self, load: Load) -> str:
-        return f"tensorzero::model_name::{load.model}"
+        return f"tensorzero::model_name::{super().model(load)}"
 
-    def _provider(self, model: str, route: Route) -> str:
+    def _provider(self, route: Route, model: str) -> str:
+        name = named(route, model)
         return (
-            f'[models."{model}"]\nrouting = ["upstream"]\n'
-            f'[models."{model}".providers.upstream]\ntype = "openai"\n'
+            f'[models."{name}"]\nrouting = ["upstream"]\n'
+            f'[models."{name}".providers.upstream]\ntype = "openai"\n'
             f'model_name = "{model}"\napi_base = "{self.upstreams.base_url(route)}"\n'
         )
 
@@ -91,6 +103,9 @@ class Portkey(Rival):
 
     name = "portkey"
     installed = "portkey/node_modules/@portkey-ai/gateway/build/start-server.js"
+
+    def installed_size(self) -> Installed:
+        return of_node_modules(PEERS / "portkey" / "node_modules")
 
     def __init__(self, upstreams: Upstreams) -> None:
         super().__init__(upstreams)
@@ -104,8 +119,15 @@ class Portkey(Rival):
         command = [self._node, "--require", str(HERE / "loopback.cjs"), str(self.program)]
         command += [f"--port={self.port}", "--headless"]
         # Its guard refuses providers on loopback unless they are named.
-        environment = {"TRUSTED_CUSTOM_HOSTS": f"{HOST},localhost", "NODE_ENV": "production"}
+        environment = {
+            "TRUSTED_CUSTOM_HOSTS": f"{HOST},localhost",
+            "NODE_ENV": "production",
+            "NODE_EXTRA_CA_CERTS": str(self.upstreams.trust),
+        }
         self._listen(command, folder, environment)
+
+    def model(self, load: Load) -> str:
+        return load.model
 
     def headers(self, load: Load) -> dict[str, str]:
         return {
@@ -121,19 +143,21 @@ class LiteLLM(Rival):
     name = "litellm"
     installed = "litellm/bin/litellm"
 
+    def installed_size(self) -> Installed:
+        return of_environment(self.program)
+
     def start(self, folder: Path) -> None:
         self.port = free_port()
-        routes = {MODEL: Route.UNARY} | dict.fromkeys(STREAM_MODELS, Route.STREAM)
         models = [
             {
-                "model_name": model,
+                "model_name": named(route, model),
                 "litellm_params": {
                     "model": f"openai/{model}",
                     "api_base": self.upstreams.base_url(route),
                     "api_key": UPSTREAM_KEY,
                 },
             }
-            for model, route in routes.items()
+            for route, model in MODELS
         ]
         configuration = folder / "litellm.yaml"  # JSON is YAML
         configuration.write_text(json.dumps({"model_list": models}))
@@ -144,11 +168,17 @@ class LiteLLM(Rival):
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False",
             "LITELLM_LOG": "ERROR",
+            "SSL_CERT_FILE": str(self.upstreams.trust),
         }
         self._listen(command, folder, environment)
 
     def headers(self, _: Load) -> dict[str, str]:
         return {"authorization": f"Bearer {LITELLM_KEY}"}
+
+
+def named(route: Route, model: str) -> str:
+    """Return what a peer calls a model, whose upstream follows from its name."""
+    return f"{route}-{model}"
 
 
 RIVALS: tuple[type[Rival], ...] = (TensorZero, Portkey, LiteLLM)

@@ -6,8 +6,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.cpu import cpu_seconds, rss_mib
-from bench.load import Result, call, run
+from bench import footprint
+from bench.cpu import cpu_seconds
+from bench.footprint import Footprint
+from bench.load import LoadError, Result, call, run
 from bench.loads import Kind, Load
 from bench.process import StartError
 from bench.targets import Target
@@ -18,6 +20,10 @@ SETTLE_S = 0.5
 WARM_CALLS = 64
 WARM_CONNECTIONS = 8
 WARM_S = 10.0
+# What a measurement takes besides its own seconds, and a target's start and checks in a round.
+AROUND_S = 2.5
+LIFE_S = 12.0
+FOOTPRINT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -37,16 +43,7 @@ class Sample:
     result: Result
     cpu_us: float | None
     upstream_chunks: float | None  # per call; only where clients leave
-
-
-@dataclass(frozen=True)
-class Life:
-    """One target in one round: its start and its memory."""
-
-    target: str
-    start_ms: float | None
-    rest_mib: float | None
-    after_mib: float | None
+    shares: tuple[int, ...] = ()  # calls of each of several processes
 
 
 @dataclass
@@ -54,7 +51,7 @@ class Measured:
     """Everything that was measured; `failures` void the run, `notes` do not."""
 
     rounds: list[list[Sample]] = field(default_factory=list)
-    lives: list[Life] = field(default_factory=list)
+    lives: list[Footprint] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -67,6 +64,18 @@ class Plan:
     seconds: float
     rounds: int
     ceiling: bool
+    footprints: bool = True
+
+    def minutes(self, targets: list[Target]) -> float:
+        """Return about how long it takes."""
+        samples = sum(
+            1
+            for target in targets
+            for step in self.steps
+            if target.takes(step.load) and not (target.bare and not self.ceiling)
+        )
+        a_round = samples * (self.seconds + AROUND_S) + len(targets) * LIFE_S
+        return (self.rounds * a_round + self.footprints * len(targets) * FOOTPRINT_S) / 60
 
 
 def measure(
@@ -78,6 +87,7 @@ def measure(
 ) -> Measured:
     """Run the plan; every target lives anew in each round, and the order rotates."""
     measured = Measured()
+    say(f"about {plan.minutes(targets):.0f} minutes: {plan.rounds} rounds, {len(targets)} targets")
     for number in range(plan.rounds):
         place = folder / f"round-{number + 1}"
         place.mkdir()
@@ -88,7 +98,8 @@ def measure(
                 for target in targets[turn:] + targets[:turn]
                 if _started(target, place, stack, measured, say)
             ]
-            say(f"round {number + 1}")
+            say(f"round {number + 1} of {plan.rounds}")
+            _footprints(plan, number, started, place, measured, say)
             _round(plan, started, upstreams, place, measured, say)
     return measured
 
@@ -104,10 +115,33 @@ def _started(
         if target.ours:
             raise
         measured.notes.append(str(error))
+        say(f"left out: {error}")
         return False
     took = "" if target.start_ms is None else f" in {target.start_ms:.0f} ms"
     say(f"{target.name} is ready{took}")
     return True
+
+
+def _footprints(
+    plan: Plan,
+    number: int,
+    targets: list[Target],
+    folder: Path,
+    measured: Measured,
+    say: Callable[[str], None],
+) -> None:
+    """Take every target's memory: at rest each time, the rest of it in the first round."""
+    time.sleep(SETTLE_S)
+    for target in targets:
+        whole = plan.footprints and not number
+        try:
+            taken = footprint.take(target, folder, say, whole=whole)
+        except LoadError as error:
+            if target.ours:
+                raise
+            measured.notes.append(f"{target.name}, footprint: {error}")
+        else:
+            measured.lives.append(taken)
 
 
 def _round(
@@ -118,38 +152,40 @@ def _round(
     measured: Measured,
     say: Callable[[str], None],
 ) -> None:
-    time.sleep(SETTLE_S)
-    rest = {target.name: _memory(target) for target in targets}
     samples = []
-    for step in plan.steps:
+    for place, step in enumerate(plan.steps, 1):
         for target in targets:
             if target.bare and step.connections > 1 and not plan.ceiling:
                 continue
-            sample = _sample(step, target, plan.seconds, upstreams, folder)
+            title = f"{step.load.name} x{step.connections} {target.name}"
+            try:
+                sample = _sample(step, target, plan.seconds, upstreams, folder)
+            except LoadError as error:
+                if target.ours:
+                    raise
+                measured.notes.append(f"{title}: {error}")
+                continue
             if sample is None:
                 continue
             samples.append(sample)
-            say(f"  {step.load.name} x{step.connections} {target.name}: {_brief(sample)}")
-            wrong = [
-                f"{target.name}, {step.load.name} x{step.connections}: {error}"
-                for error in sample.result.errors
-            ]
+            say(f"  {place}/{len(plan.steps)} {title}: {_brief(sample)}")
+            if sample.shares:
+                measured.notes.append(f"{title}: calls by process {_split(sample.shares)}")
+            wrong = [f"{title}: {error}" for error in sample.result.errors]
             (measured.failures if target.ours else measured.notes).extend(wrong)
     measured.rounds.append(samples)
     for target in targets:
-        life = Life(target.name, target.start_ms, rest[target.name], _memory(target))
-        measured.lives.append(life)
         measured.failures += [f"{target.name}: {problem}" for problem in target.problems()]
 
 
 def _sample(
     step: Step, target: Target, seconds: float, upstreams: Upstreams, folder: Path
 ) -> Sample | None:
-    request = target.request(step.load)
-    if request is None:
+    if not target.takes(step.load):
         return None
+    request = target.request(step.load)
     leaves = step.load.kind is Kind.LEAVE
-    if not leaves:
+    if not leaves and step.load.warm:
         warm = call(
             request,
             folder,
@@ -161,6 +197,7 @@ def _sample(
         target.note(warm)
         time.sleep(SETTLE_S)
     chunks_before = upstreams.chunks_streamed() if leaves else 0
+    shares = target.shares()
     before = _cpu(target)
     result = run(step.load, request, step.connections, seconds, folder)
     time.sleep(SETTLE_S)
@@ -169,15 +206,18 @@ def _sample(
     calls = max(result.calls + result.left, 1)
     chunks = (upstreams.chunks_streamed() - chunks_before) / calls if leaves else None
     cpu_us = None if target.process is None else 1e6 * used / calls
-    return Sample(step, target.name, result, cpu_us, chunks)
+    # Those that ended with an earlier life are not among the busiest.
+    begun = sorted(count - shares.get(name, 0) for name, count in target.shares().items())
+    begun = begun[-target.workers :]
+    return Sample(step, target.name, result, cpu_us, chunks, tuple(begun))
 
 
 def _cpu(target: Target) -> float:
     return 0.0 if target.process is None else cpu_seconds(target.process.pid)
 
 
-def _memory(target: Target) -> float | None:
-    return None if target.process is None else rss_mib(target.process.pid)
+def _split(shares: tuple[int, ...]) -> str:
+    return " / ".join(f"{100 * share / max(sum(shares), 1):.0f} %" for share in shares)
 
 
 def _brief(sample: Sample) -> str:

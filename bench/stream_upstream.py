@@ -1,8 +1,9 @@
 """The streaming upstream: `python -m bench.stream_upstream --plain P --tls P ...`.
 
 Answers every chat with server-sent events. The model's name says how many content chunks:
-`chunks-N` without delay, `slow-N` with PACE_S before each. Every chunk is a write of its own
-and the loop turns between two, so that they do not travel together; a usage chunk and [DONE]
+`chunks-N` without delay, `slow-N` with 5 ms before each, `token-N` with 20, `talk-N` with 100;
+`idle-N` all but the last at once and that IDLE_S later. Every chunk is a write of its own and
+the loop turns between two, so that they do not travel together; a usage chunk and [DONE]
 follow. `GET /stats` counts the streams, the content chunks written and the clients that left.
 """
 
@@ -17,7 +18,9 @@ from typing import Any, cast
 import httptools
 
 HOST = "127.0.0.1"
-PACE_S = 0.005
+PACES_S = {"chunks": 0.0, "idle": 0.0, "slow": 0.005, "token": 0.020, "talk": 0.100}
+IDLE_S = 8.0
+PROMPT_TOKENS = 18
 MAX_CHUNKS = 100_000
 HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
@@ -40,6 +43,11 @@ class Script:
     content: tuple[bytes, ...]
     closing: bytes
     pace_s: float
+    idle: bool
+
+    def wait_s(self, number: int) -> float:
+        """Return how long the chunk of that number, counted from 0, is waited for."""
+        return IDLE_S if self.idle and number == len(self.content) - 1 else self.pace_s
 
 
 @lru_cache(maxsize=16)
@@ -47,16 +55,22 @@ def script(model: str) -> Script:
     """Return what a model's name asks for; raises ValueError for any other name."""
     kind, _, number = model.partition("-")
     count = int(number)
-    if kind not in {"chunks", "slow"} or not 0 < count <= MAX_CHUNKS:
+    if kind not in PACES_S or not 0 < count <= MAX_CHUNKS:
         raise ValueError(model)
-    usage = {"prompt_tokens": 18, "completion_tokens": count, "total_tokens": 18 + count}
+    total = PROMPT_TOKENS + count
+    usage = {
+        "prompt_tokens": PROMPT_TOKENS,
+        "completion_tokens": count,
+        "total_tokens": total,
+    }
     opening = {"role": "assistant", "content": "", "refusal": None}
     closing = _event(model, {}, "stop") + _chunk(_data(model, [], usage)) + _chunk(b"data: [DONE]")
     return Script(
         HEAD + _event(model, opening),
         tuple(_event(model, {"content": f" token{index}"}) for index in range(count)),
         closing + b"0\r\n\r\n",
-        PACE_S if kind == "slow" else 0.0,
+        PACES_S[kind],
+        kind == "idle",
     )
 
 
@@ -138,7 +152,7 @@ class Connection(asyncio.Protocol):
         self._stats.streams += 1
         self._next = 0
         self._transport.write(self._script.opening)
-        self._schedule(self._script.pace_s)
+        self._schedule(self._script.wait_s(0))
 
     def _reply(self, status: bytes, body: bytes) -> None:
         self._transport.write(
@@ -166,7 +180,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(current.content[self._next])
         self._next += 1
         self._stats.chunks += 1
-        self._schedule(current.pace_s)
+        self._schedule(current.wait_s(self._next))
 
 
 async def serve(plain: int, tls: int, context: ssl.SSLContext) -> None:

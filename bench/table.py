@@ -1,20 +1,23 @@
 """The measurements as one table and as JSON; every figure is the median of the rounds."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
+from bench.footprint import Footprint
 from bench.load import Result
-from bench.rounds import Life, Measured, Sample, Step
+from bench.rounds import Measured, Sample, Step
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 132
+WIDTH = 160
 TITLE = "medians of the rounds; per call: reads by the client, chunks sent by the upstream"
 FLOOR = "nginx"
 BASE = "direct"
+# A stream at 20 ms a token, in processor time that it may take.
+TOKEN_US = 20_000
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,10 @@ class Row:
     added_p99_ms: float | None
     reads_per_call: float | None
     upstream_chunks_per_call: float | None
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """A target's start-up and memory."""
-
-    target: str
-    start_ms: float | None
-    rest_mib: float | None
-    after_mib: float | None
+    added_first_ms: float | None
+    added_gap_p50_ms: float | None
+    added_gap_p99_ms: float | None
+    streams_a_core: float | None
 
 
 def rows(measured: Measured) -> list[Row]:
@@ -56,17 +53,16 @@ def rows(measured: Measured) -> list[Row]:
     return [_row(step, target, measured) for step, target in ordered]
 
 
-def footprints(lives: list[Life]) -> list[Footprint]:
-    """Return the medians of each target's lives; the upstream itself has none."""
+def footprints(lives: list[Footprint]) -> list[Footprint]:
+    """Return each target's, start and rest as medians of its lives; the upstream has none."""
     found = []
     for target in dict.fromkeys(life.target for life in lives if life.start_ms is not None):
         mine = [life for life in lives if life.target == target]
         found.append(
-            Footprint(
-                target,
-                _median(life.start_ms for life in mine),
-                _median(life.rest_mib for life in mine),
-                _median(life.after_mib for life in mine),
+            replace(
+                mine[0],
+                start_ms=_median(life.start_ms for life in mine),
+                rest_mib=_median(life.rest_mib for life in mine),
             )
         )
     return found
@@ -111,6 +107,8 @@ def _row(step: Step, target: str, measured: Measured) -> Row:
     cpu = _median(sample.cpu_us for sample in mine)
     chunks = step.load.chunks
     full_streams = chunks and mine[0].upstream_chunks is None
+    per_chunk = cpu / chunks if full_streams and cpu is not None else None
+    paced = step.load.paced
     return Row(
         load=step.load.name,
         connections=step.connections,
@@ -122,12 +120,16 @@ def _row(step: Step, target: str, measured: Measured) -> Row:
         p50_ms=_median(sample.result.p50_ms for sample in mine),
         p99_ms=_median(sample.result.p99_ms for sample in mine),
         cpu_us_per_call=cpu,
-        cpu_us_per_chunk=cpu / chunks if full_streams and cpu is not None else None,
+        cpu_us_per_chunk=per_chunk,
         times_nginx=_ratio(of, target),
         added_p50_ms=_added(of, target, lambda sample: sample.result.p50_ms),
         added_p99_ms=_added(of, target, lambda sample: sample.result.p99_ms),
         reads_per_call=_median(_reads(sample.result) for sample in mine),
         upstream_chunks_per_call=_median(sample.upstream_chunks for sample in mine),
+        added_first_ms=_added(of, target, lambda sample: sample.result.first_p50_ms),
+        added_gap_p50_ms=_more(of, target, lambda each: each.result.gap_p50_ms) if paced else None,
+        added_gap_p99_ms=_more(of, target, lambda each: each.result.gap_p99_ms) if paced else None,
+        streams_a_core=TOKEN_US / per_chunk if paced and per_chunk else None,
     )
 
 
@@ -152,8 +154,16 @@ def _added(
     of: list[dict[str, Sample]], target: str, figure: Callable[[Sample], float | None]
 ) -> float | None:
     """Return the latency added to the upstream's own; at one connection, where nothing queues."""
+    step = next(found[target].step for found in of if target in found)
+    return _more(of, target, figure) if step.connections == 1 else None
+
+
+def _more(
+    of: list[dict[str, Sample]], target: str, figure: Callable[[Sample], float | None]
+) -> float | None:
+    """Return how much more a figure is than the upstream's own in the same round."""
     pairs = [(found[target], found[BASE]) for found in of if {target, BASE} <= found.keys()]
-    if target == BASE or not pairs or pairs[0][0].step.connections != 1:
+    if target == BASE:
         return None
     figures = [(figure(mine), figure(base)) for mine, base in pairs]
     return _median(a - b for a, b in figures if a is not None and b is not None)
@@ -170,7 +180,8 @@ def _calls_table(found: list[Row]) -> Table:
         table.add_column(name, justify="right" if name == "conns" else "left", no_wrap=True)
     for name in (
         *("calls/s", "CPU us/call", "x nginx", "us/chunk"),
-        *("p50 ms", "p99 ms", "+p50 ms", "+p99 ms", "reads", "sent"),
+        *("p50 ms", "p99 ms", "+p50 ms", "+p99 ms", "+first ms"),
+        *("+gap p50", "+gap p99", "held/core", "reads", "sent"),
     ):
         table.add_column(name, justify="right", no_wrap=True)
     last = None
@@ -190,6 +201,10 @@ def _calls_table(found: list[Row]) -> Table:
             _figure(row.p99_ms, 2),
             _figure(row.added_p50_ms, 3),
             _figure(row.added_p99_ms, 3),
+            _figure(row.added_first_ms, 3),
+            _figure(row.added_gap_p50_ms, 3),
+            _figure(row.added_gap_p99_ms, 3),
+            _figure(row.streams_a_core, 0),
             _figure(row.reads_per_call, 1),
             _figure(row.upstream_chunks_per_call, 1),
         )
@@ -199,11 +214,18 @@ def _calls_table(found: list[Row]) -> Table:
 def _footprint_table(found: list[Footprint]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False)
     table.add_column("target")
-    for name in ("start ms", "RSS at rest MiB", "RSS after MiB"):
+    for name in (
+        *("start ms", "MiB at rest", "KiB an idle stream", "MiB after", "calls"),
+        *("packages", "installed MiB"),
+    ):
         table.add_column(name, justify="right")
-    for footprint in found:
-        figures = (footprint.start_ms, footprint.rest_mib, footprint.after_mib)
-        table.add_row(footprint.target, *(_figure(figure, 0) for figure in figures))
+    for each in found:
+        disk = each.installed
+        figures = (
+            *(each.start_ms, each.rest_mib, each.idle_stream_kib, each.after_mib),
+            *(each.after_calls or None, disk and disk.packages, disk and disk.mib),
+        )
+        table.add_row(each.target, *(_figure(figure, 0) for figure in figures))
     return table
 
 

@@ -2,9 +2,11 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench import nginx
+from bench.installed import Installed, of_program
 from bench.load import Request, Result
 from bench.loads import Load, Route
 from bench.process import Process, free_port
@@ -24,6 +26,7 @@ class Target(ABC):
     name: str
     bare = False  # the upstream itself
     ours = True  # a peer's failures are its own and do not void the run
+    workers = 1
     process: Process | None = None
     start_ms: float | None = None
 
@@ -35,8 +38,12 @@ class Target(ABC):
         """Come up and accept calls, with everything the target writes below `folder`."""
 
     @abstractmethod
-    def request(self, load: Load) -> Request | None:
-        """Return the call as this target takes it, or None for a load it is not measured with."""
+    def request(self, load: Load) -> Request:
+        """Return the call as this target takes it."""
+
+    def takes(self, load: Load) -> bool:  # noqa: ARG002 - what a target takes depends on the load
+        """Tell, before it is started, whether it is measured with this load."""
+        return True
 
     def note(self, result: Result) -> None:  # noqa: B027 - only a target with records needs it
         """Take down what clients saw, for a target whose records are checked."""
@@ -44,6 +51,14 @@ class Target(ABC):
     def problems(self) -> list[str]:
         """Return what is wrong with the target's records, in sentences."""
         return []
+
+    def shares(self) -> Mapping[str, int]:
+        """Return how many calls each of its processes has begun; {} where that is not known."""
+        return {}
+
+    def installed_size(self) -> Installed | None:
+        """Return what it puts on the disk."""
+        return None
 
     def stop(self) -> None:
         if self.process is not None:
@@ -65,10 +80,11 @@ class Direct(Target):
     def start(self, folder: Path) -> None:
         """Do nothing: the upstream runs already."""
 
-    def request(self, load: Load) -> Request | None:
+    def takes(self, load: Load) -> bool:
         # The load generators speak plain HTTP to every target; only a hub has a ledger.
-        if load.route.tls or load.accounts:
-            return None
+        return not load.route.tls and not load.accounts
+
+    def request(self, load: Load) -> Request:
         headers = {**JSON_HEADERS, "authorization": f"Bearer {UPSTREAM_KEY}"}
         port = self.upstreams.ports[load.route]
         return Request(port, load.path, headers, load.body(load.model))
@@ -84,6 +100,9 @@ class Nginx(Target):
         routes = {route: (self._ports[route], self.upstreams.ports[route]) for route in Route}
         self._started(nginx.start_proxy(folder / "proxy", routes, self.upstreams.trust))
 
-    def request(self, load: Load) -> Request | None:
+    def installed_size(self) -> Installed:
+        return of_program(nginx.BINARY)
+
+    def request(self, load: Load) -> Request:
         headers = {**JSON_HEADERS, "authorization": f"Bearer {UPSTREAM_KEY}"}
         return Request(self._ports[load.route], load.path, headers, load.body(load.model))
