@@ -25,6 +25,7 @@ from bench.targets import Direct, Nginx, Target, UnavailableError
 
 ROUNDS = 3
 SECONDS = 3.0
+QUICK_SECONDS = 2.0
 OURS: tuple[type[Target], ...] = (Direct, Nginx, Hub)
 OTHERS: tuple[type[Target], ...] = (HubOfTwo, HubOnPostgres, HubOfTwoOnPostgres, *RIVALS)
 
@@ -44,7 +45,7 @@ def main() -> int:
     loads = [load for load in LOADS if load.name in chosen]
     plan = Plan(
         steps(loads or LOADS, quick=given.quick),
-        SECONDS,
+        QUICK_SECONDS if given.quick else SECONDS,
         given.rounds or (1 if given.quick else ROUNDS),
         ceiling=not given.quick,
         footprints=not given.quick,

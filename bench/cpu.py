@@ -7,7 +7,8 @@ from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # Positions in /proc/<pid>/stat, counted after the command's name, which may hold spaces.
-PARENT, UTIME, CSTIME = 1, 11, 14
+PARENT, UTIME, STIME, CUTIME, CSTIME = 1, 11, 12, 13, 14
+NS_PER_S = 1_000_000_000
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -39,9 +40,25 @@ def tree(root: int) -> dict[int, list[str]]:
 
 
 def cpu_seconds(root: int) -> float:
-    """Return user and system time of the tree since it began, children that ended included."""
-    ticks = sum(sum(map(int, fields[UTIME : CSTIME + 1])) for fields in tree(root).values())
-    return ticks / TICKS_PER_S
+    """Return user and system time of the tree since it began, children that ended included.
+
+    To the nanosecond where the kernel says so for each thread; threads that end are not missed
+    as long as none does between two readings.
+    """
+    return sum(map(_seconds, tree(root).items()))
+
+
+def _seconds(process: tuple[int, list[str]]) -> float:
+    pid, fields = process
+    ended = sum(map(int, fields[CUTIME : CSTIME + 1])) / TICKS_PER_S
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        running = sum(int((task / "schedstat").read_text().split()[0]) for task in threads)
+    except (FileNotFoundError, ProcessLookupError):
+        running = 0
+    if running:
+        return ended + running / NS_PER_S
+    return ended + sum(map(int, fields[UTIME : STIME + 1])) / TICKS_PER_S
 
 
 def open_files(root: int) -> int:

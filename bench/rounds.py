@@ -189,7 +189,7 @@ def _sample(
         warm = call(
             request,
             folder,
-            connections=min(WARM_CONNECTIONS, step.connections),
+            connections=WARM_CONNECTIONS,
             seconds=WARM_S,
             chunks=step.load.chunks,
             count=WARM_CALLS,

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 160
+WIDTH = 176
 TITLE = "medians of the rounds; per call: reads by the client, chunks sent by the upstream"
 FLOOR = "nginx"
 BASE = "direct"
