@@ -19,8 +19,9 @@ help: ## Show this list
 run: $(VENV)/installed-base ## Start the hub on 127.0.0.1:8090 (PORT=, DATA_DIR=)
 	@exec $(BIN)/aigne-hub serve --host 127.0.0.1 --port $(PORT) --data-dir $(DATA_DIR) --welcome
 
+# Tests wait as long as they work: three of them keep two processors busy.
 test: $(VENV)/installed-dev system ## Run the test suite
-	@$(BIN)/python -m pytest -m "not full" -n auto --maxprocesses 4 --dist loadfile \
+	@$(BIN)/python -m pytest -m "not full" -n 3 --dist loadfile --no-loadscope-reorder \
 		--cov --cov-report=term:skip-covered $(ARGS)
 
 test-full: $(VENV)/installed-dev system ## Run the test suite and the long runs

@@ -17,7 +17,24 @@ from tests.upstream.client import FakeUpstream
 settings.register_profile("hub", deadline=None)
 settings.load_profile("hub")
 
+# The files that take longest, mostly waiting: they begin first, or they would run alone at the end.
+LONGEST = (
+    "test_enumerated_kills_postgres.py",
+    "test_enumerated_kills.py",
+    "test_ledger_machine.py",
+    "test_payment_kit_hubs.py",
+    "test_kill.py",
+    "test_cli.py",
+    "test_shutdown.py",
+    "test_exactly_k.py",
+)
+
 RATES = {"input": "1000", "output": "2000"}  # 0.001 and 0.002 credits a token
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session", autouse=True)

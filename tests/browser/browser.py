@@ -8,7 +8,7 @@ BROWSER_S = 60
 LIGHT, DARK = 1, 0  # Blink's PreferredColorScheme
 BACKGROUND = {LIGHT: (0xFB, 0xFB, 0xFA), DARK: (0x10, 0x15, 0x14)}
 PHONE = (390, 1600)
-DESK = (1280, 900)
+DESK = (1280, 400)
 FLAGS = (
     "--headless",
     "--no-sandbox",

@@ -330,10 +330,15 @@ def test_a_customer_is_remembered_with_the_card_they_agreed_to_keep(hub, account
     assert (known.external_id, known.card_saved) == ("cus_1", True)
 
 
+def orders_of_five(hub):
+    """Return every order of five events; on PostgreSQL, where each takes longer, one in five."""
+    return list(permutations(range(5)))[:: 1 if hub.is_sqlite else 5]
+
+
 def test_events_in_any_order_and_repeated_leave_the_same_balance(hub, account):
     """I-15: five events of a payment's life, 120 orders, each event twice and more."""
     results = set()
-    for sequence in permutations(range(5)):
+    for sequence in orders_of_five(hub):
         with changing(hub) as change:
             order = ordered(hub, change, account).order
             before = grants.balance(change.connection, hub.clock, account).balance
@@ -358,7 +363,7 @@ def test_events_in_any_order_and_repeated_leave_the_same_balance(hub, account):
 
 def test_a_lost_dispute_in_any_order_takes_everything(hub, account):
     results = set()
-    for sequence in permutations(range(5)):
+    for sequence in orders_of_five(hub):
         with changing(hub) as change:
             order = ordered(hub, change, account).order
             life = (

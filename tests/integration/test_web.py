@@ -3,6 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass, field
+from functools import cache
 
 import httpx2
 import pytest
@@ -42,9 +43,17 @@ class Process:
         return self.address
 
 
+@cache
+def application():
+    """Return an application for all tests: making one takes longer than most of them."""
+    return create_app(Process(), None)
+
+
 def ask(process, path, method="GET", **options):
+    application().state.operations = process
+
     async def exchange():
-        transport = httpx2.ASGITransport(create_app(process, None))
+        transport = httpx2.ASGITransport(application())
         async with httpx2.AsyncClient(transport=transport, base_url="http://hub.test") as client:
             return await client.request(method, path, **options)
 
