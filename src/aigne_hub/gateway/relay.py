@@ -122,30 +122,30 @@ async def _pump(
     reply: Reply, dialect: Dialect, call: CallTracker, stream: Streaming
 ) -> HubError | None:
     """Move content until the stream ends; return what ended it early, None for a clean end."""
-    exchange, meter, answer = reply.exchange, stream.meter, stream.answer
-    out = stream.first
+    exchange, meter = reply.exchange, stream.meter
+    passage = _Passage(reply, call, stream)
+    passage.out = stream.first
     try:
         while not exchange.disconnected:
+            out, passage.out = passage.out, b""
             if out:
                 tokens = count_text(meter.delivered_bytes)
-                if not call.passes(tokens) and not await call.deliver(tokens):
+                if not await call.deliver(tokens):
                     out, text = _affordable(
                         dialect, out, call.tokens_held * BYTES_PER_TOKEN - stream.left_bytes
                     )
                     stream.left_bytes += text
-                    _pass_on(reply, call, stream, out)
+                    passage.leave(out)
                     return InsufficientCredits("The credits ran out in mid-stream.")
                 stream.left_bytes = meter.delivered_bytes
-                _pass_on(reply, call, stream, out)
-                if exchange.write_paused:
-                    await exchange.drain()
+                passage.leave(out)
+            if exchange.write_paused:
+                await exchange.drain()
             if meter.complete or meter.failure is not None:
                 break
-            data = await answer.chunk()
-            if data is None:
+            if await stream.answer.pour(passage.take):
                 meter.end()
                 break
-            out = meter.feed(data)
     except TransportError as broken:
         return from_transport(broken)
     if meter.failure is not None:
@@ -155,15 +155,48 @@ async def _pump(
     return UpstreamError("The upstream ended the stream before it was complete.")
 
 
-def _pass_on(reply: Reply, call: CallTracker, stream: Streaming, out: bytes) -> None:
-    exchange = reply.exchange
-    if call.kept is not None:
-        call.keep(out)
-    if exchange.response_started:
-        exchange.write(out)
-    elif out:
-        call.ttfb_us = call.elapsed_us()
-        reply.start_stream(stream.candidate.model.ref, out)
+class _Passage:
+    """What happens to a piece of a stream when it arrives, as far as nothing is waited for.
+
+    `out` has to wait for a commit.
+    """
+
+    __slots__ = ("_call", "_exchange", "_meter", "_reply", "_stream", "out")
+
+    def __init__(self, reply: Reply, call: CallTracker, stream: Streaming) -> None:
+        self._reply = reply
+        self._exchange = reply.exchange
+        self._call = call
+        self._stream = stream
+        self._meter = stream.meter
+        self.out = b""
+
+    def take(self, data: bytes) -> bool:
+        """Pass a piece on; return False when the next one must wait."""
+        meter, exchange = self._meter, self._exchange
+        out = meter.feed(data)
+        if out:
+            if not self._call.passes(count_text(meter.delivered_bytes)):
+                self.out = out
+                return False
+            self._stream.left_bytes = meter.delivered_bytes
+            self.leave(out)
+        return not (
+            exchange.write_paused
+            or exchange.disconnected
+            or meter.complete
+            or meter.failure is not None
+        )
+
+    def leave(self, out: bytes) -> None:
+        call, exchange = self._call, self._exchange
+        if call.kept is not None:
+            call.keep(out)
+        if exchange.response_started:
+            exchange.write(out)
+        elif out:
+            call.ttfb_us = call.elapsed_us()
+            self._reply.start_stream(self._stream.candidate.model.ref, out)
 
 
 def _affordable(dialect: Dialect, out: bytes, room: int) -> tuple[bytes, int]:

@@ -35,6 +35,12 @@ class LocalAnswer:
     async def chunk(self) -> bytes | None:
         return self._frames.popleft() if self._frames else None
 
+    async def pour(self, sink: Callable[[bytes], bool]) -> bool:
+        while self._frames:
+            if not sink(self._frames.popleft()):
+                return False
+        return True
+
     def close(self) -> None:
         self._frames.clear()
 

@@ -1,6 +1,6 @@
 """What the gateway asks of anything it can proxy a call to."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from aigne_hub.providers.usage import Wire
@@ -17,6 +17,10 @@ class Answer(Protocol):
     async def read(self) -> bytes: ...
 
     async def chunk(self) -> bytes | None: ...
+
+    async def pour(self, sink: Callable[[bytes], bool]) -> bool:
+        """Hand the body to `sink` as it arrives until that says False; tell if it ended."""
+        ...
 
     def close(self) -> None: ...
 

@@ -1,9 +1,14 @@
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from aigne_hub.transport.errors import BodyTooLarge, TransportClosed, TransportError
 
 UNREAD_MAX = 256 * 1024  # bytes held for a slow reader before reading is paused
+
+
+# Takes a piece of a body; returns whether it takes the next one at once.
+Sink = Callable[[bytes], bool]
 
 
 class Line(Protocol):
@@ -28,6 +33,8 @@ class Answer:
         "_line",
         "_loop",
         "_parts",
+        "_sink",
+        "_spill",
         "_waiter",
         "complete",
         "headers",
@@ -48,6 +55,9 @@ class Answer:
         self._parts: list[bytes] = []
         self._error: TransportError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._sink: Sink | None = None
+        # What ended the sink's turn: it refused to go on, or failed.
+        self._spill: BaseException | bool = False
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first value of a header, its name given in lower case."""
@@ -95,6 +105,35 @@ class Answer:
                 self.close()
                 raise
 
+    async def pour(self, sink: Sink) -> bool:
+        """Hand the body to `sink` as it arrives; return whether its end was reached.
+
+        It is called from where the bytes are read, so a chunk that can pass at once costs no
+        turn of the event loop; False from it ends the pouring, and the rest is kept. Raises
+        what `chunk` raises, and what `sink` raised.
+        """
+        while True:
+            data = self.chunk_nowait()
+            if data is not None:
+                if not sink(data):
+                    return False
+                continue
+            if self.complete:
+                return True
+            self._sink = sink
+            try:
+                await self.news()
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                self._sink = None
+            spill, self._spill = self._spill, False
+            if isinstance(spill, BaseException):
+                raise spill
+            if spill:
+                return False
+
     def chunk_nowait(self) -> bytes | None:
         """Return the body bytes already received, or None when there are none.
 
@@ -141,6 +180,19 @@ class Answer:
     def receive(self, data: bytes) -> None:
         self._parts.append(data)
         self.unread += len(data)
+
+    def arrived(self) -> None:
+        """Let the reader have what was received."""
+        sink = self._sink
+        if sink is not None and self._parts and not self._spill:
+            try:
+                data = self.chunk_nowait()
+                if data is None or sink(data):
+                    return
+                self._spill = True
+            except BaseException as error:  # noqa: BLE001 - it is the reader's, who is waiting
+                self._spill = error
+        self.wake()
 
     def finish(self) -> None:
         self.complete = True

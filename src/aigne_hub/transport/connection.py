@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
             if not answer.status:
                 return
             self.deadline = min(self._heard_at + self._timeouts.idle, self._total_at)
-        answer.wake()
+        answer.arrived()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True

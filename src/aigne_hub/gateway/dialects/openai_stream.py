@@ -70,6 +70,8 @@ class OpenAIStreamMeter:
         self._shows_usage = shows_usage
         self._partial = b""
         self._held: list[bytes] = []
+        # Whether nothing of what came before changes how the next bytes are read.
+        self._flowing = True
         self._usage_frame: bytes | None = None
         self._usage_at: int | None = None
         self._finished = False
@@ -84,10 +86,19 @@ class OpenAIStreamMeter:
         return self.report.usage
 
     def feed(self, data: bytes) -> bytes:
-        if not self._partial and self._is_plain(data):
+        # Whole frames of mere content: nothing to hold, read or drop.
+        if (
+            self._flowing
+            and data.endswith(b"\n\n")
+            and _DONE not in data
+            and b'"error"' not in data
+            and data.count(b'"usage"') == data.count(b'"usage":null')
+        ):
             self._note(data)
             return data
-        return self._take_apart(data)
+        passed = self._take_apart(data)
+        self._flowing = not (self._partial or self._held or self._done or self._usage_frame)
+        return passed
 
     def end(self) -> None:
         """Note that the upstream ended the stream; decides whether it was complete."""
@@ -105,21 +116,14 @@ class OpenAIStreamMeter:
             frames = [*before, self._with_credits(carrier, charge, counted), *after]
         return b"".join((*frames, b"data: [DONE]\n\n"))
 
-    def _is_plain(self, data: bytes) -> bool:
-        """Whether `data` is whole frames of mere content: nothing to hold, read or drop."""
-        return (
-            not self._held
-            and not self._done
-            and self._usage_frame is None
-            and data.endswith(b"\n\n")
-            and _DONE not in data
-            and b'"error"' not in data
-            and data.count(b'"usage"') == data.count(b'"usage":null')
-        )
-
     def _note(self, data: bytes) -> None:
-        self.delivered_bytes += text_bytes(data)
-        if not self._finished and b'"finish_reason"' in data and _FINISHED.search(data):
+        for value in _TEXT.findall(data):
+            self.delivered_bytes += len(value) if b"\\" not in value else _unescaped(value)
+        if (
+            not self._finished
+            and data.count(b'"finish_reason"') != data.count(b'"finish_reason":null')
+            and _FINISHED.search(data)
+        ):
             self._finished = True
             tier = _TIER.search(data)
             if tier is not None:
