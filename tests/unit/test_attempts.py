@@ -77,7 +77,7 @@ class Answer:
     def header(self, name: bytes) -> bytes | None:
         return self.headers.get(name)
 
-    async def pour(self, sink: Any) -> bool:
+    async def pour(self, _sink: Any) -> bool:
         raise AssertionError("nothing is poured before an answer was chosen")
 
     async def chunk(self) -> bytes | None:
