@@ -11,8 +11,9 @@ from tests.caller import chat
 
 PROMPT = "count for a long time"
 WAIT_S = 60.0
-# The journal may be so far behind what was delivered, and only behind its newer half.
-JOURNALED_WITHIN_S = 0.25
+# The journal may be a quarter of a second behind what was delivered, on a machine that gives the
+# hub its time; and only behind its newer half, on any.
+JOURNALED_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,15 +26,16 @@ from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.postgres_session import Session
 
 ROOT = Path(__file__).parents[2]
-COUNTED_S = 90
-# A block whose count is the smallest has met the fewest of the process's periodic duties.
-BLOCKS = 4
-CALLS = 25
-CHUNKS = 40
+COUNTED_S = 240
+# One block of steps without the process's periodic duties is enough, and is found among so many
+# however slow the machine: the smaller a block, the fewer duties fall into it.
+BLOCKS = 30
+CALLS = 10
+CHUNKS = 20
 WAITING = {"epoll_wait", "epoll_pwait", "futex", "restart_syscall", "clock_gettime"}
 TALKING = ("read", "write", "writev", "recvfrom", "recvmsg", "sendto", "sendmsg", "epoll_ctl")
 # The loop is woken for what is periodic by a write and a read of its own.
-ALARMS = 4
+ALARMS = 2
 # Calls that travel in one batch.
 BATCH = 40
 
@@ -108,42 +109,58 @@ def served(tmp_path: Path) -> Iterator[tuple[int, Callable[[], None], Lockstep, 
                 process.terminate()
 
 
-def system_calls(pid: int, folder: Path, step: Callable[[], None], times: int) -> Counter[str]:
-    """Return the system calls of the quietest of some blocks of steps."""
+def assert_few_system_calls(
+    pid: int,
+    folder: Path,
+    step: Callable[[], None],
+    times: int,
+    few: Callable[[Counter[str]], bool],
+) -> None:
+    """Assert that there is a block of steps whose system calls are `few`."""
     found = []
     for block in range(BLOCKS):
         out = folder / f"calls-{block}"
         with strace.attached(pid, out, "-f"):
             for _ in range(times):
                 step()
-        found.append(strace.counted(out))
-    for counts in found:
+        counts = strace.counted(out)
         for name in WAITING:
             del counts[name]
-    return min(found, key=Counter.total)
+        assert counts.total() >= times
+        if few(counts):
+            return
+        found.append(counts)
+    raise AssertionError(min(found, key=Counter.total))
 
 
 def test_a_call_and_a_chunk_make_few_system_calls(
     served: tuple[int, Callable[[], None], Lockstep, str, int], tmp_path: Path
 ):
     pid, call, lockstep, key, port = served
-    calls = system_calls(pid, tmp_path, call, CALLS)
-    assert calls["fdatasync"] + calls["fsync"] >= 2 * CALLS
-    talking = sum(calls[name] for name in TALKING)
-    assert talking <= hot_path.CALL_SOCKET_CALLS_MAX * CALLS + ALARMS, calls
-    assert calls.total() <= hot_path.CALL_SYSTEM_CALLS_MAX * CALLS, calls
+
+    def few(calls: Counter[str]) -> bool:
+        assert calls["fdatasync"] + calls["fsync"] >= 2 * CALLS
+        talking = sum(calls[name] for name in TALKING)
+        return (
+            talking <= hot_path.CALL_SOCKET_CALLS_MAX * CALLS + ALARMS
+            and calls.total() <= hot_path.CALL_SYSTEM_CALLS_MAX * CALLS
+        )
+
+    assert_few_system_calls(pid, tmp_path, call, CALLS, few)
     with lockstep.stream(port, key) as stream:
         for _ in range(CHUNKS):
             stream.chunk()
-        chunks = system_calls(pid, tmp_path, stream.chunk, CHUNKS)
-    assert CHUNKS <= chunks.total() <= hot_path.CHUNK_SYSTEM_CALLS_MAX * CHUNKS, chunks
+        most = hot_path.CHUNK_SYSTEM_CALLS_MAX * CHUNKS
+        assert_few_system_calls(
+            pid, tmp_path, stream.chunk, CHUNKS, lambda chunks: chunks.total() <= most
+        )
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Engine]:
     opened = engine.create_engine(database_url)
     add_customer(opened)
-    give(opened, 1000 * ONE)
+    give(opened, 10_000 * ONE)
     yield opened
     opened.dispose()
 
@@ -168,6 +185,19 @@ class Asked:
             connection: Any = books._store._connection
             connection.set_trace_callback(lambda text: self.words.update([text.split()[0]]))
 
+    def little(self, rows: int) -> bool:
+        """Whether it was; what is done once a second would make it more."""
+        if not self.sqlite:
+            return (
+                0 < len(self.journeys) <= hot_path.POSTGRES_JOURNEYS_MAX
+                and sum(self.journeys) <= hot_path.POSTGRES_REQUESTS_MAX
+            )
+        words = self.words.copy()
+        assert words.pop("BEGIN") == words.pop("COMMIT") == 1
+        reads = words.pop("SELECT")
+        most = rows * BATCH + hot_path.BATCH_ROWS_MAX
+        return reads <= hot_path.BATCH_READS_MAX and BATCH < words.total() <= most
+
     async def by(self, books: GroupCommitJournal, steps: Sequence[Awaitable[Any]]) -> None:
         """Take steps at once, which then are one batch."""
         self.words.clear()
@@ -184,17 +214,15 @@ async def test_a_batch_reads_an_account_once_and_commits_once(
     async with journal(database) as books:
         asked.watch(books)
         await books.open(opening(whole(ONE)))  # the first batch may ask what time it is
-        calls = [opening(whole(ONE)) for _ in range(BATCH)]
-        for steps, rows in (
-            ([books.open(call) for call in calls], hot_path.OPEN_ROWS_MAX),
-            ([books.settle(settling(call, ONE, ONE)) for call in calls], hot_path.SETTLE_ROWS_MAX),
-        ):
-            await asked.by(books, steps)
-            if asked.sqlite:
-                words = asked.words
-                assert words.pop("BEGIN") == words.pop("COMMIT") == 1
-                assert words.pop("SELECT") <= hot_path.BATCH_READS_MAX
-                assert BATCH < words.total() <= rows * BATCH + hot_path.BATCH_ROWS_MAX, words
-            else:
-                assert 0 < len(asked.journeys) <= hot_path.POSTGRES_JOURNEYS_MAX
-                assert sum(asked.journeys) <= hot_path.POSTGRES_REQUESTS_MAX
+        unseen = {"opening", "settling"}
+        for _ in range(BLOCKS):
+            calls = [opening(whole(ONE)) for _ in range(BATCH)]
+            await asked.by(books, [books.open(call) for call in calls])
+            if asked.little(hot_path.OPEN_ROWS_MAX):
+                unseen -= {"opening"}
+            await asked.by(books, [books.settle(settling(call, ONE, ONE)) for call in calls])
+            if asked.little(hot_path.SETTLE_ROWS_MAX):
+                unseen -= {"settling"}
+            if not unseen:
+                return
+    pytest.fail(f"{unseen} is much work: {asked.words} {asked.journeys}")
