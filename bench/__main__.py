@@ -17,7 +17,7 @@ from bench.load import WRK, LoadError
 from bench.loads import LOADS
 from bench.nginx import BINARY
 from bench.postgres import HubOfTwoOnPostgres, HubOnPostgres
-from bench.process import StartError
+from bench.process import StartError, end_when_told
 from bench.rivals import RIVALS
 from bench.rounds import Measured, Plan, measure, steps
 from bench.table import as_json, console, rows, show
@@ -32,6 +32,7 @@ OTHERS: tuple[type[Target], ...] = (HubOfTwo, HubOnPostgres, HubOfTwoOnPostgres,
 
 def main() -> int:
     given = _arguments()
+    end_when_told()
     for tool in (BINARY, WRK):
         if shutil.which(tool) is None:
             print(f"{tool} is missing; on Debian: apt-get install nginx-light wrk", file=sys.stderr)

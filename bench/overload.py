@@ -16,6 +16,7 @@ from bench.cpu import rss_mib
 from bench.hub import Hub
 from bench.load import Order, Result, begun
 from bench.loads import LOADS
+from bench.process import end_when_told
 
 LIMIT = 64
 CALLERS = 640
@@ -35,6 +36,7 @@ def main() -> int:
     arguments.add_argument("--callers", type=int, default=CALLERS)
     arguments.add_argument("--seconds", type=float, default=SECONDS)
     given = arguments.parse_args()
+    end_when_told()
     with tempfile.TemporaryDirectory(prefix="aigne-bench-") as name:
         folder = Path(name)
         with upstreams.running(folder) as running:

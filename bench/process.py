@@ -6,6 +6,7 @@ import selectors
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Self
@@ -95,6 +96,11 @@ class Process:
         tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
         ended = "" if code is None else f" (it ended with exit code {code})"
         return StartError(f"{self.name} {what}{ended}\n{tail}".rstrip())
+
+
+def end_when_told() -> None:
+    """Let SIGTERM unwind the stack, so that everything that was started is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def free_port() -> int:

@@ -20,6 +20,7 @@ from bench.growth import Allowance, Growth, judge
 from bench.hub import PRICES, Hub, HubOfTwo
 from bench.load import Held, Order, Request, Result, begun, run
 from bench.loads import LEAVE_AFTER, LOADS, Load
+from bench.process import end_when_told
 from bench.stream_upstream import PROMPT_TOKENS
 
 MINUTES = 120.0
@@ -73,6 +74,7 @@ def main() -> int:
     arguments.add_argument("--minutes", type=float, default=default)
     arguments.add_argument("--workers", type=int, choices=(1, 2), default=1)
     given = arguments.parse_args()
+    end_when_told()
     with tempfile.TemporaryDirectory(prefix="aigne-soak-") as name:
         folder = Path(name)
         with upstreams.running(folder) as running:

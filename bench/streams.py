@@ -17,6 +17,7 @@ from bench.cpu import cpu_seconds, rss_mib
 from bench.hub import PRICES, Charge, Hub, HubOfTwo
 from bench.load import Order, Result, begun
 from bench.loads import Load, talk
+from bench.process import end_when_told
 from bench.stream_upstream import PACES_S, PROMPT_TOKENS
 from bench.targets import Direct, Target
 
@@ -36,6 +37,7 @@ def main() -> int:
     arguments.add_argument("--seconds", type=int, default=SECONDS, help="that each stream lasts")
     arguments.add_argument("--workers", type=int, choices=(1, 2), default=1)
     given = arguments.parse_args()
+    end_when_told()
     longest = round(given.seconds / PACES_S["talk"])
     loads = tuple(talk(longest - STEP * place) for place in range(LENGTHS))
     with tempfile.TemporaryDirectory(prefix="aigne-bench-") as name:
