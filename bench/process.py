@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Self
@@ -34,6 +35,7 @@ class Process:
     ) -> None:
         self.name = name
         self.started_at = time.monotonic()
+        self._reader: threading.Thread | None = None
         self._log = folder / f"{name}.log"
         with self._log.open("ab") as log:
             self._popen = subprocess.Popen(
@@ -56,16 +58,31 @@ class Process:
             while selector.select(max(deadline - time.monotonic(), 0)):
                 line = output.readline().decode(errors="replace")
                 if line.startswith(prefix):
+                    self._discard()
                     return line.removeprefix(prefix).strip()
                 if not line:
                     break
         raise self._failure(f"did not print {prefix!r} within {within_s:.0f} s")
+
+    def _discard(self) -> None:
+        """Read on and throw it away: who fills the pipe would wait for ever."""
+        output = self._popen.stdout
+        assert output is not None
+
+        def read() -> None:
+            with contextlib.suppress(OSError, ValueError):
+                while output.read1():
+                    pass
+
+        self._reader = threading.Thread(target=read, daemon=True)
+        self._reader.start()
 
     def port(self, port: int, within_s: float = START_S) -> None:
         """Wait until something accepts connections on `port`."""
         deadline = time.monotonic() + within_s
         while self._popen.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
+                self._discard()
                 return
             time.sleep(0.02)
         raise self._failure(f"did not listen on port {port} within {within_s:.0f} s")
@@ -82,6 +99,8 @@ class Process:
                 continue
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        if self._reader is not None:
+            self._reader.join(STOP_S)
         if self._popen.stdout is not None:
             self._popen.stdout.close()
 
