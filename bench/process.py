@@ -15,6 +15,7 @@ from typing import Self
 HOST = "127.0.0.1"
 START_S = 30.0
 STOP_S = 20.0
+READ_BYTES = 65_536
 TAIL_LINES = 15
 
 
@@ -40,6 +41,8 @@ class Process:
         with self._log.open("ab") as log:
             self._popen = subprocess.Popen(
                 command,
+                # A line that waits in a buffer is not seen by `select`.
+                bufsize=0,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -71,7 +74,7 @@ class Process:
 
         def read() -> None:
             with contextlib.suppress(OSError, ValueError):
-                while output.read1():
+                while output.read(READ_BYTES):
                     pass
 
         self._reader = threading.Thread(target=read, daemon=True)
