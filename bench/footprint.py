@@ -19,7 +19,7 @@ HELD_S = IDLE_S / 2
 CALLS = 100_000
 CONNECTIONS = 32
 # A slow target makes as many of the calls as it can in this time.
-CALLS_S = 45.0
+CALLS_S = 35.0
 PIECE_S = 2.0
 SETTLE_S = 0.5
 MIB_KIB = 1024

@@ -264,6 +264,7 @@ class HubOfTwo(Hub):
 
     name = "hub-2-workers"
     workers = 2
+    footprint = False
 
     def takes(self, load: Load) -> bool:
         return load.scaled

@@ -23,6 +23,7 @@ class HubOnPostgres(Hub):
     """
 
     name = "hub-postgres"
+    footprint = False
 
     def __init__(self, upstreams: Upstreams, *, more: Sequence[Load] = ()) -> None:
         super().__init__(upstreams, more=more)

@@ -23,7 +23,7 @@ WARM_S = 10.0
 # What a measurement takes besides its own seconds, and a target's start and checks in a round.
 AROUND_S = 2.5
 LIFE_S = 12.0
-FOOTPRINT_S = 60.0
+FOOTPRINT_S = 50.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Plan:
             if target.takes(step.load) and not (target.bare and not self.ceiling)
         )
         a_round = samples * (self.seconds + AROUND_S) + len(targets) * LIFE_S
-        return (self.rounds * a_round + self.footprints * len(targets) * FOOTPRINT_S) / 60
+        footprints = self.footprints * sum(target.footprint for target in targets)
+        return (self.rounds * a_round + footprints * FOOTPRINT_S) / 60
 
 
 def measure(
@@ -133,7 +134,7 @@ def _footprints(
     """Take every target's memory: at rest each time, the rest of it in the first round."""
     time.sleep(SETTLE_S)
     for target in targets:
-        whole = plan.footprints and not number
+        whole = plan.footprints and target.footprint and not number
         try:
             taken = footprint.take(target, folder, say, whole=whole)
         except LoadError as error:

@@ -27,6 +27,7 @@ class Target(ABC):
     bare = False  # the upstream itself
     ours = True  # a peer's failures are its own and do not void the run
     workers = 1
+    footprint = True  # whether its memory under load is measured too
     process: Process | None = None
     start_ms: float | None = None
 
