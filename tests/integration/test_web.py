@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from aigne_hub.telemetry import Counters
-from aigne_hub.web import operations as operations_module
+from aigne_hub.web import probes
 from aigne_hub.web.app import create_app
 from aigne_hub.web.metrics import Gauge
 from aigne_hub.web.operations import Check, Readiness
@@ -94,7 +94,7 @@ def test_ready_does_not_wait_for_a_check_that_hangs(monkeypatch):
         async def ready(self):
             await asyncio.sleep(60)
 
-    monkeypatch.setattr(operations_module, "READY_S", 0.05)
+    monkeypatch.setattr(probes, "READY_S", 0.05)
     answer = ask(Hanging(), "/health/ready")
     assert answer.status_code == 503
     assert answer.json()["checks"][0]["detail"] == "The checks took longer than 0.05 s."

@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp
 
 from aigne_hub.bootstrap import (
     LOCAL_HOSTS,
@@ -43,7 +44,7 @@ from aigne_hub.settings import Settings
 from aigne_hub.storage import recovery
 from aigne_hub.telemetry import CallLog, Counters, configure_logging
 from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
-from aigne_hub.web.app import create_app
+from aigne_hub.web.on_demand import OnDemand
 
 # Beyond the drain limit, what is left has this long to settle.
 SETTLE_S = 5
@@ -199,7 +200,7 @@ class Worker:
         self, edge: Edge, operations: ProcessOperations, backend: ProcessBackend
     ) -> uvicorn.Config:
         return uvicorn.Config(
-            create_app(operations, backend),
+            OnDemand(operations, lambda: _control_plane(operations, backend)),
             http=edge.protocol,  # type: ignore[arg-type] # a factory serves as well as a class
             loop="none",
             ws="none",
@@ -256,6 +257,14 @@ def _postman(hub: Hub, backing: Backing) -> Postman:
         connect=lambda: connect(proxy=hub.settings.upstream_proxy, direct=LOCAL_HOSTS),
         alone=lambda: backing.liveness.alone("webhooks", wait=False),
     )
+
+
+def _control_plane(operations: ProcessOperations, backend: ProcessBackend) -> ASGIApp:
+    from aigne_hub.web.app import create_app  # noqa: PLC0415 - loaded when it is first needed
+
+    app = create_app(operations, backend)
+    gc.freeze()
+    return app
 
 
 def _settle_memory() -> None:

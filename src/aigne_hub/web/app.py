@@ -12,19 +12,15 @@ from aigne_hub import __version__
 from aigne_hub.domain.errors import HubError
 from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.backend import Backend
-from aigne_hub.web.errors import (
-    FailureBoundary,
-    malformed,
-    method_not_allowed,
-    not_found,
-    refused,
-)
+from aigne_hub.web.errors import malformed, method_not_allowed, not_found, refused
+from aigne_hub.web.failures import FailureBoundary
 from aigne_hub.web.openapi import openapi_document
-from aigne_hub.web.operations import Operations, operations_router
+from aigne_hub.web.operations import Operations
 from aigne_hub.web.pages import pages_router
 from aigne_hub.web.payment.lookups import WrongNames
 from aigne_hub.web.payment.pages import payment_pages_router
 from aigne_hub.web.payment.webhooks import webhooks_router
+from aigne_hub.web.probe_routes import operations_router
 from aigne_hub.web.rendering import Renderer
 from aigne_hub.web.security import HeadAsGet, SecurityHeaders
 from aigne_hub.web.setup import setup_router

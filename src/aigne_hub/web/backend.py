@@ -19,6 +19,7 @@ from aigne_hub.payments.cashier import Cashier
 from aigne_hub.ports import Clock
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.engine import View
+from aigne_hub.web.operations import Operations, operations_of
 
 
 class Backend(Protocol):
@@ -82,3 +83,4 @@ def backend_of(request: Request) -> Backend:
 
 
 Hub = Annotated[Backend, Depends(backend_of)]
+Process = Annotated[Operations, Depends(operations_of)]

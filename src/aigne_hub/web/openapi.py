@@ -8,9 +8,9 @@ from fastapi.openapi.utils import get_openapi
 
 from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.codes import ERROR_CODES
-from aigne_hub.web.operations import operations_router
 from aigne_hub.web.pages import pages_router
 from aigne_hub.web.payment.webhooks import webhooks_router
+from aigne_hub.web.probe_routes import operations_router
 
 _DATA_PLANE = Path(__file__).parent / "data_plane.yaml"
 # Paths whose operations take a key, and its four forms.

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from aigne_hub.web.backend import Process
 from aigne_hub.web.codes import ERROR_CODES
-from aigne_hub.web.operations import Process
 from aigne_hub.web.reference import Reference
 from aigne_hub.web.rendering import renderer_of
 from aigne_hub.web.surface import APIS, OPENAI

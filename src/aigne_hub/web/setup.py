@@ -8,8 +8,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
 from aigne_hub.domain.errors import HubError
+from aigne_hub.web.backend import Process
 from aigne_hub.web.forms import form_of
-from aigne_hub.web.operations import Process
 from aigne_hub.web.rendering import renderer_of
 
 
