@@ -1,7 +1,6 @@
 """The hub over PostgreSQL: the same hub, and a server that it shares the machine with."""
 
 import logging
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import psycopg
 from bench.cpu import cpu_seconds
 from bench.hub import Hub
-from bench.load import Result
 from bench.loads import Load
 from bench.targets import UnavailableError
 from bench.upstreams import Upstreams
@@ -19,7 +17,7 @@ from bench.upstreams import Upstreams
 class HubOnPostgres(Hub):
     """The hub over a server that the tests use too, with its disk writes as they come.
 
-    What the server uses is not in the hub's figures; `problems` prints it.
+    What the server uses is not in the hub's figures but in a note beside them.
     """
 
     name = "hub-postgres"
@@ -47,8 +45,6 @@ class HubOnPostgres(Hub):
         self._url = url.replace("/postgres?", "/hub?")
         self.environment = {"AIGNE_HUB_DATABASE_URL": self._url}
         super().start(folder)
-        self._counted = 0
-        self._before_s = cpu_seconds(self._server.get_pid())
 
     def takes(self, load: Load) -> bool:
         return load.scaled or bool(load.accounts)
@@ -57,13 +53,8 @@ class HubOnPostgres(Hub):
         with psycopg.connect(self._url) as connection:
             return connection.execute(query).fetchall()
 
-    def note(self, result: Result) -> None:
-        super().note(result)
-        time.sleep(0.1)
-        now_s = cpu_seconds(self._server.get_pid())
-        calls = result.calls or 1
-        print(f"  PostgreSQL used {1e6 * (now_s - self._before_s) / calls:.0f} µs a call")
-        self._before_s = now_s
+    def beside_s(self) -> float:
+        return cpu_seconds(self._server.get_pid())
 
     def problems(self) -> list[str]:
         found = super().problems()

@@ -44,6 +44,7 @@ class Sample:
     cpu_us: float | None
     upstream_chunks: float | None  # per call; only where clients leave
     shares: tuple[int, ...] = ()  # calls of each of several processes
+    beside_us: float = 0.0  # CPU per call of a server it needs
 
 
 @dataclass
@@ -170,6 +171,8 @@ def _round(
                 continue
             samples.append(sample)
             say(f"  {place}/{len(plan.steps)} {title}: {_brief(sample)}")
+            if sample.beside_us:
+                measured.notes.append(f"{title}: {sample.beside_us:.0f} us CPU a call beside it")
             if sample.shares:
                 measured.notes.append(f"{title}: calls by process {_split(sample.shares)}")
             wrong = [f"{title}: {error}" for error in sample.result.errors]
@@ -198,11 +201,11 @@ def _sample(
         target.note(warm)
         time.sleep(SETTLE_S)
     chunks_before = upstreams.chunks_streamed() if leaves else 0
-    shares = target.shares()
+    shares, beside_s = target.shares(), target.beside_s()
     before = _cpu(target)
     result = run(step.load, request, step.connections, seconds, folder)
     time.sleep(SETTLE_S)
-    used = _cpu(target) - before
+    used, beside_s = _cpu(target) - before, target.beside_s() - beside_s
     target.note(result)
     calls = max(result.calls + result.left, 1)
     chunks = (upstreams.chunks_streamed() - chunks_before) / calls if leaves else None
@@ -210,7 +213,7 @@ def _sample(
     # Those that ended with an earlier life are not among the busiest.
     begun = sorted(count - shares.get(name, 0) for name, count in target.shares().items())
     begun = begun[-target.workers :]
-    return Sample(step, target.name, result, cpu_us, chunks, tuple(begun))
+    return Sample(step, target.name, result, cpu_us, chunks, tuple(begun), 1e6 * beside_s / calls)
 
 
 def _cpu(target: Target) -> float:

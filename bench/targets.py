@@ -53,6 +53,10 @@ class Target(ABC):
         """Return what is wrong with the target's records, in sentences."""
         return []
 
+    def beside_s(self) -> float:
+        """Return the CPU seconds of a server that it needs and that is not counted as its own."""
+        return 0.0
+
     def shares(self) -> Mapping[str, int]:
         """Return how many calls each of its processes has begun; {} where that is not known."""
         return {}
