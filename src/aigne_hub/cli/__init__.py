@@ -14,7 +14,6 @@ from typer.main import get_command
 
 from aigne_hub.cli.app import NAME, app
 
-
 # Imports make many objects and hardly any garbage; by default they are looked through time and
 # again, which is a tenth of a start.
 GC_THRESHOLD = 50_000
