@@ -15,7 +15,7 @@ from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
 
 PLAIN = "gpt-4o-mini"
-SLOW = "gpt-slow:400"
+SLOW = "gpt-slow:2000"
 LONG = "gpt-slow:40+long:200"
 DRIP = "gpt-slow:20+long:12"
 BROKEN = "gpt-500"

@@ -37,7 +37,7 @@ def nano(amount: int) -> str:
     return str(amount * NANO_PER_CREDIT)
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
+def eventually(condition: Callable[..., bool], what: str) -> None:
     deadline = time.monotonic() + WAIT_S
     while not condition():
         assert time.monotonic() < deadline, f"never {what}"
@@ -127,7 +127,9 @@ def _live_and_die(shop: HubProcess, bank: HubProcess, kit: Program, rounds: int)
         callers = [threading.Thread(target=_call, args=(shop, calling)) for _ in range(4)]
         for caller in callers:
             caller.start()
-        time.sleep(chance.uniform(0.2, 2.5))
+        before = len(charged(shop))
+        eventually(lambda known=before: len(charged(shop)) > known + 1, "called")
+        time.sleep(chance.uniform(0, 1.0))
         victims = [[shop], [bank], [shop, bank]][number % 3]
         kit_grant = threading.Thread(target=_grant, args=(kit, did))
         kit_grant.start()

@@ -17,6 +17,7 @@ from tests.conftest import config_for
 from tests.databases import create_database
 from tests.faults.test_kill import stream
 from tests.hub import HubProcess
+from tests.patience import PATIENCE_S
 from tests.upstream.client import FakeUpstream
 
 SLOW = "gpt-slow:40+long:60"
@@ -39,7 +40,7 @@ def streaming(hub: HubProcess) -> tuple[threading.Thread, list[str]]:
     began = threading.Event()
     reader = threading.Thread(target=stream, args=(hub, SLOW, got, began))
     reader.start()
-    assert began.wait(10)
+    assert began.wait(PATIENCE_S)
     return reader, got
 
 
@@ -50,7 +51,7 @@ def test_a_second_hub_does_not_take_the_first_ones_calls_for_dead(
     hub.grant("1000")
     reader, got = streaming(hub)
     with second(hub, tmp_path / "elsewhere"):
-        reader.join(20)
+        reader.join(PATIENCE_S)
     (call,) = hub.calls_when_closed(1)
     assert (call["outcome"], call["usage_source"]) == ("completed", "provider")
     assert len([word for word in got if word]) == 60
@@ -108,7 +109,7 @@ def test_a_hub_closes_the_calls_of_one_that_died_elsewhere(
     with second(hub, tmp_path / "elsewhere") as other:
         reader, _ = streaming(hub)
         hub.kill()
-        reader.join(20)
+        reader.join(PATIENCE_S)
         (call,) = other.calls_when_closed(1, within_s=90)
         assert call["outcome"] == "interrupted"
         assert call["output_tokens"] > 0

@@ -79,6 +79,7 @@ async def journal(
 ) -> AsyncIterator[GroupCommitJournal]:
     recovery.register(database, process_id, host="h", pid=1, now_us=1)
     opened = GroupCommitJournal(store(database, process_id, clock), new_id=new_id)
+    await opened.reach()
     opened.start()
     yield opened
     await opened.close()

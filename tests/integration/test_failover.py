@@ -9,12 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from tests.books import Books, Customer, nano, price
+from tests.books import NOTICED_S, Books, Customer, nano, price
 from tests.caller import ask, post
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
-
-from aigne_hub.storage.watch import INTERVAL_S
 
 RATES = {"input": "1000", "output": "2000"}
 OTHER_RATES = {"input": "5000", "output": "9000"}
@@ -118,7 +116,7 @@ def books(hub: HubProcess) -> Iterator[Books]:
 def customer(books: Books) -> Customer:
     made = books.customer(nano("10000"))
     # The change makes the hub read its configuration anew, which restarts every round robin.
-    time.sleep(4 * INTERVAL_S)
+    time.sleep(NOTICED_S)
     return made
 
 

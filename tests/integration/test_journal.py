@@ -20,6 +20,7 @@ from tests.integration.journaling import (
     settling,
     whole,
 )
+from tests.patience import PATIENCE_S
 
 from aigne_hub.domain.calls import Outcome
 from aigne_hub.domain.errors import (
@@ -237,7 +238,10 @@ async def test_sent_is_noted_without_a_commit_of_its_own_when_the_call_ends(data
             await books.open(op)
             books.sent(op.call_id)
         await books.settle(settling(quick, 0, 0, billed=False))
-        await asyncio.sleep(0.3)
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        while set(dict(query(database, "SELECT id, sent FROM model_call")).values()) != {1}:
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.05)
     rows = dict(query(database, "SELECT id, sent FROM model_call"))
     assert rows == {quick.call_id: 1, slow.call_id: 1}
 

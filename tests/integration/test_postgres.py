@@ -167,10 +167,10 @@ async def test_a_session_that_ends_while_idle_is_made_again_by_itself(link, url)
 async def test_a_session_that_ends_in_mid_statement_is_lost(link, url):
     session = await link.session()
     running = asyncio.ensure_future(session.run([("sleep", ())]))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.5)
     end_sessions(url)
     with pytest.raises(Lost, match="administrator command"):
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 60)
 
 
 async def test_a_server_that_never_answers_is_given_up(link, monkeypatch):
@@ -188,7 +188,7 @@ async def test_a_cancelled_request_ends_its_session(link):
     with pytest.raises(asyncio.CancelledError):
         await running
     link.drop(session)
-    await (await link.session(5)).run([("one", ())])
+    await (await link.session(60)).run([("one", ())])
 
 
 async def test_a_new_session_ends_the_earlier_one_first(link):
@@ -196,7 +196,7 @@ async def test_a_new_session_ends_the_earlier_one_first(link):
     earlier = await link.session()
     at_work = asyncio.ensure_future(earlier.run([("sleep", ())]))
     link._session = None
-    await (await link.session(5)).run([("one", ())])
+    await (await link.session(60)).run([("one", ())])
     with pytest.raises(Lost, match="administrator command"):
         await at_work
     await (await link.session()).run([("one", ())])
@@ -234,7 +234,7 @@ async def test_a_changed_table_is_taken_up_by_a_new_session(engine, url):
         await books.probe()
         with admin(url) as connection:
             connection.execute("ALTER TABLE process ALTER COLUMN batch TYPE numeric")
-        for _ in range(20):
+        for _ in range(600):
             try:
                 await books.open(opening())
             except Overloaded:
@@ -350,7 +350,7 @@ async def test_a_task_is_done_by_one_process_at_a_time(locks, engine, tmp_path):
         waiting = asyncio.ensure_future(wait_for_it())
         await asyncio.sleep(0.2)
         assert order == []
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert order == [True]
     other.release()
 
@@ -372,7 +372,7 @@ async def test_the_version_is_seen_and_seen_again_after_a_lost_session(engine, u
         connection.execute("UPDATE hub_state SET version = version + 1")
     assert await watch.version() == before + 1
     end_sessions(url, "aigne-hub watch")
-    for _ in range(50):
+    for _ in range(1_000):
         try:
             assert await watch.version() == before + 1
         except StoreUnavailable:

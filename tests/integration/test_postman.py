@@ -26,7 +26,7 @@ from aigne_hub.storage.deliveries import State
 from aigne_hub.storage.engine import reading, writing
 from aigne_hub.storage.outbox import EVENTS_KEPT_US, Outbox
 
-HANG_S = 2.0
+HANG_S = 6.0
 BROKEN = b"HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n"
 
 
