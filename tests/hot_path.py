@@ -23,8 +23,8 @@ CALL_READS_MAX = 0
 CALL_COMMITS_MAX = 2
 CALL_STATEMENTS_MAX = 18
 
-# System calls of the whole process, those that only wait left out. Sockets take one read and
-# one write for each of the two ends.
+# System calls of the whole process, those that only wait left out. Those that are not SQLite's
+# files' are a read and a write for each of a call's two sockets.
 CALL_SOCKET_CALLS_MAX = 4
 CALL_SYSTEM_CALLS_MAX = 58
 CHUNK_SYSTEM_CALLS_MAX = 2

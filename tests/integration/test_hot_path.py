@@ -33,7 +33,8 @@ BLOCKS = 30
 CALLS = 10
 CHUNKS = 20
 WAITING = {"epoll_wait", "epoll_pwait", "futex", "restart_syscall", "clock_gettime"}
-TALKING = ("read", "write", "writev", "recvfrom", "recvmsg", "sendto", "sendmsg", "epoll_ctl")
+# Of SQLite's files; how many pages a call touches depends on where its rows come to lie.
+FILES = {"pwrite64", "pread64", "fsync", "fdatasync", "ftruncate", "fcntl", "fstat", "getpid"}
 # The loop is woken for what is periodic by a write and a read of its own.
 ALARMS = 2
 # Calls that travel in one batch.
@@ -140,9 +141,9 @@ def test_a_call_and_a_chunk_make_few_system_calls(
 
     def few(calls: Counter[str]) -> bool:
         assert calls["fdatasync"] + calls["fsync"] >= 2 * CALLS
-        talking = sum(calls[name] for name in TALKING)
+        others = sum(count for name, count in calls.items() if name not in FILES)
         return (
-            talking <= hot_path.CALL_SOCKET_CALLS_MAX * CALLS + ALARMS
+            others <= hot_path.CALL_SOCKET_CALLS_MAX * CALLS + ALARMS
             and calls.total() <= hot_path.CALL_SYSTEM_CALLS_MAX * CALLS
         )
 
