@@ -149,7 +149,8 @@ def _bury(file: int, pid: int, waiting: socket.socket) -> None:
 
 
 def _imported() -> Any:
-    import aigne_hub.cli.serve  # noqa: F401, PLC0415 - only here, in the nursery itself
+    import aigne_hub.cli.serve  # noqa: PLC0415 - only here, in the nursery itself
+    import aigne_hub.web.app  # noqa: F401, PLC0415 - as above; a hub does when it is asked for pages
     from aigne_hub.cli import main  # noqa: PLC0415 - as above
 
     return main
