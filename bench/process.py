@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -16,6 +17,7 @@ HOST = "127.0.0.1"
 START_S = 30.0
 STOP_S = 20.0
 READ_BYTES = 65_536
+FILES_WANTED = 65_536
 TAIL_LINES = 15
 
 
@@ -118,6 +120,12 @@ class Process:
         tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
         ended = "" if code is None else f" (it ended with exit code {code})"
         return StartError(f"{self.name} {what}{ended}\n{tail}".rstrip())
+
+
+def allow_many_files() -> None:
+    """Raise this process's limit of open files, and that of all it starts, as far as it may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, FILES_WANTED), hard))
 
 
 def end_when_told() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import certificate, nginx
 from bench.loads import Route
-from bench.process import HOST, Process, free_port
+from bench.process import HOST, Process, allow_many_files, free_port
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Upstreams:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Upstreams]:
     """Start the upstreams for the length of a `with` block."""
+    allow_many_files()
     made = certificate.make(folder)
     ports = {route: free_port() for route in Route}
     command = [sys.executable, "-m", "bench.stream_upstream"]
