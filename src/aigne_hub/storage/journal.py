@@ -25,7 +25,7 @@ BATCH_MAX = 512
 RETRY_S = 0.25
 # At shutdown a store that cannot commit is waited for this long.
 CLOSE_S = 5.0
-# `sent` notes wait at most this long for a batch to travel with.
+# `sent` notes wait this long: most calls have ended by then, which says the same of them.
 SENT_LINGER_S = 0.1
 
 _UNRECORDED = "The hub cannot record calls right now. Retry shortly."
@@ -83,7 +83,7 @@ class GroupCommitJournal:
         self._store = store
         self._new_id = new_id
         self._queue: list[tuple[Operation, asyncio.Future[Any]]] = []
-        self._sent: list[str] = []
+        self._sent: dict[str, None] = {}
         self._sent_timer: asyncio.TimerHandle | None = None
         self._sent_due = False
         self._wake: asyncio.Future[None] | None = None
@@ -116,7 +116,7 @@ class GroupCommitJournal:
         return self._submit(operation)
 
     def sent(self, call_id: str) -> None:
-        self._sent.append(call_id)
+        self._sent[call_id] = None
         if self._sent_timer is None:
             assert self._loop is not None
             self._sent_timer = self._loop.call_later(SENT_LINGER_S, self._flush_sent)
@@ -126,6 +126,7 @@ class GroupCommitJournal:
 
     def settle(self, operation: Settle) -> Awaitable[Settled]:
         operation.deliver = self.metering
+        self._sent.pop(operation.call_id, None)
         return self._submit(operation)
 
     def void(self, operation: Settle) -> Awaitable[Settled]:
@@ -161,7 +162,8 @@ class GroupCommitJournal:
         return future
 
     def _flush_sent(self) -> None:
-        self._sent_due = True
+        self._sent_timer = None
+        self._sent_due = bool(self._sent)
         self._notify()
 
     def _notify(self) -> None:
@@ -178,13 +180,11 @@ class GroupCommitJournal:
                 await self._wake
                 continue
             batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
-            settled_now = {op.call_id for op, _ in batch if type(op) is Settle}
-            sent = [call_id for call_id in self._sent if call_id not in settled_now]
-            self._sent = []
-            self._sent_due = False
-            if self._sent_timer is not None:
-                self._sent_timer.cancel()
-                self._sent_timer = None
+            sent: list[str] = []
+            if self._sent_due:
+                sent = list(self._sent)
+                self._sent.clear()
+                self._sent_due = False
             if batch or sent:
                 await self._commit(batch, sent)
 
@@ -237,7 +237,7 @@ class GroupCommitJournal:
         """Refuse what has not started; keep the rest, which already happened, for later."""
         kept = self._refused(batch)
         self._queue[:0] = kept
-        self._sent[:0] = sent
+        self._sent.update(dict.fromkeys(sent))
         self._sent_due = bool(self._sent)
         if not self._closing or kept:
             await asyncio.sleep(RETRY_S)
