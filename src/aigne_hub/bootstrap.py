@@ -32,8 +32,9 @@ from aigne_hub.hub_file import DEMO, HubFile, load_hub_file
 from aigne_hub.payment_settings import misfits
 from aigne_hub.ports import Clock
 from aigne_hub.problems import ConfigError, Problem
+from aigne_hub.providers.anthropic import AnthropicUpstream
 from aigne_hub.providers.openai import OpenAIUpstream
-from aigne_hub.providers.profiles import profile_of
+from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, languages_of, profile_of
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
@@ -362,6 +363,8 @@ def build_plane(
     def connect(provider: Provider, credential: Credential) -> Upstream:
         if provider.kind == DEMO:
             return DemoUpstream(hub.clock, hub.ids)
+        if ANTHROPIC_LANGUAGE in languages_of(provider.kind):
+            return AnthropicUpstream(client, provider, credential)
         return OpenAIUpstream(client, provider, credential)
 
     return Plane(

@@ -179,7 +179,7 @@ def test_home_page_shows_a_call_that_the_demo_provider_answers():
     assert f"curl {BASE}/chat/completions" in html
     assert "demo/echo" in html
     assert "aigne-hub keys create --user U" in html
-    assert html.count("Not served yet") == 3
+    assert html.count("Not served yet") == 2
     assert "credits grant" not in html
 
 
@@ -252,8 +252,9 @@ def test_a_well_formed_request_id_is_echoed_and_another_is_not():
         ("POST", "/v1/responses", "This hub does not serve OpenAI's responses yet."),
         ("GET", "/v1/videos/v1/content", "This hub does not serve OpenAI's videos yet."),
         ("POST", "/v1/audio/speech", "This hub does not serve OpenAI's audio/speech yet."),
-        ("POST", "/v1/messages", "It looks like the Anthropic Messages API"),
-        ("POST", "/anthropic/v1/messages/count_tokens", "It looks like the Anthropic Messages API"),
+        ("POST", "/v1/v1/messages", f"Did you mean POST {BASE}/messages? The Anthropic base URL"),
+        ("POST", "/anthropic/v1/messages/count_tokens", f"Did you mean POST {BASE}/messages/count"),
+        ("POST", "/v1/messages/batches", "This hub does not serve Anthropic's messages/batches"),
         ("POST", "/v1beta/models/gemini-pro:streamGenerateContent", "It looks like the Gemini API"),
         ("POST", "/v1/models/gemini-pro:generateContent", "It looks like the Gemini API"),
         ("POST", "/api/v2/chat", "It looks like the AIGNE API"),

@@ -15,7 +15,7 @@ from aigne_hub.web.metrics import Gauge
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.reference import Reference
 from aigne_hub.web.security import SECURITY_HEADERS
-from aigne_hub.web.surface import OPENAI_OPERATIONS
+from aigne_hub.web.surface import OPERATIONS
 
 MANUAL = Path(__file__).parents[2] / "docs" / "http.md"
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -159,7 +159,7 @@ def test_the_data_plane_in_the_document_is_what_the_gateway_routes(document):
         if path.startswith("/v1/")
     }
     assert all(find(method, path.replace("{id}", "a/b")) for method, path in shown)
-    known = {(method, f"/v1/{tail}") for tail, method in OPENAI_OPERATIONS.items()}
+    known = {(method, f"/v1/{tail}") for tail, method in OPERATIONS.items()}
     assert shown == known | {("GET", "/v1/models/{id}")}
 
 

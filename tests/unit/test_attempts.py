@@ -105,8 +105,9 @@ class Upstream:
     wire: Wire = OPENAI
     bodies: list[bytes] = field(default_factory=list)
 
-    async def send(self, operation: str, body: bytes) -> Answer:
+    async def send(self, operation: str, body: bytes, headers: bytes = b"", /) -> Answer:
         assert operation == "chat/completions"
+        assert headers == b""
         self.bodies.append(body)
         if isinstance(self.outcome, Exception):
             raise self.outcome
@@ -360,9 +361,9 @@ def test_a_caller_who_leaves_during_a_try_ends_the_search():
     exchange = Exchange()
 
     class Leaving(Upstream):
-        async def send(self, operation: str, body: bytes) -> Answer:
+        async def send(self, operation: str, body: bytes, headers: bytes = b"", /) -> Answer:
             exchange.disconnected = True
-            return await super().send(operation, body)
+            return await super().send(operation, body, headers)
 
     call = tracked()
     found = candidates(ConnectFailed("refused"), Answer(pieces=[GOOD]))

@@ -10,15 +10,19 @@ from hypothesis import strategies as st
 from aigne_hub.catalog.snapshot import Alias, Credential, Model, Provider, Snapshot
 from aigne_hub.domain.errors import InvalidRequest, NotFound, NoUpstream
 from aigne_hub.domain.routing import SmoothRoundRobin
+from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
+from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
 from aigne_hub.gateway.router import Router, models_of
 
+CHAT, MESSAGES = OpenAIChat(), AnthropicMessages()
 
-def provider(name: str, **weights: int) -> Provider:
+
+def provider(name: str, kind: str = "openai", **weights: int) -> Provider:
     credentials = tuple(
         Credential(f"{name}-{key}", key, weight, secret=f"secret-{key}")
         for key, weight in weights.items()
     )
-    return Provider(f"id-{name}", name, "openai", None, trusted=True, credentials=credentials)
+    return Provider(f"id-{name}", name, kind, None, trusted=True, credentials=credentials)
 
 
 def model(owner: Provider, name: str, kind: str = "chat") -> Model:
@@ -36,6 +40,7 @@ def model(owner: Provider, name: str, kind: str = "chat") -> Model:
 ONE = provider("one", a=2, b=1)
 TWO = provider("two", c=1, d=1)
 BARE = provider("bare")
+CLAUDE = provider("claude", "anthropic", e=1)
 
 
 def router(*models: Model, **aliases: Alias) -> Router:
@@ -45,12 +50,12 @@ def router(*models: Model, **aliases: Alias) -> Router:
 
 
 def first(made: Router, reference: str) -> str:
-    return next(made.candidates(models_of(made.snapshot, reference, "chat"))).credential
+    return next(made.candidates(models_of(made.snapshot, reference, CHAT))).credential
 
 
 def test_every_credential_of_every_model_is_a_candidate_best_first():
     made = router(model(ONE, "m"), model(TWO, "m"))
-    found = list(made.candidates(models_of(made.snapshot, "m", "chat")))
+    found = list(made.candidates(models_of(made.snapshot, "m", CHAT)))
     assert [(item.model.ref, item.credential) for item in found] == [
         ("one/m", "a"),
         ("one/m", "b"),
@@ -62,7 +67,7 @@ def test_every_credential_of_every_model_is_a_candidate_best_first():
 
 def test_a_candidate_does_not_show_its_secret():
     made = router(model(ONE, "m"))
-    found = next(made.candidates(models_of(made.snapshot, "m", "chat")))
+    found = next(made.candidates(models_of(made.snapshot, "m", CHAT)))
     assert found.secret == "secret-a"
     assert "secret" not in repr(found)
 
@@ -104,7 +109,7 @@ def test_a_fallback_that_is_not_reached_does_not_take_its_turn():
 
 def test_a_fallback_that_is_reached_takes_its_turn():
     made = router(model(ONE, "m"), model(TWO, "n"), mixed=Alias("mixed", "one/m", ("two/n",)))
-    reached = islice(made.candidates(models_of(made.snapshot, "mixed", "chat")), 3)
+    reached = islice(made.candidates(models_of(made.snapshot, "mixed", CHAT)), 3)
     assert [item.credential for item in reached] == ["a", "b", "c"]
     assert first(made, "two/n") == "d"
 
@@ -113,27 +118,38 @@ def test_models_of_a_provider_without_credentials_are_passed_over():
     made = router(model(BARE, "m"), model(ONE, "m"))
     assert first(made, "m") == "a"
     with pytest.raises(NoUpstream, match="bare/m"):
-        made.candidates(models_of(made.snapshot, "bare/m", "chat"))
+        made.candidates(models_of(made.snapshot, "bare/m", CHAT))
 
 
 def test_only_models_of_the_paths_own_kind_serve():
     made = router(model(ONE, "m", "image"), model(TWO, "m"))
-    assert [item.ref for item in models_of(made.snapshot, "m", "chat")] == ["two/m"]
+    assert [item.ref for item in models_of(made.snapshot, "m", CHAT)] == ["two/m"]
     with pytest.raises(InvalidRequest, match="of type image"):
-        models_of(made.snapshot, "one/m", "chat")
+        models_of(made.snapshot, "one/m", CHAT)
+
+
+def test_only_providers_that_speak_the_paths_language_serve():
+    made = router(model(CLAUDE, "m"), model(ONE, "m"), both=Alias("both", "claude/m", ("one/m",)))
+    for reference in ("m", "both"):
+        assert [item.ref for item in models_of(made.snapshot, reference, CHAT)] == ["one/m"]
+        assert [item.ref for item in models_of(made.snapshot, reference, MESSAGES)] == ["claude/m"]
+    with pytest.raises(InvalidRequest, match=r"OpenAI format.* POST /v1/messages\."):
+        models_of(made.snapshot, "claude/m", CHAT)
+    with pytest.raises(InvalidRequest, match=r"Anthropic format.* POST /v1/chat/completions\."):
+        models_of(made.snapshot, "one/m", MESSAGES)
 
 
 def test_an_unknown_model_is_not_found_and_named_in_bounds():
     made = router(model(ONE, "m"))
     with pytest.raises(NotFound, match="two/m"):
-        models_of(made.snapshot, "two/m", "chat")
+        models_of(made.snapshot, "two/m", CHAT)
     with pytest.raises(NotFound) as raised:
-        models_of(made.snapshot, "x" * 100_000, "chat")
+        models_of(made.snapshot, "x" * 100_000, CHAT)
     assert len(raised.value.message) < 400
     with pytest.raises(InvalidRequest, match="names no model"):
-        models_of(made.snapshot, "", "chat")
+        models_of(made.snapshot, "", CHAT)
 
 
 def test_a_dangling_fallback_is_left_out():
     made = router(model(ONE, "m"), alias=Alias("alias", "gone/m", ("one/m",)))
-    assert [item.ref for item in models_of(made.snapshot, "alias", "chat")] == ["one/m"]
+    assert [item.ref for item in models_of(made.snapshot, "alias", CHAT)] == ["one/m"]

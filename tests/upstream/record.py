@@ -51,7 +51,9 @@ class Log:
             connection=connection.number,
             method=request.method,
             path=request.path,
-            key=authorization.removeprefix("Bearer ") or request.headers.get("api-key"),
+            key=authorization.removeprefix("Bearer ")
+            or request.headers.get("api-key")
+            or request.headers.get("x-api-key"),
             headers=request.headers,
             body_sha256=hashlib.sha256(request.body).hexdigest(),
             body_bytes=len(request.body),

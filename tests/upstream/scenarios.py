@@ -1,7 +1,7 @@
 """What a model's name asks the upstream to do.
 
-A name is `gpt-` and directives joined by `+`, each with `:`-separated numbers, so that it
-passes through a gateway untouched: `gpt-slow:50+long:400+cut:7`.
+A name is `gpt-`, or `claude-` on Anthropic's wire, and directives joined by `+`, each with
+`:`-separated numbers, so that it passes through a gateway untouched: `gpt-slow:50+long:400+cut:7`.
 
     slow:MS        wait MS milliseconds before every content chunk (a unary answer: once)
     long:N         answer with N words instead of the echo
@@ -23,7 +23,15 @@ passes through a gateway untouched: `gpt-slow:50+long:400+cut:7`.
     nodone         close in order before [DONE] instead
     html502        a proxy's HTML page with status 502
     echo           errors repeat the key and the last message they answer, as some vendors do
-    400..599       that status with OpenAI's error object; 429 carries retry-after: 1
+    400..599       that status with an error object; 429 carries retry-after: 1
+
+Anthropic's wire alone:
+
+    thinking:N     think N words and sign them before the answer
+    parallel       call every tool of the request, not the first alone
+    written:N:M    N more tokens went into the cache, M of them for an hour (default 0)
+    searches:N     N searches by the provider
+    pings:N        N pings before the content
 
 Any other name is an ordinary model.
 """
@@ -33,7 +41,7 @@ from typing import Any
 
 from tests.upstream.lies import LIES
 
-PREFIX = "gpt-"
+PREFIXES = ("gpt-", "claude-")
 MAX_WORDS = 1_000_000
 MAX_DELAY_MS = 60_000
 
@@ -52,6 +60,11 @@ class Scenario:
     output_tokens: int | None = None
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    thinking_words: int = 0
+    written_tokens: int = 0
+    written_1h_tokens: int = 0
+    searches: int = 0
+    pings: int = 1
     lie: int | None = None
     reasoning_beside: int = 0
     new_tokens: int | None = None
@@ -68,6 +81,7 @@ class Scenario:
     done: bool = True
     html: bool = False
     echo: bool = False
+    parallel: bool = False
 
     @property
     def breaks_after(self) -> int | None:
@@ -85,6 +99,7 @@ FLAGS: dict[str, dict[str, bool]] = {
     "nodone": {"done": False},
     "html502": {"html": True},
     "echo": {"echo": True},
+    "parallel": {"parallel": True},
 }
 # Directive to (fields, how many numbers must be given, the largest number).
 NUMBERED: dict[str, tuple[tuple[str, ...], int, int]] = {
@@ -93,6 +108,10 @@ NUMBERED: dict[str, tuple[tuple[str, ...], int, int]] = {
     "tokens": (("input_tokens", "output_tokens"), 2, MAX_WORDS),
     "cached": (("cached_tokens",), 1, MAX_WORDS),
     "reasoning": (("reasoning_tokens",), 1, MAX_WORDS),
+    "thinking": (("thinking_words",), 1, MAX_WORDS),
+    "written": (("written_tokens", "written_1h_tokens"), 1, MAX_WORDS),
+    "searches": (("searches",), 1, MAX_WORDS),
+    "pings": (("pings",), 1, MAX_WORDS),
     "lies": (("lie",), 1, len(LIES) - 1),
     "beside": (("reasoning_beside",), 1, MAX_WORDS),
     "newfield": (("new_tokens",), 1, MAX_WORDS),
@@ -106,7 +125,8 @@ NUMBERED: dict[str, tuple[tuple[str, ...], int, int]] = {
 def parse(model: str) -> Scenario:
     """Return the scenario a model's name asks for."""
     scenario = Scenario()
-    directives = model.removeprefix(PREFIX).split("+") if model.startswith(PREFIX) else []
+    prefix = next((prefix for prefix in PREFIXES if model.startswith(prefix)), None)
+    directives = [] if prefix is None else model.removeprefix(prefix).split("+")
     if not directives or not _known(directives[0].partition(":")[0]):
         return scenario
     for directive in directives:
@@ -137,4 +157,4 @@ def _fields(directive: str) -> dict[str, Any]:
     values = given or [0]
     if not all(0 <= value <= largest for value in values):
         raise BadScenarioError(f"{directive!r}: each number must be 0 to {largest}")
-    return dict(zip(fields, values, strict=True))
+    return dict(zip(fields, values, strict=False))

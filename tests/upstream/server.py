@@ -1,11 +1,11 @@
-"""OpenAI's endpoints over a local connection, with the failures a scenario asks for."""
+"""OpenAI's and Anthropic's endpoints over a local connection, failing as a scenario asks."""
 
 import asyncio
 import json
 import ssl
 from typing import Any
 
-from tests.upstream import answers, events
+from tests.upstream import answers, events, messages
 from tests.upstream.connection import ClientGoneError, Connection, Request, chunk, head
 from tests.upstream.record import MAX_KEPT_BODY_BYTES, Log, Record
 from tests.upstream.scenarios import BadScenarioError, Scenario, parse
@@ -29,6 +29,7 @@ TEXTS = {
     "/v1/completions": (answers.completion_text, events.completion_stream),
 }
 OBJECTS = {"/v1/embeddings": answers.embeddings, "/v1/images/generations": answers.images}
+PATHS = {*TEXTS, *OBJECTS, messages.PATH, messages.COUNT_PATH}
 Json = dict[str, Any]
 
 
@@ -91,7 +92,11 @@ class Upstream:
             return
         record.status = refusal.status
         extra = {"retry-after": "1"} if refusal.status == 429 else None
-        await connection.reply(refusal.status, _dump(refusal.error), JSON_TYPE, extra)
+        error = refusal.error
+        if request.path.startswith(messages.PATH):
+            error = messages.error(refusal.status, str(error["error"]["message"]))
+            extra = {**(extra or {}), "request-id": f"req_{record.number}"}
+        await connection.reply(refusal.status, _dump(error), JSON_TYPE, extra)
 
     async def _control(self, request: Request, connection: Connection) -> None:
         if (request.method, request.path) == ("GET", "/_control/log"):
@@ -121,7 +126,11 @@ class Upstream:
             await connection.reply(502, HTML, "text/html")
         elif scenario.error_in_200 or (scenario.error_after is not None and not record.stream):
             error = Refusal(500, _words(scenario, body, record)).error
+            if request.path.startswith(messages.PATH):
+                error = messages.error(529, "Overloaded")
             await connection.reply(200, _dump(error), JSON_TYPE)
+        elif request.path.startswith(messages.PATH):
+            await messages.serve(request, body, scenario, record, connection)
         elif record.stream and request.path in TEXTS:
             await self._stream(request.path, body, scenario, record, connection)
         else:
@@ -203,7 +212,7 @@ async def _break(scenario: Scenario, connection: Connection, refusal: Refusal) -
 
 def _read(request: Request, record: Record) -> tuple[Json, Scenario]:
     """Return the body and its scenario, and note both in the record."""
-    if request.method != "POST" or request.path not in {*TEXTS, *OBJECTS}:
+    if request.method != "POST" or request.path not in PATHS:
         raise Refusal(404, f"Invalid URL ({request.method} {request.path})")
     try:
         body = json.loads(request.body)

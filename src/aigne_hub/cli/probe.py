@@ -133,14 +133,14 @@ async def _probe(client: Client, target: Target, model: str | None) -> Probe:
 async def _list_models(client: Client, target: Target) -> tuple[Answer, bytes]:
     provider, credential = target.provider, target.credential
     profile = profile_of(provider.kind, provider.base_url)
-    url = provider.base_url or profile.base_url
-    assert url is not None
-    origin = Origin.parse(url, trusted=provider.trusted)
-    headers = [("accept", "application/json")]
-    if credential is not None and credential.secret:
-        header, value = profile.auth
-        headers.append((header, value.format(key=credential.secret)))
-    answer = await client.send(origin, request_head("GET", origin, "/models", headers))
+    origin = Origin.parse(profile.address(provider.base_url), trusted=provider.trusted)
+    secret = credential.secret if credential is not None else ""
+    headers = [
+        ("accept", "application/json"),
+        *profile.default_headers,
+        *profile.authorisation(secret),
+    ]
+    answer = await client.send(origin, request_head("GET", origin, profile.models_path, headers))
     return answer, await answer.read()
 
 

@@ -9,6 +9,9 @@ from aigne_hub.domain.errors import InvalidRequest
 
 KEY = "YOUR-KEY"
 MODEL_DEFAULT = "demo/echo"
+# What clients of Anthropic's format are shown: the built-in provider does not speak it.
+CLAUDE_DEFAULT = "anthropic/claude-sonnet-4-5"
+ANTHROPIC_CLIENTS = frozenset({"anthropic", "claude-code"})
 
 # What to paste for each client whose calls the hub answers. @URL@, @KEY@ and @MODEL@ are filled in.
 SNIPPETS: Final[Mapping[str, str]] = {
@@ -37,6 +40,22 @@ const answer = await client.chat.completions.create({
   messages: [{ role: "user", content: "Hello" }],
 });
 console.log(answer.choices[0].message.content);
+""",
+    "anthropic": """\
+# pip install anthropic
+from anthropic import Anthropic
+
+client = Anthropic(base_url="@URL@", api_key="@KEY@")
+answer = client.messages.create(
+    model="@MODEL@", max_tokens=1024, messages=[{"role": "user", "content": "Hello"}]
+)
+print(answer.content[0].text)
+""",
+    "claude-code": """\
+export ANTHROPIC_BASE_URL=@URL@
+export ANTHROPIC_AUTH_TOKEN=@KEY@
+export ANTHROPIC_MODEL=@MODEL@
+claude
 """,
     "langchain": """\
 # pip install langchain-openai
@@ -101,14 +120,16 @@ def snippet(
         str, typer.Argument(metavar="CLIENT", help=f"One of: {', '.join(SNIPPETS)}.")
     ],
     model: Annotated[
-        str, typer.Option(metavar="M", help="The model to call, or an alias.")
-    ] = MODEL_DEFAULT,
+        str | None, typer.Option(metavar="M", help="The model to call, or an alias.")
+    ] = None,
 ) -> None:
     """Print the set-up of a client, ready to paste once it has a key."""
     text = SNIPPETS.get(client)
     if text is None:
         known = ", ".join(SNIPPETS)
         raise InvalidRequest(f"There is no set-up for {client[:40]!r}. Known are: {known}.")
+    if model is None:
+        model = CLAUDE_DEFAULT if client in ANTHROPIC_CLIENTS else MODEL_DEFAULT
     url = public_url(cli.settings(), cli.environ)
     for name, value in (("@URL@", url), ("@KEY@", KEY), ("@MODEL@", model)):
         text = text.replace(name, value)

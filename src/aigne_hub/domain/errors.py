@@ -143,8 +143,16 @@ class RateLimited(_RetryLater):
 
 
 class UpstreamError(HubError):
+    """The upstream failed. `is_overload` when it said that it has too much to do just now."""
+
     code = "upstream_error"
     status = 502
+
+    def __init__(
+        self, message: str, *, param: str | None = None, is_overload: bool = False
+    ) -> None:
+        super().__init__(message, param=param)
+        self.is_overload = is_overload
 
 
 class NoUpstream(HubError):

@@ -36,6 +36,8 @@ from aigne_hub.usage.tracker import CallTracker
 
 # An upstream may ask for at most this much patience.
 RETRY_AFTER_MAX_S = 3_600
+# Anthropic's status for more requests than it can serve, which is nobody's rate limit.
+OVERLOADED = 529
 MESSAGE_MAX = 2_000
 PARAM_MAX = 200
 # A shorter credential is the dummy of a local server, not worth mangling words for.
@@ -134,7 +136,7 @@ async def _tried(
     """Ask one candidate; return its HTTP status, if it had one, and what came of it."""
     status: int | None = None
     try:
-        answer = await _send(exchange, candidate, dialect.operation, body)
+        answer = await _send(exchange, candidate, dialect, body)
         status = answer.status
         exchange.on_disconnect = answer.close
         return status, await _judged(candidate, answer, dialect, ask)
@@ -160,12 +162,13 @@ async def _judged(
     return await _whole(candidate, answer, dialect, ask)
 
 
-async def _send(exchange: Exchange, candidate: Candidate, operation: str, body: bytes) -> Answer:
+async def _send(exchange: Exchange, candidate: Candidate, dialect: Dialect, body: bytes) -> Answer:
     """Wait for the response head; a caller that leaves cancels just this wait."""
     task = exchange.task
+    headers = exchange.lines(dialect.forwards) if dialect.forwards else b""
     exchange.on_disconnect = task.cancel
     try:
-        return await candidate.upstream.send(operation, body)
+        return await candidate.upstream.send(dialect.operation, body, headers)
     except asyncio.CancelledError:
         if not exchange.disconnected and not exchange.interrupted:
             raise
@@ -233,7 +236,7 @@ async def _refused(answer: Answer, secret: str) -> HubError:
         return UpstreamError(f"The upstream refused the hub's own credential ({status}).")
     if status in {408, 504}:
         return UpstreamTimeout(f"The upstream answered {status}.")
-    return UpstreamError(f"The upstream answered {status}.")
+    return UpstreamError(f"The upstream answered {status}.", is_overload=status == OVERLOADED)
 
 
 def from_transport(error: TransportError) -> HubError:

@@ -6,6 +6,7 @@ instead of a task that polls.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ _STATUS_LINES = {
     for status in HTTPStatus
 }
 _CHUNK_END = b"\r\n"
+_PLAIN = re.compile(rb"[\x20-\x7e]+")
 _LAST_CHUNK = b"0\r\n\r\n"
 
 Headers = list[tuple[bytes, bytes]]
@@ -122,6 +124,14 @@ class Exchange:
 
     def header(self, name: bytes) -> bytes | None:
         return self.fields.get(name)
+
+    def lines(self, names: tuple[bytes, ...]) -> bytes:
+        """Return the header lines with these names, to be sent on: those of plain characters."""
+        return b"".join(
+            b"%b: %b\r\n" % (name, value)
+            for name, value in self.headers
+            if name in names and _PLAIN.fullmatch(value)
+        )
 
     # -- request body -------------------------------------------------------------------
 

@@ -1,46 +1,62 @@
-"""`GET /v1/models` and `/v1/models/{id}`: what the caller may use, with prices."""
+"""`GET /v1/models` and `/v1/models/{id}`: what the caller may use, with prices.
 
+The list has Anthropic's shape for a caller that sends `anthropic-version`, OpenAI's for others.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 
 from aigne_hub.catalog.snapshot import Model
 from aigne_hub.domain.access import Principal, Scope
-from aigne_hub.domain.errors import HubError, NotFound
+from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
+from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.price_text import format_card
+from aigne_hub.gateway.dialects import Dialect
+from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
 
+PAGE_MAX = 1_000
 _PREFIX = "/v1/models/"
+_VERSION = b"anthropic-version"
+_OPENAI, _ANTHROPIC = OpenAIChat(), AnthropicMessages()
 
 
 async def list_models(plane: Plane, exchange: Exchange) -> None:
-    def answer(principal: Principal) -> dict[str, Any]:
+    def answer(principal: Principal, dialect: Dialect) -> dict[str, Any]:
         models = plane.router.snapshot.models.values()
-        shown = [_entry(model) for model in models if principal.may_use(model.ref)]
-        return {"object": "list", "data": shown}
+        shown = [model for model in models if principal.may_use(model.ref)]
+        if dialect is _ANTHROPIC:
+            return _page(shown, exchange.query)
+        return {"object": "list", "data": [_entry(model) for model in shown]}
 
     await _answer(plane, exchange, answer)
 
 
 async def one_model(plane: Plane, exchange: Exchange) -> None:
-    def answer(principal: Principal) -> dict[str, Any]:
+    def answer(principal: Principal, dialect: Dialect) -> dict[str, Any]:
         reference = exchange.path.removeprefix(_PREFIX)
         model = plane.router.snapshot.resolve(reference)[0]
         if not principal.may_use(model.ref):
             raise NotFound(f"The model {reference!r} is not offered here.", param="model")
-        return _entry(model)
+        return _info(model) if dialect is _ANTHROPIC else _entry(model)
 
     await _answer(plane, exchange, answer)
 
 
-async def _answer(plane: Plane, exchange: Exchange, answer: Any) -> None:
-    reply = Reply(exchange, OpenAIChat(), plane.clock, plane.new_id())
+async def _answer(
+    plane: Plane, exchange: Exchange, answer: Callable[[Principal, Dialect], dict[str, Any]]
+) -> None:
+    dialect: Dialect = _OPENAI if exchange.header(_VERSION) is None else _ANTHROPIC
+    reply = Reply(exchange, dialect, plane.clock, plane.new_id())
     try:
         principal = await plane.verifier.verify(exchange.fields, Scope.MODELS)
-        reply.plain(orjson.dumps(answer(principal)))
+        reply.plain(orjson.dumps(answer(principal, dialect)))
     except HubError as error:
         plane.counters.refused[error.code] += 1
         reply.refuse(error)
@@ -53,8 +69,65 @@ def _entry(model: Model) -> dict[str, Any]:
         "object": "model",
         "created": model.created_us // 1_000_000,
         "owned_by": model.provider.name,
+        **_facts(model),
+    }
+
+
+def _info(model: Model) -> dict[str, Any]:
+    """Return Anthropic's model object with the same beside it.
+
+    https://platform.claude.com/docs/en/api/models-list, looked up in November 2026.
+    """
+    return {
+        "type": "model",
+        "id": model.ref,
+        "display_name": model.ref,
+        "created_at": format_instant(model.created_us),
+        "lifecycle": "active",
+        "max_input_tokens": model.context_tokens,
+        "max_tokens": model.max_output_tokens,
+        "owned_by": model.provider.name,
+        # `type` is taken: Anthropic's objects all say what they are with it.
+        **{("model_type" if name == "type" else name): v for name, v in _facts(model).items()},
+    }
+
+
+def _facts(model: Model) -> dict[str, Any]:
+    return {
         "type": model.type,
         "context_tokens": model.context_tokens,
         "max_output_tokens": model.max_output_tokens,
         "pricing": format_card(model.rates),
     }
+
+
+def _page(models: Sequence[Model], query: bytes) -> dict[str, Any]:
+    """Return a page of Anthropic's list: all that is there, unless the caller wants less.
+
+    Raises InvalidRequest for a limit or a cursor that makes no sense.
+    """
+    asked = parse_qs(query.decode("latin-1"))
+    limit = asked.get("limit", [str(PAGE_MAX)])[0]
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= PAGE_MAX):
+        raise InvalidRequest(f"`limit` is a number from 1 to {PAGE_MAX}.", param="limit")
+    start, end = 0, len(models)
+    if "after_id" in asked:
+        start = _place(models, asked["after_id"][0]) + 1
+    if "before_id" in asked:
+        end = _place(models, asked["before_id"][0])
+        start = max(start, end - int(limit))
+    page = models[start : min(end, start + int(limit))]
+    more = start > 0 if "before_id" in asked else start + len(page) < end
+    return {
+        "data": [_info(model) for model in page],
+        "has_more": more,
+        "first_id": page[0].ref if page else None,
+        "last_id": page[-1].ref if page else None,
+    }
+
+
+def _place(models: Sequence[Model], cursor: str) -> int:
+    for place, model in enumerate(models):
+        if model.ref == cursor:
+            return place
+    raise InvalidRequest("There is no model of that id to continue at.", param="after_id")

@@ -13,10 +13,12 @@ from aigne_hub.domain.operations import Open
 from aigne_hub.domain.quotes import BYTES_PER_TOKEN, Size, size_of
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.gateway.dialects import Dialect
+from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
 from aigne_hub.gateway.quoting import Request, priced, tokens_wanted
+from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, languages_of
 
 _CHAT, _EMBEDDING, _IMAGE = "chat", "embedding", "image"
 _DIALECTS: Mapping[str, Dialect] = {
@@ -25,6 +27,7 @@ _DIALECTS: Mapping[str, Dialect] = {
     _IMAGE: OpenAIImages(),
 }
 _COMPLETIONS = OpenAICompletions()
+_MESSAGES = AnthropicMessages()
 # What a body needs beside its model, when only its size is given.
 _PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
     _CHAT: {"messages": []},
@@ -59,6 +62,8 @@ def wanted_by_size(
     if not 0 <= input_tokens <= TOKENS_MAX:
         raise InvalidRequest(f"input_tokens: 0 to {TOKENS_MAX} is sensible.", param="input_tokens")
     members: dict[str, Any] = {"model": model, **_PLACEHOLDERS[_kind(snapshot, model)]}
+    if max_tokens is None and _speaks_messages_only(snapshot, model):
+        max_tokens = snapshot.resolve(model)[0].max_output_tokens
     given = {"max_tokens": max_tokens, "n": n, "stream": stream or None}
     members.update({name: value for name, value in given.items() if value is not None})
     return Wanted(orjson.dumps(members), input_tokens)
@@ -108,12 +113,25 @@ def _dialect_of(snapshot: Snapshot, body: bytes) -> Dialect:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         value = None
-    if not isinstance(value, dict) or "messages" in value:
+    if not isinstance(value, dict):
         return _DIALECTS[_CHAT]
+    if "messages" in value:
+        only = _speaks_messages_only(snapshot, value.get("model"))
+        return _MESSAGES if only else _DIALECTS[_CHAT]
     if "input" in value:
         return _DIALECTS[_EMBEDDING]
     kind = _kind(snapshot, value.get("model"))
     return _COMPLETIONS if "prompt" in value and kind != _IMAGE else _DIALECTS[kind]
+
+
+def _speaks_messages_only(snapshot: Snapshot, model: object) -> bool:
+    """Tell whether a model is called at Anthropic's path and at no other."""
+    try:
+        found = snapshot.resolve(model) if isinstance(model, str) else ()
+    except HubError:
+        return False
+    spoken = [languages_of(one.provider.kind) for one in found]
+    return bool(spoken) and all(one == {ANTHROPIC_LANGUAGE} for one in spoken)
 
 
 def _kind(snapshot: Snapshot, model: object) -> str:

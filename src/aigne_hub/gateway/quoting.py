@@ -43,7 +43,7 @@ def priced(
 
     Raises NotFound, InvalidRequest, Forbidden or UnpricedModel.
     """
-    models = models_of(snapshot, ask.model, dialect.type)
+    models = models_of(snapshot, ask.model, dialect)
     if principal.models:
         allowed = tuple(model for model in models if principal.may_use(model.ref))
         if not allowed:

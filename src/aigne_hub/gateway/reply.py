@@ -9,6 +9,7 @@ from aigne_hub.ports import Clock
 
 STEPS = AUTH, OPEN, UPSTREAM, SETTLE = range(4)
 _JSON = b"content-type: application/json\r\n"
+_CALL_ID = b"x-aigne-hub-call-id: %b\r\n"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _TIMING = (
     b"server-timing: auth;dur=%.3f, open;dur=%.3f, upstream;dur=%.3f, settle;dur=%.3f, "
@@ -47,6 +48,8 @@ class Reply:
         known = sent if sent is not None and _REQUEST_ID.fullmatch(sent) else call_id.encode()
         self.request_id = known.decode()
         self.ids = b"x-request-id: %b\r\nx-aigne-hub-call-id: %b\r\n" % (known, call_id.encode())
+        if dialect.request_id_header is not None:
+            self.ids += b"%b: %b\r\n" % (dialect.request_id_header, known)
 
     def mark(self, step: int) -> None:
         """Note that one of the STEPS ended; its time counts from the previous mark."""
@@ -64,7 +67,8 @@ class Reply:
         head = [_JSON, self.ids, b"x-aigne-hub-credits: 0\r\n", self._timing()]
         if isinstance(error, RateLimited | Overloaded):
             head.append(b"retry-after: %d\r\n" % error.retry_after_s)
-        exchange.respond(error.status, b"".join(head), self._dialect.error(error, timestamp_ms))
+        body = self._dialect.error(error, timestamp_ms, self.request_id)
+        exchange.respond(error.status, b"".join(head), body)
 
     def whole(self, model: str, charge: str, content_type: bytes, body: bytes) -> None:
         head = b"content-type: %b\r\n%bx-aigne-hub-model: %b\r\nx-aigne-hub-credits: %b\r\n%b" % (
@@ -81,13 +85,12 @@ class Reply:
     ) -> None:
         """Send an earlier call's answer again; `charge` is left out for a stream."""
         credits_ = b"" if charge is None else b"x-aigne-hub-credits: %b\r\n" % charge.encode()
+        own, earlier = (_CALL_ID % one.encode() for one in (self.call_id, call_id))
         head = (
-            b"content-type: %b\r\nx-request-id: %b\r\nx-aigne-hub-call-id: %b\r\n"
-            b"x-aigne-hub-model: %b\r\n%bidempotent-replayed: true\r\n%b"
+            b"content-type: %b\r\n%bx-aigne-hub-model: %b\r\n%bidempotent-replayed: true\r\n%b"
         ) % (
             content_type,
-            self.request_id.encode(),
-            call_id.encode(),
+            self.ids.replace(own, earlier),
             model.encode(),
             credits_,
             self._timing(),

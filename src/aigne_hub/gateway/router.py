@@ -6,10 +6,18 @@ from dataclasses import dataclass, field
 from aigne_hub.catalog.snapshot import Credential, Model, Provider, Snapshot
 from aigne_hub.domain.errors import InvalidRequest, NoUpstream
 from aigne_hub.domain.routing import SmoothRoundRobin
+from aigne_hub.gateway.dialects import Dialect
+from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, OPENAI_LANGUAGE, languages_of
 from aigne_hub.providers.upstream import Upstream
 
 Connect = Callable[[Provider, Credential], Upstream]
 _FIRST = (0,)
+LANGUAGE_NAMES = {OPENAI_LANGUAGE: "OpenAI", ANTHROPIC_LANGUAGE: "Anthropic"}
+# Where models that answer chats are called in each language.
+CHAT_PATHS = {
+    OPENAI_LANGUAGE: "POST /v1/chat/completions",
+    ANTHROPIC_LANGUAGE: "POST /v1/messages",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +88,35 @@ class Router:
                 yield candidates[index]
 
 
-def models_of(snapshot: Snapshot, reference: str, kind: str) -> tuple[Model, ...]:
-    """Return the models of `kind` behind a reference; raises NotFound or InvalidRequest."""
+def models_of(snapshot: Snapshot, reference: str, dialect: Dialect) -> tuple[Model, ...]:
+    """Return the models behind a reference that a dialect reaches, best first.
+
+    Those of its type whose providers speak its language. A translator widens this choice:
+    what one can turn into another language belongs here. Raises NotFound or InvalidRequest.
+    """
     models = snapshot.resolve(reference)
-    if len(models) == 1 and models[0].type == kind:
-        return models
+    kind, language = dialect.type, dialect.language
+    if len(models) == 1:
+        model = models[0]
+        if model.type == kind and language in languages_of(model.provider.kind):
+            return models
     fitting = tuple(model for model in models if model.type == kind)
     if not fitting:
         raise InvalidRequest(
             f"{models[0].ref} is of type {models[0].type}; this path serves {kind} models.",
             param="model",
         )
-    return fitting
+    reached = tuple(m for m in fitting if language in languages_of(m.provider.kind))
+    if not reached:
+        raise InvalidRequest(_elsewhere(fitting[0], language), param="model")
+    return reached
+
+
+def _elsewhere(model: Model, language: str) -> str:
+    """Say where a model is served that this path does not reach."""
+    spoken = sorted(languages_of(model.provider.kind))
+    paths = " or ".join(filter(None, (CHAT_PATHS.get(one) for one in spoken)))
+    return (
+        f"The provider of {model.ref} does not speak the {LANGUAGE_NAMES[language]} format of "
+        f"this path. Call the model at {paths}."
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
@@ -21,6 +22,8 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
         "/v1/completions": partial(handle, plane, OpenAICompletions()),
         "/v1/embeddings": partial(handle, plane, OpenAIEmbeddings()),
         "/v1/images/generations": partial(handle, plane, OpenAIImages()),
+        "/v1/messages": partial(handle, plane, AnthropicMessages()),
+        "/v1/messages/count_tokens": partial(handle, plane, AnthropicCountTokens()),
     }
     all_models: Handler = partial(list_models, plane)
     single_model: Handler = partial(one_model, plane)

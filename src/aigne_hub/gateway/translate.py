@@ -55,7 +55,7 @@ class DemoUpstream:
         self._clock = clock
         self._new_id = new_id
 
-    async def send(self, operation: str, body: bytes) -> LocalAnswer:
+    async def send(self, operation: str, body: bytes, _headers: bytes = b"") -> LocalAnswer:
         answer: Callable[[bytes], LocalAnswer] | None = {
             "chat/completions": self._chat,
             "embeddings": self._embeddings,

@@ -20,18 +20,14 @@ class OpenAIUpstream:
         self.limit_field = profile.limit_field
         self.wire = compatible_wire(provider.kind)
         self._client = client
-        url = provider.base_url or profile.base_url
-        assert url is not None
-        self._origin = Origin.parse(url, trusted=provider.trusted)
-        self._headers = [("content-type", "application/json")]
-        if credential is not None and credential.secret:
-            name, value = profile.auth
-            self._headers.append((name, value.format(key=credential.secret)))
+        self._origin = Origin.parse(profile.address(provider.base_url), trusted=provider.trusted)
+        secret = credential.secret if credential is not None else ""
+        self._headers = [("content-type", "application/json"), *profile.authorisation(secret)]
         self._heads: dict[str, bytes] = {}
 
-    def send(self, operation: str, body: bytes) -> Awaitable[Answer]:
+    def send(self, operation: str, body: bytes, headers: bytes = b"") -> Awaitable[Answer]:
         head = self._heads.get(operation)
         if head is None:
             head = request_head("POST", self._origin, f"/{operation}", self._headers)
             self._heads[operation] = head
-        return self._client.send(self._origin, head, body)
+        return self._client.send(self._origin, head + headers if headers else head, body)

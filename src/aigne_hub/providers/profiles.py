@@ -4,6 +4,10 @@ Each profile was checked against the page named, on the date named.
 """
 
 from dataclasses import dataclass
+from typing import Final
+
+OPENAI_LANGUAGE: Final = "openai"
+ANTHROPIC_LANGUAGE: Final = "anthropic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +15,10 @@ class Profile:
     """How to call one vendor.
 
     `auth` is the header that carries the key, with `{key}` in its value; a key may be
-    absent. `limit_field` is the member that bounds the output of a chat.
+    absent. `limit_field` is the member that bounds the output of a chat. `languages` are the
+    wire formats that are spoken at its address, which ends with `version_path` whether or not
+    an operator wrote that. `default_headers` are sent where a call has none of its own by that
+    name; `models_path` lists what a key may use.
     """
 
     kind: str
@@ -20,6 +27,22 @@ class Profile:
     limit_field: str
     source: str
     checked: str
+    languages: frozenset[str] = frozenset({OPENAI_LANGUAGE})
+    version_path: str = ""
+    default_headers: tuple[tuple[str, str], ...] = ()
+    models_path: str = "/models"
+
+    def address(self, base_url: str | None) -> str:
+        """Return the base URL of a provider of this kind, where one is declared or its own."""
+        url = base_url or self.base_url
+        assert url is not None
+        url = url.rstrip("/")
+        return url if url.endswith(self.version_path) else url + self.version_path
+
+    def authorisation(self, secret: str) -> list[tuple[str, str]]:
+        """Return the headers that a request with this key has: none for a provider without one."""
+        name, value = self.auth
+        return [(name, value.format(key=secret))] if secret else []
 
 
 OPENAI = Profile(
@@ -41,7 +64,31 @@ COMPATIBLE = Profile(
     checked="2026-08",
 )
 
-_BY_KIND = {profile.kind: profile for profile in (OPENAI, COMPATIBLE)}
+# Its clients name the address without the /v1 that all of its paths begin with, and others'
+# addresses that speak its format (DeepSeek's, OpenRouter's) are written down the same way.
+ANTHROPIC = Profile(
+    kind="anthropic",
+    base_url="https://api.anthropic.com/v1",
+    auth=("x-api-key", "{key}"),
+    limit_field="max_tokens",
+    source="https://platform.claude.com/docs/en/api/overview",
+    checked="2026-11",
+    languages=frozenset({ANTHROPIC_LANGUAGE}),
+    version_path="/v1",
+    # Without a version of its own a request gets the oldest, which all that speak this wire
+    # have: the hub never moves a caller to a newer one, which refuses what the older takes.
+    # https://platform.claude.com/docs/en/api/versioning, November 2026.
+    default_headers=(("anthropic-version", "2023-06-01"),),
+    models_path="/models?limit=1000",
+)
+
+_BY_KIND = {profile.kind: profile for profile in (OPENAI, COMPATIBLE, ANTHROPIC)}
+_LANGUAGES = {profile.kind: profile.languages for profile in _BY_KIND.values()}
+
+
+def languages_of(kind: str) -> frozenset[str]:
+    """Return the wire formats that providers of a kind speak; the built-in one speaks OpenAI's."""
+    return _LANGUAGES.get(kind, COMPATIBLE.languages)
 
 
 def profile_of(kind: str, base_url: str | None) -> Profile:

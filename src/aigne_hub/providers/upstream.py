@@ -34,6 +34,9 @@ class Upstream(Protocol):
     limit_field: str
     wire: Wire
 
-    def send(self, operation: str, body: bytes) -> Awaitable[Answer]:
-        """Send a request; returns when the response head arrived. Raises TransportError."""
+    def send(self, operation: str, body: bytes, headers: bytes = b"", /) -> Awaitable[Answer]:
+        """Send a request; returns when the response head arrived. Raises TransportError.
+
+        `headers` are lines of the call's own, each ending CRLF, that a caller may choose.
+        """
         ...

@@ -21,7 +21,7 @@ class Api:
 
 
 OPENAI = Api("OpenAI", "OpenAI SDKs, LangChain, Open WebUI, curl", OPENAI_BASE, served=True)
-ANTHROPIC = Api("Anthropic Messages", "Anthropic SDKs, Claude Code", "", served=False)
+ANTHROPIC = Api("Anthropic Messages", "Anthropic SDKs, Claude Code", "", served=True)
 GEMINI = Api("Gemini", "Google Gen AI SDKs", "", served=False)
 AIGNE = Api("AIGNE", "AIGNE Framework and SDKs", "/ai-kit", served=False)
 APIS = (OPENAI, ANTHROPIC, GEMINI, AIGNE)
@@ -35,6 +35,9 @@ OPENAI_OPERATIONS = {
     "models": "GET",
 }
 
+ANTHROPIC_OPERATIONS = {"messages": "POST", "messages/count_tokens": "POST"}
+OPERATIONS = {**OPENAI_OPERATIONS, **ANTHROPIC_OPERATIONS}
+
 _SERVED = re.compile(
     r"(?:.*?/)??(?:(chat/completions|completions|embeddings|images/generations)|(models)(?:/.*)?)"
 )
@@ -44,8 +47,9 @@ _LATER = re.compile(
 _GEMINI_CALL = re.compile(
     r".*/models/.*:(?:generateContent|streamGenerateContent|countTokens|(?:e|batchE)mbedContents?)"
 )
+_MESSAGES = re.compile(r"(?:.*/)?(messages(?:/count_tokens)?)")
+_BATCHES = re.compile(r"(?:.*/)?messages/batches(?:/.*)?")
 _OTHER_APIS = (
-    (ANTHROPIC, re.compile(r"(?:.*/)?messages(?:/count_tokens|/batches)?")),
     (GEMINI, re.compile(rf"v1beta(?:/.*)?|{_GEMINI_CALL.pattern}")),
     (AIGNE, re.compile(r"(?:api/)?v2(?:/.*)?|api/v1(?:/.*)?")),
 )
@@ -59,7 +63,7 @@ def allowed_methods(path: str) -> str | None:
         return None
     if operation.startswith("models/"):
         operation = "models"
-    method = OPENAI_OPERATIONS.get(operation)
+    method = OPERATIONS.get(operation)
     return "GET, HEAD" if method == "GET" else method
 
 
@@ -67,7 +71,7 @@ def explanation(method: str, path: str, public_url: str) -> str:
     """Say that nothing is served at a path, what was probably meant, and the right base URL."""
     shown = path if len(path) <= _PATH_SHOWN_MAX else f"{path[:_PATH_SHOWN_MAX]}…"
     sentences = [f"Nothing is served at {method} {shown}."]
-    guess = _guess(path.strip("/"), f"{public_url}{OPENAI_BASE}")
+    guess = _guess(path.strip("/"), public_url)
     if guess:
         sentences.append(guess)
     sentences.append(
@@ -77,7 +81,16 @@ def explanation(method: str, path: str, public_url: str) -> str:
     return " ".join(sentences)
 
 
-def _guess(path: str, base: str) -> str | None:
+def _guess(path: str, public_url: str) -> str | None:
+    base = f"{public_url}{OPENAI_BASE}"
+    messages = _MESSAGES.fullmatch(path)
+    if messages:
+        return (
+            f"Did you mean POST {base}/{messages[1]}? "
+            f"The Anthropic base URL of this hub is {public_url}{ANTHROPIC.base}."
+        )
+    if _BATCHES.fullmatch(path):
+        return "This hub does not serve Anthropic's messages/batches yet."
     for api, pattern in _OTHER_APIS:
         if pattern.fullmatch(path):
             return f"It looks like the {api.name} API, which this hub does not serve yet."

@@ -70,10 +70,18 @@ class StreamMeter(Protocol):
 
 
 class Dialect(Protocol):
-    """One operation of a client wire format."""
+    """One operation of a client wire format.
+
+    `language` is the wire format, one of `providers.profiles`: a provider that speaks it is
+    relayed to. `forwards` are the headers of a request, lower-cased, that the provider gets;
+    `request_id_header` is what the format calls the id of a request, None for `x-request-id`.
+    """
 
     type: str
     operation: str
+    language: str
+    forwards: tuple[bytes, ...]
+    request_id_header: bytes | None
 
     def ask(self, body: bytes) -> Ask:
         """Peek into a request; raises InvalidRequest."""
@@ -106,6 +114,6 @@ class Dialect(Protocol):
 
     def meter(self, ask: Ask, wire: Wire, /) -> StreamMeter: ...
 
-    def error(self, error: HubError, timestamp_ms: int) -> bytes: ...
+    def error(self, error: HubError, timestamp_ms: int, request_id: str, /) -> bytes: ...
 
     def error_event(self, error: HubError, timestamp_ms: int) -> bytes: ...

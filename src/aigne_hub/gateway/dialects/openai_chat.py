@@ -16,8 +16,9 @@ from aigne_hub.gateway.dialects import Ask
 from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
 from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter, text_bytes
 from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
-from aigne_hub.gateway.dialects.openai_whole import answered, peeked
+from aigne_hub.gateway.dialects.reading import answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
+from aigne_hub.providers.profiles import OPENAI_LANGUAGE
 from aigne_hub.providers.usage import Wire
 
 # More parallel answers than any vendor allows.
@@ -68,6 +69,9 @@ class OpenAIChat:
 
     type = "chat"
     operation = "chat/completions"
+    language = OPENAI_LANGUAGE
+    forwards: tuple[bytes, ...] = ()
+    request_id_header: bytes | None = None
     _limit_field: str | None = None
     _decode: Any = msgspec.json.Decoder(_ChatPeek).decode
 
@@ -131,7 +135,7 @@ class OpenAIChat:
     def meter(self, ask: Ask, wire: Wire) -> OpenAIStreamMeter:
         return OpenAIStreamMeter(wire, shows_usage=ask.shows_usage)
 
-    def error(self, error: HubError, timestamp_ms: int) -> bytes:
+    def error(self, error: HubError, timestamp_ms: int, _request_id: str) -> bytes:
         return error_body(error, timestamp_ms)
 
     def error_event(self, error: HubError, timestamp_ms: int) -> bytes:

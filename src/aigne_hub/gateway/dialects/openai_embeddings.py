@@ -8,7 +8,8 @@ from aigne_hub.domain.quotes import Quote, quote_units
 from aigne_hub.domain.usage import Report
 from aigne_hub.gateway.dialects import Ask
 from aigne_hub.gateway.dialects.openai_usage import report_of
-from aigne_hub.gateway.dialects.openai_whole import OpenAIWhole, answered, decode_data, peeked
+from aigne_hub.gateway.dialects.openai_whole import OpenAIWhole, decode_data
+from aigne_hub.gateway.dialects.reading import answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 from aigne_hub.providers.usage import Wire
 

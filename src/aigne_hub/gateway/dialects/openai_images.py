@@ -11,7 +11,8 @@ from aigne_hub.domain.quotes import Quote, quote_units
 from aigne_hub.domain.usage import NAME_MAX, Report, Usage
 from aigne_hub.gateway.dialects import Ask
 from aigne_hub.gateway.dialects.openai_usage import report_of
-from aigne_hub.gateway.dialects.openai_whole import DataAnswer, OpenAIWhole, answered, peeked
+from aigne_hub.gateway.dialects.openai_whole import DataAnswer, OpenAIWhole
+from aigne_hub.gateway.dialects.reading import answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 from aigne_hub.providers.usage import OPENAI_IMAGES, Wire
 

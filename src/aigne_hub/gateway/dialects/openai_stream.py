@@ -12,18 +12,22 @@ import orjson
 
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
-from aigne_hub.gateway.dialects.openai_usage import Reporting, is_present, report_of
+from aigne_hub.gateway.dialects.frames import (
+    FRAME_BYTES_MAX,
+    FRAME_END,
+    payload_of,
+    unescaped_length,
+    words_of,
+)
+from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
+from aigne_hub.gateway.dialects.reading import is_present
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import later
-
-# One event larger than this is not an event.
-FRAME_BYTES_MAX = 16 * 1024 * 1024
 
 _TEXT = re.compile(
     rb'"(?:content|text|arguments|reasoning_content|reasoning|refusal|name)"[ ]?:[ ]?'
     rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 )
-_FRAME_END = re.compile(rb"\r?\n\r?\n|\r\r")
 _FINISHED = re.compile(rb'"finish_reason"[ ]?:[ ]?"')
 _TIER = re.compile(rb'"service_tier"[ ]?:[ ]?("[^"\\]+")')
 _DONE = b"[DONE]"
@@ -45,16 +49,8 @@ def text_bytes(data: bytes) -> int:
     """Return the UTF-8 length of the text values in JSON, escapes resolved."""
     total = 0
     for value in _TEXT.findall(data):
-        total += len(value) if b"\\" not in value else _unescaped(value)
+        total += len(value) if b"\\" not in value else unescaped_length(value)
     return total
-
-
-def _unescaped(value: bytes) -> int:
-    try:
-        text: str = orjson.loads(b'"%b"' % value)
-    except orjson.JSONDecodeError:
-        return len(value)
-    return len(text.encode())
 
 
 class OpenAIStreamMeter:
@@ -112,13 +108,13 @@ class OpenAIStreamMeter:
             before, after = frames[:at], frames[at:]
             carrier = self._usage_frame
             if carrier is None and self._usage_at is not None:
-                carrier, after = _payload(after[0]), after[1:]
+                carrier, after = payload_of(after[0]), after[1:]
             frames = [*before, self._with_credits(carrier, charge, counted), *after]
         return b"".join((*frames, b"data: [DONE]\n\n"))
 
     def _note(self, data: bytes) -> None:
         for value in _TEXT.findall(data):
-            self.delivered_bytes += len(value) if b"\\" not in value else _unescaped(value)
+            self.delivered_bytes += len(value) if b"\\" not in value else unescaped_length(value)
         if (
             not self._finished
             and data.count(b'"finish_reason"') != data.count(b'"finish_reason":null')
@@ -133,7 +129,7 @@ class OpenAIStreamMeter:
         buffer = self._partial + data
         passed: list[bytes] = []
         start = 0
-        for match in _FRAME_END.finditer(buffer):
+        for match in FRAME_END.finditer(buffer):
             frame = buffer[start : match.end()]
             start = match.end()
             if self._passes(frame):
@@ -147,7 +143,7 @@ class OpenAIStreamMeter:
         """Read one frame; return whether it may leave now."""
         if self._done or self.failure is not None:
             return False
-        payload = _payload(frame)
+        payload = payload_of(frame)
         if payload == _DONE:
             self._done = self.complete = True
             return False
@@ -214,17 +210,10 @@ class OpenAIStreamMeter:
         return b"data: %b\n\n" % orjson.dumps(value)
 
 
-def _payload(frame: bytes) -> bytes | None:
-    """Return the data of a frame, None for comments and frames without any."""
-    lines = [line[5:].strip() for line in frame.splitlines() if line.startswith(b"data:")]
-    return b"\n".join(lines) if lines else None
-
-
 def _message(error: bytes) -> str:
     """Return an upstream error's own words, bounded."""
     try:
         value = orjson.loads(error)
     except orjson.JSONDecodeError:
         return "unreadable"
-    text = value.get("message") if isinstance(value, dict) else value
-    return str(text)[:500]
+    return words_of(value)

@@ -5,10 +5,10 @@ from typing import Annotated
 import msgspec
 
 from aigne_hub.domain.usage import TOKENS_MAX, Report, Usage
+from aigne_hub.gateway.dialects.reading import decoded, is_present
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.openai import TIERS
 
-_ABSENT = frozenset({b"", b"null"})
 # A tier as it stands in the answer, and what a rate card calls it.
 _TIERS = {b"": TIERS[""], b"null": TIERS[""]} | {
     b'"%b"' % name.encode(): tier for name, tier in TIERS.items()
@@ -81,11 +81,6 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True):
 _decode_usual = msgspec.json.Decoder(_Usual).decode
 
 
-def is_present(raw: msgspec.Raw) -> bool:
-    """Tell whether a member stands in the JSON and is not null."""
-    return bytes(raw) not in _ABSENT
-
-
 def report_of(wire: Wire, answer: Reporting, **more: object) -> Report:
     """Return what an answer reports of its usage; `more` are further members of the answer.
 
@@ -100,13 +95,5 @@ def report_of(wire: Wire, answer: Reporting, **more: object) -> Report:
             usage = None
         if usage is not None:
             return Report(usage)
-    members = {name: _decoded(getattr(answer, name)) for name in Reporting.__struct_fields__}
+    members = {name: decoded(getattr(answer, name)) for name in Reporting.__struct_fields__}
     return wire.read({**members, **more})
-
-
-def _decoded(raw: msgspec.Raw) -> object:
-    """Return the value of a member; words, which are no usage, for what has none."""
-    try:
-        return msgspec.json.decode(raw) if is_present(raw) else None
-    except (msgspec.DecodeError, RecursionError):
-        return "unreadable"

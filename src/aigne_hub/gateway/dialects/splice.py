@@ -7,6 +7,7 @@ bytes pass untouched, so a field that a vendor ships tomorrow works today.
 import re
 from typing import Any
 
+import msgspec
 import orjson
 
 from aigne_hub.domain.errors import InvalidRequest
@@ -22,6 +23,13 @@ _SCALARS = re.compile(rb"[ \t\r\n]*\{(?:[^\\{}\[\]]*)")
 _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 
 
+class _Named(msgspec.Struct):
+    model: str
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
+
+
 def with_members(
     body: bytes,
     model: str,
@@ -32,10 +40,11 @@ def with_members(
     """Return the object with its `model` replaced and `members` set.
 
     `model` is what the body was decoded to, the last of several; `members` are known to be
-    absent. The fast way splices bytes. It is taken when `model` stands once, at the top of
-    the object, and no name in `relied_on` (members the quote was made from) stands twice;
-    otherwise the body is parsed and written again, so that hub and upstream read the same
-    values whichever of two an upstream takes. Raises InvalidRequest when it is not an object.
+    absent. The fast way splices bytes. It is taken when `model` stands once at the top of
+    the object, near its beginning, and no name in `relied_on` (members the quote was made
+    from) stands twice; otherwise the body is parsed and written again, so that hub and
+    upstream read the same values whichever of two an upstream takes. Raises InvalidRequest
+    when it is not an object.
     """
     match = _MODEL.search(body, 0, HEAD_BYTES)
     if match is not None and _SCALARS.fullmatch(body, 0, match.start()) is not None:
@@ -43,7 +52,11 @@ def with_members(
         old = model.encode()
         end = start + len(old)
         named_once = body.startswith(old + b'"', start) and not _ESCAPED_LETTER.search(body)
-        if named_once and _once(body, "model") and all(_once(body, name) for name in relied_on):
+        if (
+            named_once
+            and (_once(body, "model") or _is_only(body, start, end))
+            and all(_once(body, name) for name in relied_on)
+        ):
             opening = body.index(b"{") + 1
             added = orjson.dumps(members)[1:-1] + b"," if members else b""
             return b"".join(
@@ -66,6 +79,20 @@ def with_members(
         current = value.get(name)
         value[name] = {**current, **member} if isinstance(current, dict) else member
     return orjson.dumps(value)
+
+
+def _is_only(body: bytes, start: int, end: int) -> bool:
+    """Tell whether the member whose value stands there is the object's only `model`.
+
+    Schemas of tools have members of that name, too. Of several in one object the decoder
+    reads the last: so the one that is changed, and read, has none behind it.
+    """
+    changed = b"!" + body[start:end]
+    try:
+        named = _decode_named(body[:start] + changed + body[end:])
+    except msgspec.DecodeError:
+        return False
+    return named.model.encode() == changed
 
 
 def _once(body: bytes, name: str) -> bool:

@@ -1,0 +1,45 @@
+"""Decoding the members of a request or an answer that the hub looks at."""
+
+from typing import Any
+
+import msgspec
+
+from aigne_hub.domain.errors import InvalidRequest, UpstreamError
+
+_ABSENT = frozenset({b"", b"null"})
+
+
+def is_present(raw: msgspec.Raw) -> bool:
+    """Tell whether a member stands in the JSON and is not null."""
+    return bytes(raw) not in _ABSENT
+
+
+def decoded(raw: msgspec.Raw) -> object:
+    """Return the value of a member; words, which are no usage, for what has none."""
+    try:
+        return msgspec.json.decode(raw) if is_present(raw) else None
+    except (msgspec.DecodeError, RecursionError):
+        return "unreadable"
+
+
+def peeked(decode: Any, body: bytes) -> Any:
+    """Decode a peek, or raise InvalidRequest that says where the body is wrong."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        param = text.rpartition("`$.")[2].rstrip("`") if "`$." in text else None
+        raise InvalidRequest(f"The request body is not valid: {text}.", param=param) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(f"The request body is not valid JSON: {error}.") from None
+
+
+def answered(decode: Any, body: bytes) -> Any:
+    """Decode a whole answer; raises UpstreamError for an error object or invalid JSON."""
+    try:
+        answer = decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise UpstreamError("The upstream's answer is not valid JSON of this kind.") from None
+    if is_present(answer.error):
+        raise UpstreamError("The upstream answered 200 with an error object.")
+    return answer
