@@ -3,10 +3,12 @@
 import http.client
 import json
 import re
+import socket
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import psutil
 import pytest
@@ -53,6 +55,28 @@ def serving(worker: psutil.Process, port: int) -> int:
 
 def call(hub: HubProcess, *, key: str | None = None) -> Reply:
     return ask(hub, f"openai/{QUICK}", key=key, max_tokens=5)
+
+
+def test_workers_share_the_connections_that_come_at_once(hub: HubProcess):
+    """The kernel wakes them all; one that took whatever waits would have every caller."""
+    count = 600
+    running = workers(hub).values()
+    with ExitStack() as stack:
+        for worker in running:
+            worker.suspend()
+            stack.callback(worker.resume)
+        for _ in range(count):
+            stack.enter_context(socket.create_connection(("127.0.0.1", hub.port)))
+        for worker in running:
+            worker.resume()
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            shares = [serving(worker, hub.port) for worker in running]
+            if sum(shares) >= count:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert min(shares) > count / 20, shares
 
 
 class Streams:
