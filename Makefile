@@ -28,10 +28,10 @@ test-full: $(VENV)/installed-dev system ## Run the test suite and the long runs
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/installed-dev system ## Measure the hub beside nginx and installed peers
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ARGS)
 
 bench-quick: $(VENV)/installed-dev system ## The same in a minute
-	@$(BIN)/python -m bench --quick
+	@$(BIN)/python -m bench --quick $(ARGS)
 
 bench-streams: $(VENV)/installed-dev system ## 1,000 streams for a minute, and each one's charge
 	@$(BIN)/python -m bench.streams $(ARGS)
