@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
+from aigne_hub.catalog.model_limits import limits_of
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.hub_file import DEMO, DeclaredModel, DeclaredProvider, HubFile
 from aigne_hub.ports import Clock
@@ -12,8 +13,6 @@ from aigne_hub.settings import Billing
 from aigne_hub.storage import accounts, declarations, meters, prices
 from aigne_hub.storage.changes import Changes, changes
 from aigne_hub.storage.declarations import (
-    CONTEXT_TOKENS_DEFAULT,
-    MAX_OUTPUT_TOKENS_DEFAULT,
     Effect,
     Kind,
     Origin,
@@ -82,13 +81,14 @@ class _Run:
     def models(self, models: Iterable[DeclaredModel]) -> None:
         for model in models:
             provider, _, name = model.model.partition("/")
+            known = limits_of(name)
             put = declarations.put_model(
                 self._change,
                 provider,
                 name,
                 type=model.type,
-                max_output_tokens=model.max_output_tokens or MAX_OUTPUT_TOKENS_DEFAULT,
-                context_tokens=model.context_tokens or CONTEXT_TOKENS_DEFAULT,
+                max_output_tokens=model.max_output_tokens or known.max_output_tokens,
+                context_tokens=model.context_tokens or known.context_tokens,
                 origin=Origin.FILE,
             )
             self._note(Kind.MODEL, model.model, put.effect)

@@ -67,8 +67,13 @@ class Vendor(BaseHTTPRequestHandler):
 
     def do_GET(self):
         status = int(self.path.split("/")[1])
-        listed = {"data": [{"id": "gpt-4o-mini"}]} if self.path.endswith("/v1/models") else {}
-        if status == 200 and self.headers["authorization"] != f"Bearer {KEY}":
+        path = self.path.partition("?")[0]
+        listed = {"data": [{"id": "gpt-4o-mini"}]} if path.endswith("/v1/models") else {}
+        if "anthropic-version" in self.headers:
+            key = self.headers["x-api-key"]
+        else:
+            key = (self.headers["authorization"] or "").removeprefix("Bearer ")
+        if status == 200 and key != KEY:
             status = 401
         body = json.dumps(listed).encode()
         self.send_response(status)
@@ -92,10 +97,10 @@ def vendor():
 
 @pytest.fixture
 def declare(data_dir):
-    def declare(base_url, key=KEY):
+    def declare(base_url, key=KEY, kind="openai-compatible"):
         (data_dir / "hub.yaml").write_text(
             "version: 1\nproviders:\n"
-            f"  - {{name: acme, kind: openai-compatible, base_url: '{base_url}',\n"
+            f"  - {{name: acme, kind: {kind}, base_url: '{base_url}',\n"
             f"     credentials: [{{name: main, api_key: '{key}'}}]}}\n"
         )
 
@@ -113,6 +118,15 @@ def test_a_working_key_is_reported_with_how_long_it_took(run, vendor, declare):
     assert code == 1
     assert "gpt-9" in found["results"][0]["detail"]
     assert run("providers", "test", "acme", "--credential", "spare")[0] == 4
+
+
+@pytest.mark.parametrize("path", ["/200", "/200/v1", "/200/v1/"])
+def test_a_provider_of_anthropics_kind_is_asked_as_its_api_wants(run, vendor, declare, path):
+    declare(f"{vendor}{path}", kind="anthropic")
+    code, found = run("providers", "test", "acme", "--model", "gpt-4o-mini")
+    assert (code, found["ok"]) == (0, True)
+    declare(f"{vendor}{path}", key="wrong", kind="anthropic")
+    assert run("providers", "test", "acme")[0] == 1
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from aigne_hub.domain.errors import InvalidRequest, NotFound, NoUpstream
 from aigne_hub.domain.routing import SmoothRoundRobin
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
+from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.router import Router, models_of
 
 CHAT, MESSAGES = OpenAIChat(), AnthropicMessages()
@@ -137,6 +138,9 @@ def test_only_providers_that_speak_the_paths_language_serve():
         models_of(made.snapshot, "claude/m", CHAT)
     with pytest.raises(InvalidRequest, match=r"Anthropic format.* POST /v1/chat/completions\."):
         models_of(made.snapshot, "one/m", MESSAGES)
+    made = router(model(CLAUDE, "v", "embedding"))
+    with pytest.raises(InvalidRequest, match="No path of this hub serves it yet"):
+        models_of(made.snapshot, "claude/v", OpenAIEmbeddings())
 
 
 def test_an_unknown_model_is_not_found_and_named_in_bounds():

@@ -160,7 +160,8 @@ def content(body: Json, scenario: Scenario) -> tuple[list[Block], str]:
         deltas: list[Json] = [{"type": "thinking_delta", "thinking": word} for word in words]
         deltas.append({"type": "signature_delta", "signature": SIGNATURE})
         blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, tuple(deltas)))
-    tools = _chosen_tools(body, scenario)
+    said = scenario.words if scenario.output_tokens is None else scenario.output_tokens
+    tools = _chosen_tools(body, scenario) if said is None else []
     if tools and not _answers_a_tool(body):
         return blocks + [_tool_use(tool, number) for number, tool in enumerate(tools)], "tool_use"
     words = _words(body, scenario)

@@ -51,6 +51,8 @@ def priced(
         models = allowed
     if not billing:
         return Request(ask, size, models, None)
+    if len(models) == 1 and models[0].rates is not None:
+        return Request(ask, size, models, _quote(dialect, ask, size, models[0]))
     quotes = [_quote(dialect, ask, size, model) for model in models if model.rates is not None]
     if not quotes:
         raise UnpricedModel(
@@ -58,8 +60,6 @@ def priced(
             "Give it rates in hub.yaml or with aigne-hub rates set.",
             param="model",
         )
-    if len(quotes) == 1 == len(models):
-        return Request(ask, size, models, quotes[0])
     offers = tuple(model for model in models if model.rates is not None)
     return Request(ask, size, offers, _worst(quotes))
 

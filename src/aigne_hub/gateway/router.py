@@ -13,6 +13,7 @@ from aigne_hub.providers.upstream import Upstream
 Connect = Callable[[Provider, Credential], Upstream]
 _FIRST = (0,)
 LANGUAGE_NAMES = {OPENAI_LANGUAGE: "OpenAI", ANTHROPIC_LANGUAGE: "Anthropic"}
+CHAT = "chat"
 # Where models that answer chats are called in each language.
 CHAT_PATHS = {
     OPENAI_LANGUAGE: "POST /v1/chat/completions",
@@ -114,9 +115,11 @@ def models_of(snapshot: Snapshot, reference: str, dialect: Dialect) -> tuple[Mod
 
 def _elsewhere(model: Model, language: str) -> str:
     """Say where a model is served that this path does not reach."""
-    spoken = sorted(languages_of(model.provider.kind))
-    paths = " or ".join(filter(None, (CHAT_PATHS.get(one) for one in spoken)))
-    return (
+    said = (
         f"The provider of {model.ref} does not speak the {LANGUAGE_NAMES[language]} format of "
-        f"this path. Call the model at {paths}."
+        "this path."
     )
+    spoken = sorted(languages_of(model.provider.kind)) if model.type == CHAT else []
+    if not spoken:
+        return f"{said} No path of this hub serves it yet."
+    return f"{said} Call the model at {' or '.join(CHAT_PATHS[one] for one in spoken)}."

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from aigne_hub.catalog.model_limits import limits_of
 from aigne_hub.catalog.price_import import Priced, Sale, in_dollars, scaled
 from aigne_hub.catalog.price_list import (
     MILLION,
@@ -25,8 +26,6 @@ from aigne_hub.domain.charged_by import misfit
 from aigne_hub.storage import declarations, prices, schema
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.declarations import (
-    CONTEXT_TOKENS_DEFAULT,
-    MAX_OUTPUT_TOKENS_DEFAULT,
     Declared,
     Kind,
     Origin,
@@ -130,13 +129,14 @@ def apply(change: Changes, sync: Sync) -> None:
         prices.set_prices(change, step.priced, step.rates, step.cost, step.source)
     for step in sync.created:
         offered = step.priced.offered
+        known = limits_of(offered.name)
         put = declarations.put_model(
             change,
             offered.provider,
             offered.name,
             type=offered.type,
-            max_output_tokens=MAX_OUTPUT_TOKENS_DEFAULT,
-            context_tokens=CONTEXT_TOKENS_DEFAULT,
+            max_output_tokens=known.max_output_tokens,
+            context_tokens=known.context_tokens,
             origin=Origin.API,
         )
         declarations.put_rates(change, put.id, step.rates, cost=step.cost, source=step.source)

@@ -20,10 +20,6 @@ from aigne_hub.storage import schema
 from aigne_hub.storage.catalogue import open_secret, seal_secret
 from aigne_hub.storage.changes import Changes
 
-# Bounds of a model that nobody states.
-MAX_OUTPUT_TOKENS_DEFAULT = 16_384
-CONTEXT_TOKENS_DEFAULT = 131_072
-
 
 class Origin(StrEnum):
     """Who declares an object: hub.yaml, or an administrator through the API."""
