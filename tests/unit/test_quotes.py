@@ -12,6 +12,7 @@ from aigne_hub.domain.pricing import RATE_UNITS, TOKEN_UNITS, RateCard
 from aigne_hub.domain.quotes import (
     BYTES_PER_MEDIA_TOKEN,
     EXACT_BYTES_MAX,
+    FREE,
     MEDIA_TOKENS,
     TOOLS_TOKENS,
     count_text,
@@ -217,3 +218,10 @@ def test_a_hold_for_pictures_covers_their_kind_or_the_dearest(
     used = Usage(images=count, image_kind=kind, service_tier=tier)
     assert quote_units(card, images=count, image_kind=kind).amount(0) >= card.cost(used)
     assert quote_units(card, images=count).amount(0) >= card.cost(used)
+
+
+def test_what_can_cost_nothing_needs_no_credit():
+    assert FREE.affordable(-1) == 0
+    assert FREE._replace(tokens_wanted=7).affordable(-1) == 7
+    assert FREE._replace(fixed=1).affordable(-1) is None
+    assert FREE._replace(per_token=1, tokens_wanted=7).affordable(-1) is None

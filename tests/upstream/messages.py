@@ -227,7 +227,7 @@ def _start(body: Json, scenario: Scenario, record: Record) -> Json:
     message = {**_message(body, record), "content": [], "stop_reason": None, "stop_sequence": None}
     counted = usage(body, scenario, 1)
     if counted is not None:
-        message["usage"] = {**counted, "output_tokens": 1}
+        message["usage"] = {**counted, "output_tokens": min(counted["output_tokens"], 1)}
     return {"type": "message_start", "message": message}
 
 

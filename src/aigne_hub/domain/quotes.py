@@ -106,11 +106,12 @@ class Quote(NamedTuple):
     def affordable(self, available: int) -> int | None:
         """Return the most output tokens, at most `tokens_wanted`, that `available` pays for.
 
-        None when not even the fixed part fits.
+        None when not even the fixed part fits. What cannot cost anything needs no credit, and
+        no debt forbids it.
         """
         room = available * BLOCK - self.fixed
         if room < 0:
-            return None
+            return None if self.fixed or self.per_token else self.tokens_wanted
         if not self.per_token:
             return self.tokens_wanted
         return min(room // self.per_token, self.tokens_wanted)
