@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aigne_hub.domain import errors
 from aigne_hub.domain.pricing import RateCard
@@ -185,3 +187,34 @@ def test_a_402_says_where_credit_is_bought():
         3,
     )
     assert "http://pay" in value["message"]
+
+
+AMOUNT = st.one_of(st.none(), st.integers(-1, 50), st.just(10**9), st.just("7"), st.just(1.5))
+PARTS = st.dictionaries(
+    st.sampled_from(["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "new_tokens"]),
+    AMOUNT,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"input_tokens": AMOUNT, "output_tokens": AMOUNT},
+        optional={
+            "cache_creation_input_tokens": AMOUNT,
+            "cache_read_input_tokens": AMOUNT,
+            "cache_creation": st.one_of(st.none(), PARTS),
+            "output_tokens_details": st.dictionaries(st.just("thinking_tokens"), AMOUNT),
+            "server_tool_use": st.dictionaries(st.just("web_search_requests"), AMOUNT),
+            "service_tier": st.sampled_from([None, "standard", "batch", "Standard", 7]),
+            "inference_geo": st.sampled_from([None, "global", "us", "", "not_available"]),
+            "speed": st.sampled_from([None, "standard", "fast"]),
+            "iterations": st.lists(st.just({"type": "compaction", "input_tokens": 3})),
+            "new_field": AMOUNT,
+        },
+    )
+)
+def test_the_quick_way_reads_what_the_table_reads(usage: dict[str, Any]):
+    answer = json.dumps({"type": "message", "usage": usage}).encode()
+    assert MESSAGES.usage(MESSAGES.ask(body()), answer, ANTHROPIC) == ANTHROPIC.read(
+        {"usage": usage}
+    )

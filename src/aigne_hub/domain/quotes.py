@@ -22,7 +22,12 @@ BYTES_PER_TOKEN = 4
 EXACT_BYTES_MAX = 16_384
 
 _BASE64 = re.compile(rb"base64")
-_INLINE_MEDIA = re.compile(rb'base64,[A-Za-z0-9+/=_-]*|"data"\s*:\s*"[A-Za-z0-9+/=_-]{256,}"')
+# Two patterns, each of which begins with a literal: one of both would be looked for byte by byte.
+# Neither can match within the other: only the second has quotes, only the first a comma.
+_INLINE_MEDIA = (
+    re.compile(rb"base64,[A-Za-z0-9+/=_-]*"),
+    re.compile(rb'"data"\s*:\s*"[A-Za-z0-9+/=_-]{256,}"'),
+)
 # String values that are prompt text; names such as roles and types are not. A text member
 # may also hold a list of strings (prompts, embedding inputs).
 _TEXT = re.compile(
@@ -73,12 +78,13 @@ def size_of(body: bytes) -> Size:
 
 def _inlined(body: bytes) -> Iterator[tuple[int, int]]:
     """Yield the length of each base64 piece in a body and the tokens that it may cost."""
-    for match in _INLINE_MEDIA.finditer(body):
-        start, end = match.span()
-        tokens = MEDIA_TOKENS
-        if b"image" not in body[max(start - _TYPE_BYTES, 0) : start]:
-            tokens = max(tokens, (end - start) // BYTES_PER_MEDIA_TOKEN)
-        yield end - start, tokens
+    for pattern in _INLINE_MEDIA:
+        for match in pattern.finditer(body):
+            start, end = match.span()
+            tokens = MEDIA_TOKENS
+            if b"image" not in body[max(start - _TYPE_BYTES, 0) : start]:
+                tokens = max(tokens, (end - start) // BYTES_PER_MEDIA_TOKEN)
+            yield end - start, tokens
 
 
 def count_text(size: int) -> int:

@@ -16,7 +16,8 @@ from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects import Ask, StreamMeter
 from aigne_hub.gateway.dialects.anthropic_errors import error_body, error_event
 from aigne_hub.gateway.dialects.anthropic_stream import AnthropicStreamMeter, text_bytes
-from aigne_hub.gateway.dialects.reading import answered, decoded, peeked
+from aigne_hub.gateway.dialects.anthropic_usage import report_of
+from aigne_hub.gateway.dialects.reading import answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE
 from aigne_hub.providers.usage import Wire
@@ -99,8 +100,7 @@ class AnthropicMessages:
         return with_members(ask.body, ask.model, model, {}, ask.relied_on)
 
     def usage(self, _ask: Ask, body: bytes, wire: Wire) -> Report:
-        answer = answered(_decode_answer, body)
-        return wire.read({"usage": decoded(answer.usage)})
+        return report_of(wire, answered(_decode_answer, body).usage)
 
     def counted(self, _ask: Ask, input_tokens: int, output: int) -> Usage:
         return Usage(input_tokens=input_tokens, output_tokens=count_text(output))
