@@ -70,7 +70,13 @@ def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Ite
             },
         ],
         "models": models,
-        "aliases": {"smart": {"model": "anthropic/claude-sonnet-4-5"}},
+        "aliases": {
+            "smart": {"model": "anthropic/claude-sonnet-4-5"},
+            "steady": {
+                "model": "anthropic/claude-529",
+                "fallbacks": ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5"],
+            },
+        },
         "billing": {"enabled": True},
     }
     with HubProcess(tmp_path_factory.mktemp("anthropic"), config) as running:
@@ -380,6 +386,17 @@ def test_the_sdk_retries_what_it_may(hub: HubProcess, upstream: FakeUpstream):
     ):
         ask(client, "claude-529")
     assert len(upstream.log()) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_overloaded_model_is_replaced_by_one_that_the_format_reaches(
+    client: Anthropic, hub: HubProcess, stream: bool
+):
+    answer = client.messages.create(model="steady", max_tokens=9, messages=SAID, stream=stream)
+    assert not stream or list(answer)
+    call = hub.cli("calls", "show", last_call(hub)["id"])
+    assert (call["outcome"], call["model"]) == ("completed", "anthropic/claude-sonnet-4-5")
+    assert [attempt["status"] for attempt in call["attempts"]] == [529, 200]
 
 
 def test_models_are_listed_in_anthropics_shape(client: Anthropic):

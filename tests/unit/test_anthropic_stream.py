@@ -208,6 +208,43 @@ def test_every_line_ending_is_understood(line_end: str):
     assert meter.usage == USAGE
 
 
+PIECES = st.sampled_from(
+    [
+        START,
+        PING,
+        *SAID,
+        end({"output_tokens": 3}),
+        end({"output_tokens": "x" * 9}),
+        end({"output_tokens": 2}, stop_reason=None),
+        STOP,
+        b"event: message_delta\ndata: " + b"[" * 5_000 + b"\n\n",
+        b'data: {"type":"message_delta","delta":{"stop_reason":"\\ud800"}}\n\n',
+        b'data: {"type":"message_delta","delta":"x","usage":[]}\r\n\r\n',
+        b'data: {"usage":{"output_tokens":' + b"9" * 400 + b"}}\n\n",
+        b'data: {"error":null,"usage":null}\n\n',
+        b"data: \xff\xfe\n\n",
+        b": comment\r\r",
+        b"\n\n\n",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=8), st.lists(st.integers(1, 2_000), max_size=6))
+def test_whatever_comes_fares_alike_however_it_is_cut(pieces: list[bytes], cuts: list[int]):
+    whole = b"".join(pieces)
+    points = [0, *sorted({cut for cut in cuts if cut < len(whole)}), len(whole)]
+    out, meter = run(whole)
+    again, other = run(*(whole[a:b] for a, b in itertools.pairwise(points)))
+    assert again == out
+    assert (other.complete, other.usage, other.delivered_bytes) == (
+        meter.complete,
+        meter.usage,
+        meter.delivered_bytes,
+    )
+    if meter.complete:
+        assert other.last("1", Usage()) == meter.last("1", Usage())
+
+
 def test_absurd_usage_is_counted_instead():
     _, meter = run(START, *SAID, end({"output_tokens": -1}), STOP)
     assert meter.usage is None

@@ -18,7 +18,7 @@ from aigne_hub.domain.quotes import count_text
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.gateway.dialects.frames import (
     FRAME_BYTES_MAX,
-    FRAME_END,
+    Splitter,
     payload_of,
     unescaped_length,
     words_of,
@@ -52,7 +52,7 @@ class AnthropicStreamMeter:
         self.report: Report = NO_REPORT
         self.failure: HubError | None = None
         self._told = UsageStream(wire)
-        self._partial = b""
+        self._splitter = Splitter()
         self._held: list[bytes] = []
         self._held_bytes = 0
         # Whether nothing of what came before changes how the next bytes are read.
@@ -87,7 +87,7 @@ class AnthropicStreamMeter:
             self._note(data)
             return data
         passed = self._take_apart(data)
-        self._flowing = not (self._partial or self._held)
+        self._flowing = not (self._splitter.partial or self._held)
         return passed
 
     def end(self) -> None:
@@ -117,17 +117,8 @@ class AnthropicStreamMeter:
             self._begun = b"content_block_delta" in data or self._pings > _PINGS_OF_A_START
 
     def _take_apart(self, data: bytes) -> bytes:
-        buffer = self._partial + data
-        passed: list[bytes] = []
-        start = 0
-        for match in FRAME_END.finditer(buffer):
-            frame = buffer[start : match.end()]
-            start = match.end()
-            if self._passes(frame):
-                passed.append(frame)
-        self._partial = buffer[start:]
-        if len(self._partial) > FRAME_BYTES_MAX:
-            self.failure = UpstreamError("The upstream sent an event that never ends.")
+        passed = [frame for frame in self._splitter.split(data) if self._passes(frame)]
+        self.failure = self.failure or self._splitter.endless()
         return b"".join(passed)
 
     def _passes(self, frame: bytes) -> bool:

@@ -13,8 +13,7 @@ import orjson
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.gateway.dialects.frames import (
-    FRAME_BYTES_MAX,
-    FRAME_END,
+    Splitter,
     payload_of,
     unescaped_length,
     words_of,
@@ -64,7 +63,7 @@ class OpenAIStreamMeter:
         self._wire = wire
         self._tier = msgspec.Raw()
         self._shows_usage = shows_usage
-        self._partial = b""
+        self._splitter = Splitter()
         self._held: list[bytes] = []
         # Whether nothing of what came before changes how the next bytes are read.
         self._flowing = True
@@ -93,7 +92,9 @@ class OpenAIStreamMeter:
             self._note(data)
             return data
         passed = self._take_apart(data)
-        self._flowing = not (self._partial or self._held or self._done or self._usage_frame)
+        self._flowing = not (
+            self._splitter.partial or self._held or self._done or self._usage_frame
+        )
         return passed
 
     def end(self) -> None:
@@ -126,17 +127,8 @@ class OpenAIStreamMeter:
                 self._tier = msgspec.Raw(tier[1])
 
     def _take_apart(self, data: bytes) -> bytes:
-        buffer = self._partial + data
-        passed: list[bytes] = []
-        start = 0
-        for match in FRAME_END.finditer(buffer):
-            frame = buffer[start : match.end()]
-            start = match.end()
-            if self._passes(frame):
-                passed.append(frame)
-        self._partial = buffer[start:]
-        if len(self._partial) > FRAME_BYTES_MAX:
-            self.failure = UpstreamError("The upstream sent an event that never ends.")
+        passed = [frame for frame in self._splitter.split(data) if self._passes(frame)]
+        self.failure = self.failure or self._splitter.endless()
         return b"".join(passed)
 
     def _passes(self, frame: bytes) -> bool:

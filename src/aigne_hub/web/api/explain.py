@@ -55,7 +55,7 @@ def explain(
 def explain_body(
     caller: Caller, hub: Hub, request: Request, body: Annotated[bytes, Depends(_body)]
 ) -> dict[str, Any]:
-    """Return the same for the body of a call: as it would be sent to `/v1/chat/completions`."""
+    """Return the same for the body of a call, as the path that serves its model takes it."""
     return _explained(caller, hub, request, Wanted(body))
 
 
