@@ -163,6 +163,15 @@ def failure(*outcomes: Answer | Exception, **more: Any) -> HubError:
     return raised.value
 
 
+def test_a_400_about_the_hubs_own_account_is_no_fault_of_the_callers():
+    told = "Your credit balance is too low to access the Anthropic API. Please go to Plans."
+    won = tried(candidates(refusal(400, told), Answer(pieces=[GOOD])))
+    assert won.candidate.credential == "key1"
+    error = failure(refusal(400, told))
+    assert (error.code, error.status) == ("upstream_error", 502)
+    assert "Plans" not in error.message
+
+
 def test_the_first_good_answer_wins_and_the_rest_is_left_alone():
     found = candidates(Answer(pieces=[GOOD]), Answer(pieces=[GOOD]))
     call = tracked()

@@ -47,6 +47,8 @@ SHUTTING_DOWN = "The hub is shutting down."
 UNDECIDED_BYTES_MAX = 64 * 1024
 
 _CALLERS_FAULT = frozenset({400, 404, 413, 422})
+# How Anthropic begins the 400 that is about the hub's own account, not about the request.
+_OWN_CREDIT = "Your credit balance is too low"
 _TIMEOUTS = (FirstByteTimeout, IdleTimeout, TotalTimeout, ConnectTimeout)
 # What vendors' keys look like, for messages that repeat another or a masked one.
 _KEYS = re.compile(r"\b(?:(?:sk|pk|rk|key|gsk|xai)[-_]|AIza)[-_A-Za-z0-9*]{12,}")
@@ -220,6 +222,8 @@ async def _refused(answer: Answer, secret: str) -> HubError:
         words = _upstream_words(await answer.read(), secret)
     except TransportError:
         words = _SILENT
+    if status in {401, 402, 403} or words.message.startswith(_OWN_CREDIT):
+        return UpstreamError(f"The upstream refused the hub's own credential ({status}).")
     if status in _CALLERS_FAULT:
         said = words.message or f"The upstream answered {status}."
         refusal = UpstreamRefusal(status, said, param=words.param)
@@ -232,8 +236,6 @@ async def _refused(answer: Answer, secret: str) -> HubError:
         )
         limited.recorded = f"The upstream is limiting requests{words.shown_code}."
         return limited
-    if status in {401, 402, 403}:
-        return UpstreamError(f"The upstream refused the hub's own credential ({status}).")
     if status in {408, 504}:
         return UpstreamTimeout(f"The upstream answered {status}.")
     return UpstreamError(f"The upstream answered {status}.", is_overload=status == OVERLOADED)
