@@ -33,8 +33,14 @@ from aigne_hub.payment_settings import misfits
 from aigne_hub.ports import Clock
 from aigne_hub.problems import ConfigError, Problem
 from aigne_hub.providers.anthropic import AnthropicUpstream
+from aigne_hub.providers.google import GoogleUpstream
 from aigne_hub.providers.openai import OpenAIUpstream
-from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, languages_of, profile_of
+from aigne_hub.providers.profiles import (
+    ANTHROPIC_LANGUAGE,
+    GEMINI_LANGUAGE,
+    languages_of,
+    profile_of,
+)
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
@@ -363,8 +369,11 @@ def build_plane(
     def connect(provider: Provider, credential: Credential) -> Upstream:
         if provider.kind == DEMO:
             return DemoUpstream(hub.clock, hub.ids)
-        if ANTHROPIC_LANGUAGE in languages_of(provider.kind):
+        languages = languages_of(provider.kind)
+        if ANTHROPIC_LANGUAGE in languages:
             return AnthropicUpstream(client, provider, credential)
+        if GEMINI_LANGUAGE in languages:
+            return GoogleUpstream(client, provider, credential)
         return OpenAIUpstream(client, provider, credential)
 
     return Plane(

@@ -179,7 +179,7 @@ def test_home_page_shows_a_call_that_the_demo_provider_answers():
     assert f"curl {BASE}/chat/completions" in html
     assert "demo/echo" in html
     assert "aigne-hub keys create --user U" in html
-    assert html.count("Not served yet") == 2
+    assert html.count("Not served yet") == 1
     assert "credits grant" not in html
 
 
@@ -255,8 +255,17 @@ def test_a_well_formed_request_id_is_echoed_and_another_is_not():
         ("POST", "/v1/v1/messages", f"Did you mean POST {BASE}/messages? The Anthropic base URL"),
         ("POST", "/anthropic/v1/messages/count_tokens", f"Did you mean POST {BASE}/messages/count"),
         ("POST", "/v1/messages/batches", "This hub does not serve Anthropic's messages/batches"),
-        ("POST", "/v1beta/models/gemini-pro:streamGenerateContent", "It looks like the Gemini API"),
-        ("POST", "/v1/models/gemini-pro:generateContent", "It looks like the Gemini API"),
+        (
+            "POST",
+            "/google/v1beta/models/a/b:streamGenerateContent",
+            f"Did you mean POST {ADDRESS}/v1beta/models/a/b:streamGenerateContent? The Gemini base",
+        ),
+        (
+            "POST",
+            "/models/a:countTokens",
+            f"Did you mean POST {ADDRESS}/v1beta/models/a:countTokens? The Gemini base URL",
+        ),
+        ("POST", "/v1beta/cachedContents", "This hub does not serve this part of the Gemini API"),
         ("POST", "/api/v2/chat", "It looks like the AIGNE API"),
         ("POST", "/v2/chat/completions", "It looks like the AIGNE API"),
     ],

@@ -15,7 +15,7 @@ from aigne_hub.web.metrics import Gauge
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.reference import Reference
 from aigne_hub.web.security import SECURITY_HEADERS
-from aigne_hub.web.surface import OPERATIONS
+from aigne_hub.web.surface import GEMINI_METHODS, OPERATIONS
 
 MANUAL = Path(__file__).parents[2] / "docs" / "http.md"
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -156,11 +156,16 @@ def test_the_data_plane_in_the_document_is_what_the_gateway_routes(document):
     shown = {
         (method.upper(), path)
         for path, method, operation in operations(document)
-        if path.startswith("/v1/")
+        if path.startswith(("/v1/", "/v1beta/"))
     }
-    assert all(find(method, path.replace("{id}", "a/b")) for method, path in shown)
+    assert all(
+        find(method, path.replace("{id}", "a/b").replace("{model}", "a/b"))
+        for method, path in shown
+    )
     known = {(method, f"/v1/{tail}") for tail, method in OPERATIONS.items()}
-    assert shown == known | {("GET", "/v1/models/{id}")}
+    known |= {("POST", f"/v1beta/models/{{model}}:{method}") for method in GEMINI_METHODS}
+    known |= {("GET", f"/{version}/models/{{id}}") for version in ("v1", "v1beta")}
+    assert shown == known | {("GET", "/v1beta/models")}
 
 
 def test_every_data_plane_operation_takes_each_form_of_the_key(document):
@@ -168,7 +173,7 @@ def test_every_data_plane_operation_takes_each_form_of_the_key(document):
     assert schemes == {"bearer", "x-api-key", "x-goog-api-key", "api-key"}
     for path, _, operation in operations(document):
         named = {name for choice in operation.get("security", ()) for name in choice}
-        keyed = path.startswith(("/v1/", "/api/", "/payment/api/"))
+        keyed = path.startswith(("/v1/", "/v1beta/", "/api/", "/payment/api/"))
         assert named == (schemes if keyed else set())
 
 

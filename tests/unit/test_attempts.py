@@ -245,6 +245,30 @@ def test_retry_after_is_bounded_whatever_the_upstream_says(value: bytes):
     assert 1 <= error.retry_after_s <= RETRY_AFTER_MAX_S
 
 
+def google(status: int, **detail: Any) -> Answer:
+    error = {"code": status, "message": "No.", "status": "S", "details": [3, detail]}
+    return Answer(status, [json.dumps({"error": error}).encode()])
+
+
+def test_googles_400_about_the_hubs_own_key_is_no_mistake_of_the_callers():
+    assert isinstance(failure(google(400, reason="API_KEY_INVALID")), UpstreamError)
+    found = candidates(google(400, reason="API_KEY_INVALID"), Answer(pieces=[GOOD]))
+    assert tried(found).candidate is found[1]
+    other = failure(google(400, reason="BAD_THING"))
+    assert isinstance(other, UpstreamRefusal)
+    assert other.recorded == "The upstream answered 400 (bad_thing)."
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [("34s", 34), ("34.074824224s", 35), ("0s", 1), ("9999999s", 3600), ("soon", 1), (3, 1)],
+)
+def test_googles_patience_stands_in_the_error(delay: Any, seconds: int):
+    error = failure(google(429, retryDelay=delay))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == seconds
+
+
 def test_retry_after_is_passed_on():
     answer = refusal(429)
     answer.headers[b"retry-after"] = b"17"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import islice
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -44,10 +45,20 @@ BARE = provider("bare")
 CLAUDE = provider("claude", "anthropic", e=1)
 
 
+class Unused(NamedTuple):
+    """An upstream that is never called."""
+
+    name: str
+    model: str = ""
+
+    def serving(self, model: str) -> "Unused":
+        return self._replace(model=model)
+
+
 def router(*models: Model, **aliases: Alias) -> Router:
     providers = {item.provider.name: item.provider for item in models}
     snapshot = Snapshot.of(1, providers, {item.ref: item for item in models}, aliases)
-    return Router(snapshot, lambda owner, credential: f"{owner.name}:{credential.name}")
+    return Router(snapshot, lambda owner, credential: Unused(f"{owner.name}:{credential.name}"))
 
 
 def first(made: Router, reference: str) -> str:
@@ -63,7 +74,8 @@ def test_every_credential_of_every_model_is_a_candidate_best_first():
         ("two/m", "c"),
         ("two/m", "d"),
     ]
-    assert [item.upstream for item in found] == ["one:a", "one:b", "two:c", "two:d"]
+    assert [item.upstream.name for item in found] == ["one:a", "one:b", "two:c", "two:d"]
+    assert {item.upstream.model for item in found} == {"m"}
 
 
 def test_a_candidate_does_not_show_its_secret():

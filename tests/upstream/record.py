@@ -53,7 +53,8 @@ class Log:
             path=request.path,
             key=authorization.removeprefix("Bearer ")
             or request.headers.get("api-key")
-            or request.headers.get("x-api-key"),
+            or request.headers.get("x-api-key")
+            or request.headers.get("x-goog-api-key"),
             headers=request.headers,
             body_sha256=hashlib.sha256(request.body).hexdigest(),
             body_bytes=len(request.body),

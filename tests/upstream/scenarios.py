@@ -1,7 +1,8 @@
 """What a model's name asks the upstream to do.
 
-A name is `gpt-`, or `claude-` on Anthropic's wire, and directives joined by `+`, each with
-`:`-separated numbers, so that it passes through a gateway untouched: `gpt-slow:50+long:400+cut:7`.
+A name is `gpt-`, `claude-` on Anthropic's wire or `gemini-` on Google's, and directives joined by
+`+`, each with `:`-separated numbers, so that it passes through a gateway untouched:
+`gpt-slow:50+long:400+cut:7`.
 
     slow:MS        wait MS milliseconds before every content chunk (a unary answer: once)
     long:N         answer with N words instead of the echo
@@ -25,12 +26,22 @@ A name is `gpt-`, or `claude-` on Anthropic's wire, and directives joined by `+`
     echo           errors repeat the key and the last message they answer, as some vendors do
     400..599       that status with an error object; 429 carries retry-after: 1
 
-Anthropic's wire alone:
+Anthropic's and Google's wires alone:
 
     thinking:N     think N words and sign them before the answer
     parallel       call every tool of the request, not the first alone
-    written:N:M    N more tokens went into the cache, M of them for an hour (default 0)
     searches:N     N searches by the provider
+
+Google's alone:
+
+    blocked        block the prompt: an answer without a candidate
+    unsafe         stop the answer for its safety
+    badkey         status 400 for a key that is not valid, as Google answers one
+    bare           end without the blank line behind the last event
+
+Anthropic's alone:
+
+    written:N:M    N more tokens went into the cache, M of them for an hour (default 0)
     pings:N        N pings before the content
 
 Any other name is an ordinary model.
@@ -41,7 +52,7 @@ from typing import Any
 
 from tests.upstream.lies import LIES
 
-PREFIXES = ("gpt-", "claude-")
+PREFIXES = ("gpt-", "claude-", "gemini-")
 MAX_WORDS = 1_000_000
 MAX_DELAY_MS = 60_000
 
@@ -82,6 +93,10 @@ class Scenario:
     html: bool = False
     echo: bool = False
     parallel: bool = False
+    blocked: bool = False
+    unsafe: bool = False
+    bad_key: bool = False
+    bare: bool = False
 
     @property
     def breaks_after(self) -> int | None:
@@ -100,6 +115,10 @@ FLAGS: dict[str, dict[str, bool]] = {
     "html502": {"html": True},
     "echo": {"echo": True},
     "parallel": {"parallel": True},
+    "blocked": {"blocked": True},
+    "unsafe": {"unsafe": True},
+    "badkey": {"bad_key": True},
+    "bare": {"bare": True},
 }
 # Directive to (fields, how many numbers must be given, the largest number).
 NUMBERED: dict[str, tuple[tuple[str, ...], int, int]] = {

@@ -1,11 +1,11 @@
-"""OpenAI's and Anthropic's endpoints over a local connection, failing as a scenario asks."""
+"""OpenAI's, Anthropic's and Google's endpoints, failing as a scenario asks."""
 
 import asyncio
 import json
 import ssl
 from typing import Any
 
-from tests.upstream import answers, events, messages
+from tests.upstream import answers, events, gemini, messages
 from tests.upstream.connection import ClientGoneError, Connection, Request, chunk, head
 from tests.upstream.record import MAX_KEPT_BODY_BYTES, Log, Record
 from tests.upstream.scenarios import BadScenarioError, Scenario, parse
@@ -96,6 +96,8 @@ class Upstream:
         if request.path.startswith(messages.PATH):
             error = messages.error(refusal.status, str(error["error"]["message"]))
             extra = {**(extra or {}), "request-id": f"req_{record.number}"}
+        elif gemini.is_call(request.path):
+            error = gemini.error(refusal.status, str(error["error"]["message"]))
         await connection.reply(refusal.status, _dump(error), JSON_TYPE, extra)
 
     async def _control(self, request: Request, connection: Connection) -> None:
@@ -112,6 +114,9 @@ class Upstream:
             raise Refusal(401, "You didn't provide an API key.")
         if record.key == BAD_KEY:
             raise Refusal(401)
+        if gemini.is_call(request.path):
+            await self._gemini(request, record, connection)
+            return
         if request.method == "GET":
             record.status = 200
             await connection.reply(200, _dump(_catalogue(request.path)), JSON_TYPE)
@@ -135,6 +140,20 @@ class Upstream:
             await self._stream(request.path, body, scenario, record, connection)
         else:
             await self._unary(request.path, body, scenario, record, connection)
+
+    async def _gemini(self, request: Request, record: Record, connection: Connection) -> None:
+        """Answer a call whose model is in its path."""
+        body = _object(request, record)
+        record.model, method = gemini.called(request.path)
+        record.stream = method == gemini.STREAM
+        try:
+            scenario = parse(record.model)
+        except BadScenarioError as error:
+            raise Refusal(400, str(error), "model") from None
+        if scenario.status is not None:
+            raise Refusal(scenario.status, _words(scenario, body, record))
+        record.status = 200
+        await gemini.serve(request, body, scenario, record, connection)
 
     async def _unary(
         self, path: str, body: Json, scenario: Scenario, record: Record, connection: Connection
@@ -214,19 +233,27 @@ def _read(request: Request, record: Record) -> tuple[Json, Scenario]:
     """Return the body and its scenario, and note both in the record."""
     if request.method != "POST" or request.path not in PATHS:
         raise Refusal(404, f"Invalid URL ({request.method} {request.path})")
-    try:
-        body = json.loads(request.body)
-    except ValueError:
-        raise Refusal(400, "We could not parse the JSON body of your request.") from None
-    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
+    body = _object(request, record)
+    if not isinstance(body.get("model"), str):
         raise Refusal(400, "you must provide a model parameter")
-    if record.body_bytes <= MAX_KEPT_BODY_BYTES:
-        record.body = body
     record.model, record.stream = body["model"], bool(body.get("stream"))
     try:
         return body, parse(body["model"])
     except BadScenarioError as error:
         raise Refusal(400, str(error), "model") from None
+
+
+def _object(request: Request, record: Record) -> Json:
+    """Return the body, and note it in the record."""
+    try:
+        body = json.loads(request.body)
+    except ValueError:
+        raise Refusal(400, "We could not parse the JSON body of your request.") from None
+    if not isinstance(body, dict):
+        raise Refusal(400, "you must provide a JSON object")
+    if record.body_bytes <= MAX_KEPT_BODY_BYTES:
+        record.body = body
+    return body
 
 
 def _text_answer(path: str, body: Json, scenario: Scenario, record: Record) -> Json:

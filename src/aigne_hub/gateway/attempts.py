@@ -52,6 +52,9 @@ _OWN_CREDIT = "Your credit balance is too low"
 _TIMEOUTS = (FirstByteTimeout, IdleTimeout, TotalTimeout, ConnectTimeout)
 # What vendors' keys look like, for messages that repeat another or a masked one.
 _KEYS = re.compile(r"\b(?:(?:sk|pk|rk|key|gsk|xai)[-_]|AIza)[-_A-Za-z0-9*]{12,}")
+# Google answers 400 for a key that is not valid.
+_KEY_CODES = frozenset({"api_key_invalid"})
+_DELAY = re.compile(r"([0-9]{1,9})(\.[0-9]+)?s")
 # What vendors' error codes look like; anything else might be somebody's words.
 _CODE = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
@@ -222,7 +225,7 @@ async def _refused(answer: Answer, secret: str) -> HubError:
         words = _upstream_words(await answer.read(), secret)
     except TransportError:
         words = _SILENT
-    if status in {401, 402, 403} or words.message.startswith(_OWN_CREDIT):
+    if status in {401, 402, 403} or words.is_about_the_hub:
         return UpstreamError(f"The upstream refused the hub's own credential ({status}).")
     if status in _CALLERS_FAULT:
         said = words.message or f"The upstream answered {status}."
@@ -232,7 +235,7 @@ async def _refused(answer: Answer, secret: str) -> HubError:
     if status == 429:
         limited = RateLimited(
             f"The upstream is limiting requests. {words.message}".strip(),
-            retry_after_s=_retry_after(answer),
+            retry_after_s=_retry_after(answer, words.retry_after_s),
         )
         limited.recorded = f"The upstream is limiting requests{words.shown_code}."
         return limited
@@ -262,6 +265,12 @@ class _Words(NamedTuple):
     message: str
     param: str | None
     code: str | None
+    retry_after_s: int = 1
+
+    @property
+    def is_about_the_hub(self) -> bool:
+        """Whether a 400 is about the hub's own key or account: no fault of the caller's."""
+        return self.code in _KEY_CODES or self.message.startswith(_OWN_CREDIT)
 
     @property
     def shown_code(self) -> str:
@@ -280,12 +289,25 @@ def _upstream_words(body: bytes, secret: str) -> _Words:
         message = str(error["message"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return _SILENT
-    param, code = error.get("param"), error.get("code")
+    param, code, patience = error.get("param"), error.get("code"), 1
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():  # Google's
+        reason = detail.get("reason") if isinstance(detail, dict) else None
+        code = reason.lower() if isinstance(reason, str) else code
+        patience = _seconds(detail) or patience
     return _Words(
         _without_keys(message, secret)[:MESSAGE_MAX],
         _without_keys(param, secret)[:PARAM_MAX] if isinstance(param, str) else None,
         code if isinstance(code, str) and _CODE.fullmatch(code) and code != secret else None,
+        patience,
     )
+
+
+def _seconds(detail: object) -> int:
+    """Return the patience that Google's RetryInfo asks for, 0 without one."""
+    delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+    found = _DELAY.fullmatch(delay) if isinstance(delay, str) else None
+    return int(found[1]) + bool(found[2]) if found else 0
 
 
 def _without_keys(text: str, secret: str) -> str:
@@ -294,8 +316,7 @@ def _without_keys(text: str, secret: str) -> str:
     return _KEYS.sub("[key]", text)
 
 
-def _retry_after(answer: Answer) -> int:
+def _retry_after(answer: Answer, said: int) -> int:
+    """Return the seconds in the header, without one those that the error `said`."""
     value = answer.header(b"retry-after") or b""
-    if value.isdigit():
-        return min(max(int(value), 1), RETRY_AFTER_MAX_S)
-    return 1
+    return min(max(int(value) if value.isdigit() else said, 1), RETRY_AFTER_MAX_S)

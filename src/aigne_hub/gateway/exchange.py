@@ -125,6 +125,11 @@ class Exchange:
     def header(self, name: bytes) -> bytes | None:
         return self.fields.get(name)
 
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """Treat the request as if it had sent this header, too; `name` is lower-cased."""
+        self.headers.append((name, value))
+        self._fields = None
+
     def lines(self, names: tuple[bytes, ...]) -> bytes:
         """Return the header lines with these names, to be sent on: those of plain characters."""
         return b"".join(

@@ -28,7 +28,7 @@ def read(
             dialect,
             principal,
             ask,
-            size_of(ask.body),
+            ask.size or size_of(ask.body),
             billing=plane.settings.billing,
         )
         request.claim = claim_of(exchange, principal, dialect, ask.body)

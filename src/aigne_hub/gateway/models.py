@@ -1,6 +1,7 @@
 """`GET /v1/models` and `/v1/models/{id}`: what the caller may use, with prices.
 
-The list has Anthropic's shape for a caller that sends `anthropic-version`, OpenAI's for others.
+The list has Anthropic's shape for a caller that sends `anthropic-version`, Gemini's for one that
+sends `x-goog-api-key` or `?key=`, OpenAI's for others.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.price_text import format_card
+from aigne_hub.gateway import gemini_models
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
@@ -28,6 +30,10 @@ _OPENAI, _ANTHROPIC = OpenAIChat(), AnthropicMessages()
 
 
 async def list_models(plane: Plane, exchange: Exchange) -> None:
+    if gemini_models.is_meant(exchange):
+        await gemini_models.list_models(plane, exchange)
+        return
+
     def answer(principal: Principal, dialect: Dialect) -> dict[str, Any]:
         models = plane.router.snapshot.models.values()
         shown = [model for model in models if principal.may_use(model.ref)]
@@ -39,6 +45,10 @@ async def list_models(plane: Plane, exchange: Exchange) -> None:
 
 
 async def one_model(plane: Plane, exchange: Exchange) -> None:
+    if gemini_models.is_meant(exchange):
+        await gemini_models.one_model(plane, exchange)
+        return
+
     def answer(principal: Principal, dialect: Dialect) -> dict[str, Any]:
         reference = exchange.path.removeprefix(_PREFIX)
         model = plane.router.snapshot.resolve(reference)[0]

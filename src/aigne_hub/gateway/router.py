@@ -7,17 +7,27 @@ from aigne_hub.catalog.snapshot import Credential, Model, Provider, Snapshot
 from aigne_hub.domain.errors import InvalidRequest, NoUpstream
 from aigne_hub.domain.routing import SmoothRoundRobin
 from aigne_hub.gateway.dialects import Dialect
-from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, OPENAI_LANGUAGE, languages_of
+from aigne_hub.providers.profiles import (
+    ANTHROPIC_LANGUAGE,
+    GEMINI_LANGUAGE,
+    OPENAI_LANGUAGE,
+    languages_of,
+)
 from aigne_hub.providers.upstream import Upstream
 
 Connect = Callable[[Provider, Credential], Upstream]
 _FIRST = (0,)
-LANGUAGE_NAMES = {OPENAI_LANGUAGE: "OpenAI", ANTHROPIC_LANGUAGE: "Anthropic"}
+LANGUAGE_NAMES = {
+    OPENAI_LANGUAGE: "OpenAI",
+    ANTHROPIC_LANGUAGE: "Anthropic",
+    GEMINI_LANGUAGE: "Gemini",
+}
 CHAT = "chat"
 # Where models that answer chats are called in each language.
 CHAT_PATHS = {
     OPENAI_LANGUAGE: "POST /v1/chat/completions",
     ANTHROPIC_LANGUAGE: "POST /v1/messages",
+    GEMINI_LANGUAGE: "POST /v1beta/models/{model}:generateContent",
 }
 
 
@@ -41,7 +51,10 @@ class _Pool:
 
     def candidates(self, model: Model) -> list[Candidate]:
         """Return a candidate for each credential, whosever turn it is."""
-        return [Candidate(model, c.name, upstream, c.secret) for c, upstream in self._members]
+        return [
+            Candidate(model, c.name, upstream.serving(model.name), c.secret)
+            for c, upstream in self._members
+        ]
 
     def order(self) -> Sequence[int]:
         """Return the positions of the credentials, best first, and take a turn."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from aigne_hub.gateway import gemini_calls, gemini_models
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
@@ -13,6 +14,7 @@ from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.targets import Handler
 
 MODELS = "/v1/models"
+GEMINI_MODELS = "/v1beta/models"
 
 
 def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
@@ -27,15 +29,27 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
     }
     all_models: Handler = partial(list_models, plane)
     single_model: Handler = partial(one_model, plane)
+    gemini_call: Handler = partial(gemini_calls.call, plane)
+    gemini_list: Handler = partial(gemini_models.list_models, plane)
+    gemini_model: Handler = partial(gemini_models.one_model, plane)
+
+    lists = (
+        (MODELS, all_models, single_model),
+        (GEMINI_MODELS, gemini_list, gemini_model),
+    )
 
     def find(method: str, path: str) -> Handler | None:
         if method == "POST":
-            return posts.get(path)
+            found = posts.get(path)
+            if found is None and gemini_calls.called(path) is not None:
+                found = gemini_call
+            return found
         if method in {"GET", "HEAD"}:
-            if path == MODELS:
-                return all_models
-            if path.startswith(f"{MODELS}/"):
-                return single_model
+            for base, whole, single in lists:
+                if path == base:
+                    return whole
+                if path.startswith(f"{base}/"):
+                    return single
         return None
 
     return find

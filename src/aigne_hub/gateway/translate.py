@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -54,6 +54,9 @@ class DemoUpstream:
     def __init__(self, clock: Clock, new_id: Callable[[], str]) -> None:
         self._clock = clock
         self._new_id = new_id
+
+    def serving(self, _model: str) -> Self:
+        return self
 
     async def send(self, operation: str, body: bytes, _headers: bytes = b"") -> LocalAnswer:
         answer: Callable[[bytes], LocalAnswer] | None = {

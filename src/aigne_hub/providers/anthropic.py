@@ -1,6 +1,7 @@
 """The Anthropic wire: Messages, at Anthropic's own address or another that speaks it."""
 
 from collections.abc import Awaitable
+from typing import Self
 
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.providers.profiles import profile_of
@@ -29,6 +30,9 @@ class AnthropicUpstream:
             for name, value in profile.default_headers
         ]
         self._heads: dict[str, bytes] = {}
+
+    def serving(self, _model: str) -> Self:
+        return self
 
     def send(self, operation: str, body: bytes, headers: bytes = b"") -> Awaitable[Answer]:
         head = self._heads.get(operation)

@@ -1,6 +1,7 @@
 """The OpenAI wire: a provider, a credential and a pool of connections."""
 
 from collections.abc import Awaitable
+from typing import Self
 
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.providers.profiles import Profile, profile_of
@@ -24,6 +25,9 @@ class OpenAIUpstream:
         secret = credential.secret if credential is not None else ""
         self._headers = [("content-type", "application/json"), *profile.authorisation(secret)]
         self._heads: dict[str, bytes] = {}
+
+    def serving(self, _model: str) -> Self:
+        return self
 
     def send(self, operation: str, body: bytes, headers: bytes = b"") -> Awaitable[Answer]:
         head = self._heads.get(operation)

@@ -8,6 +8,7 @@ from typing import Final
 
 OPENAI_LANGUAGE: Final = "openai"
 ANTHROPIC_LANGUAGE: Final = "anthropic"
+GEMINI_LANGUAGE: Final = "gemini"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Profile:
     `auth` is the header that carries the key, with `{key}` in its value; a key may be
     absent. `limit_field` is the member that bounds the output of a chat. `languages` are the
     wire formats that are spoken at its address, which ends with `version_path` whether or not
-    an operator wrote that. `default_headers` are sent where a call has none of its own by that
+    an operator wrote that; `versions` are what it never ends with, because calls name them.
+    `default_headers` are sent where a call has none of its own by that
     name; `models_path` lists what a key may use.
     """
 
@@ -29,6 +31,7 @@ class Profile:
     checked: str
     languages: frozenset[str] = frozenset({OPENAI_LANGUAGE})
     version_path: str = ""
+    versions: tuple[str, ...] = ()
     default_headers: tuple[tuple[str, str], ...] = ()
     models_path: str = "/models"
 
@@ -37,6 +40,8 @@ class Profile:
         url = base_url or self.base_url
         assert url is not None
         url = url.rstrip("/")
+        for version in self.versions:
+            url = url.removesuffix(version)
         return url if url.endswith(self.version_path) else url + self.version_path
 
     def authorisation(self, secret: str) -> list[tuple[str, str]]:
@@ -82,7 +87,20 @@ ANTHROPIC = Profile(
     models_path="/models?limit=1000",
 )
 
-_BY_KIND = {profile.kind: profile for profile in (OPENAI, COMPATIBLE, ANTHROPIC)}
+# Its clients name the address without a version: each call says which it means.
+GOOGLE = Profile(
+    kind="google",
+    base_url="https://generativelanguage.googleapis.com",
+    auth=("x-goog-api-key", "{key}"),
+    limit_field="generationConfig.maxOutputTokens",
+    source="https://ai.google.dev/api",
+    checked="2026-11",
+    languages=frozenset({GEMINI_LANGUAGE}),
+    versions=("/v1beta", "/v1"),
+    models_path="/v1beta/models?pageSize=1000",
+)
+
+_BY_KIND = {profile.kind: profile for profile in (OPENAI, COMPATIBLE, ANTHROPIC, GOOGLE)}
 _LANGUAGES = {profile.kind: profile.languages for profile in _BY_KIND.values()}
 
 

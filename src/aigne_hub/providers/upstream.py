@@ -34,6 +34,10 @@ class Upstream(Protocol):
     limit_field: str
     wire: Wire
 
+    def serving(self, model: str, /) -> "Upstream":
+        """Return what sends the calls of one model: another where its name is in their path."""
+        ...
+
     def send(self, operation: str, body: bytes, headers: bytes = b"", /) -> Awaitable[Answer]:
         """Send a request; returns when the response head arrived. Raises TransportError.
 

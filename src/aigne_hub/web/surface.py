@@ -22,7 +22,7 @@ class Api:
 
 OPENAI = Api("OpenAI", "OpenAI SDKs, LangChain, Open WebUI, curl", OPENAI_BASE, served=True)
 ANTHROPIC = Api("Anthropic Messages", "Anthropic SDKs, Claude Code", "", served=True)
-GEMINI = Api("Gemini", "Google Gen AI SDKs", "", served=False)
+GEMINI = Api("Gemini", "Google Gen AI SDKs", "", served=True)
 AIGNE = Api("AIGNE", "AIGNE Framework and SDKs", "/ai-kit", served=False)
 APIS = (OPENAI, ANTHROPIC, GEMINI, AIGNE)
 
@@ -36,6 +36,13 @@ OPENAI_OPERATIONS = {
 }
 
 ANTHROPIC_OPERATIONS = {"messages": "POST", "messages/count_tokens": "POST"}
+GEMINI_METHODS = (
+    "generateContent",
+    "streamGenerateContent",
+    "countTokens",
+    "embedContent",
+    "batchEmbedContents",
+)
 OPERATIONS = {**OPENAI_OPERATIONS, **ANTHROPIC_OPERATIONS}
 
 _SERVED = re.compile(
@@ -44,22 +51,24 @@ _SERVED = re.compile(
 _LATER = re.compile(
     r"(?:.*?/)??((?:responses|images/edits|audio/[a-z]+|moderations|rerank|videos)(?=/|$))(?:/.*)?"
 )
-_GEMINI_CALL = re.compile(
-    r".*/models/.*:(?:generateContent|streamGenerateContent|countTokens|(?:e|batchE)mbedContents?)"
-)
+_GEMINI_CALL = re.compile(rf"(?:.*?/)?(?:(v1|v1beta)/)?(models/.*:(?:{'|'.join(GEMINI_METHODS)}))")
+_GEMINI_SERVED = re.compile(rf"/v1(?:beta)?/models/.+:(?:{'|'.join(GEMINI_METHODS)})")
+_GEMINI_LIST = re.compile(r"/v1beta/models(?:/.+)?")
 _MESSAGES = re.compile(r"(?:.*/)?(messages(?:/count_tokens)?)")
 _BATCHES = re.compile(r"(?:.*/)?messages/batches(?:/.*)?")
-_OTHER_APIS = (
-    (GEMINI, re.compile(rf"v1beta(?:/.*)?|{_GEMINI_CALL.pattern}")),
-    (AIGNE, re.compile(r"(?:api/)?v2(?:/.*)?|api/v1(?:/.*)?")),
-)
+_GEMINI_OTHER = re.compile(r"v1beta(?:/.*)?")
+_OTHER_APIS = ((AIGNE, re.compile(r"(?:api/)?v2(?:/.*)?|api/v1(?:/.*)?")),)
 _PATH_SHOWN_MAX = 200
 
 
 def allowed_methods(path: str) -> str | None:
     """Return the `Allow` value of a data-plane path, None when the path is not one."""
+    if _GEMINI_SERVED.fullmatch(path):
+        return "POST"
+    if _GEMINI_LIST.fullmatch(path):
+        return "GET, HEAD"
     base, _, operation = path.partition(f"{OPENAI_BASE}/")
-    if base or _GEMINI_CALL.fullmatch(path):
+    if base:
         return None
     if operation.startswith("models/"):
         operation = "models"
@@ -82,15 +91,9 @@ def explanation(method: str, path: str, public_url: str) -> str:
 
 
 def _guess(path: str, public_url: str) -> str | None:
-    base = f"{public_url}{OPENAI_BASE}"
-    messages = _MESSAGES.fullmatch(path)
-    if messages:
-        return (
-            f"Did you mean POST {base}/{messages[1]}? "
-            f"The Anthropic base URL of this hub is {public_url}{ANTHROPIC.base}."
-        )
-    if _BATCHES.fullmatch(path):
-        return "This hub does not serve Anthropic's messages/batches yet."
+    named = _of_anthropic(path, public_url) or _of_gemini(path, public_url)
+    if named:
+        return named
     for api, pattern in _OTHER_APIS:
         if pattern.fullmatch(path):
             return f"It looks like the {api.name} API, which this hub does not serve yet."
@@ -100,5 +103,30 @@ def _guess(path: str, public_url: str) -> str | None:
     served = _SERVED.fullmatch(path)
     if served:
         operation = served[1] or served[2]
+        base = f"{public_url}{OPENAI_BASE}"
         return f"Did you mean {OPENAI_OPERATIONS[operation]} {base}/{operation}?"
+    return None
+
+
+def _of_anthropic(path: str, public_url: str) -> str | None:
+    messages = _MESSAGES.fullmatch(path)
+    if messages:
+        return (
+            f"Did you mean POST {public_url}{OPENAI_BASE}/{messages[1]}? "
+            f"The Anthropic base URL of this hub is {public_url}{ANTHROPIC.base}."
+        )
+    if _BATCHES.fullmatch(path):
+        return "This hub does not serve Anthropic's messages/batches yet."
+    return None
+
+
+def _of_gemini(path: str, public_url: str) -> str | None:
+    call = _GEMINI_CALL.fullmatch(path)
+    if call:
+        return (
+            f"Did you mean POST {public_url}/{call[1] or 'v1beta'}/{call[2]}? "
+            f"The Gemini base URL of this hub is {public_url}{GEMINI.base}."
+        )
+    if _GEMINI_OTHER.fullmatch(path):
+        return "This hub does not serve this part of the Gemini API yet."
     return None

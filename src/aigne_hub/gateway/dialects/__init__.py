@@ -8,7 +8,7 @@ from typing import Protocol
 
 from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.pricing import RateCard
-from aigne_hub.domain.quotes import Quote
+from aigne_hub.domain.quotes import Quote, Size
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.providers.usage import Wire
 
@@ -20,7 +20,8 @@ class Ask:
     `output_limit` is the caller's own limit, None without one; `n` the number of answers;
     `shows_usage` whether the caller asked for usage in the stream, `options_given` whether
     it sent stream options at all; `relied_on` names the members a quote is made from. Size
-    and quality of pictures are empty where the provider may choose.
+    and quality of pictures are empty where the provider may choose. `size` is how much a body
+    holds that the general measure misreads, None for any other.
     """
 
     body: bytes
@@ -34,6 +35,7 @@ class Ask:
     images: int = 0
     image_size: str = ""
     image_quality: str = ""
+    size: Size | None = None
 
 
 class StreamMeter(Protocol):
@@ -52,8 +54,10 @@ class StreamMeter(Protocol):
     def begun(self) -> bool: ...
 
     complete: bool
-    report: Report
     failure: HubError | None
+
+    @property
+    def report(self) -> Report: ...
 
     @property
     def usage(self) -> Usage | None: ...

@@ -81,6 +81,16 @@ def with_members(
     return orjson.dumps(value)
 
 
+def reads_alike(body: bytes, names: tuple[tuple[str, ...], ...]) -> bool:
+    """Tell whether no member stands twice, under any of the spellings of its name.
+
+    May be wrong only in saying no: what is in doubt is parsed and written again.
+    """
+    if _ESCAPED_LETTER.search(body):
+        return False
+    return all(sum(body.count(b'"%b"' % n.encode()) for n in same) <= 1 for same in names)
+
+
 def _is_only(body: bytes, start: int, end: int) -> bool:
     """Tell whether the member whose value stands there is the object's only `model`.
 

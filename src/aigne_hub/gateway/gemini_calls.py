@@ -1,0 +1,43 @@
+"""Gemini's paths: `/{v1,v1beta}/models/{model}:{method}`, and a key in the query."""
+
+from urllib.parse import parse_qs
+
+from aigne_hub.auth.verifier import presented
+from aigne_hub.gateway.dialects.gemini import METHODS, Called
+from aigne_hub.gateway.exchange import Exchange
+from aigne_hub.gateway.pipeline import handle
+from aigne_hub.gateway.plane import Plane
+
+VERSIONS = ("v1", "v1beta")
+_COLLECTION = "models/"
+_KEY_HEADER = b"x-goog-api-key"
+
+
+def called(path: str, query: bytes = b"") -> Called | None:
+    """Return what a decoded path calls, None when it is no method of Gemini's."""
+    version, _, rest = path.removeprefix("/").partition("/")
+    if version not in VERSIONS or not rest.startswith(_COLLECTION):
+        return None
+    name, _, method = rest.removeprefix(_COLLECTION).rpartition(":")
+    if not name or method not in METHODS:
+        return None
+    streams = parse_qs(query.decode("latin-1")).get("alt") == ["sse"]
+    # Clients put the collection before whatever name they are given.
+    return Called(version, name.removeprefix(_COLLECTION), method, streams)
+
+
+def take_key(exchange: Exchange) -> None:
+    """Let the key in a query stand for the header: it is verified and goes nowhere else."""
+    if b"key=" not in exchange.query or presented(exchange.fields) is not None:
+        return
+    keys = parse_qs(exchange.query.decode("latin-1")).get("key")
+    if keys:
+        exchange.add_header(_KEY_HEADER, keys[0].encode("latin-1", "replace"))
+
+
+async def call(plane: Plane, exchange: Exchange) -> None:
+    """Answer one call of a path that `called` knows."""
+    found = called(exchange.path, exchange.query)
+    assert found is not None
+    take_key(exchange)
+    await handle(plane, METHODS[found.method](found), exchange)
