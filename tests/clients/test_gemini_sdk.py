@@ -288,7 +288,7 @@ def test_a_wrong_key_is_unauthenticated(hub: HubProcess):
     assert (raised.value.code, raised.value.status) == (401, "UNAUTHENTICATED")
 
 
-def test_who_cannot_pay_is_told_where_to_buy(hub: HubProcess):
+def test_who_cannot_pay_is_told_where_to_buy(hub: HubProcess, upstream: FakeUpstream):
     poor = hub.cli("users", "create", "--email", "poor@example.com")
     key = hub.cli("keys", "create", "--user", poor["id"])["key"]
     with client_of(hub, key) as client:
@@ -300,9 +300,20 @@ def test_who_cannot_pay_is_told_where_to_buy(hub: HubProcess):
         assert error["link"] in error["message"]
         assert error["timestamp"]
         # Without a limit of its own a call gets the one that can be paid for.
+        upstream.reset()
         hub.cli("credits", "grant", "--user", poor["id"], "--amount", "0.5")
         answer = client.models.generate_content(model="smart", contents=SAID)
         assert answer.text == SAID
+        (record,) = upstream.log()
+        assert 4 < record["body"]["generationConfig"]["maxOutputTokens"] < 250
+
+
+def test_the_snippet_runs(hub: HubProcess, capsys: pytest.CaptureFixture[str]):
+    text = hub.cli("snippet", "google-genai", "--model", "smart")["text"]
+    assert "YOUR-KEY" in text
+    address = text.partition('"base_url": "')[2].partition('"')[0]
+    exec(text.replace("YOUR-KEY", hub.key).replace(address, hub.address), {})
+    assert capsys.readouterr().out == "Hello\n"
 
 
 def test_only_events_are_streamed(hub: HubProcess):
@@ -365,7 +376,7 @@ def test_models_have_googles_shape(client: genai.Client, hub: HubProcess):
     assert len(models) == len(MODELS) + 2
     flash = models["models/google/gemini-flash"]
     assert "generateContent" in flash.supported_actions
-    assert (flash.input_token_limit, flash.output_token_limit) == (131_072, 16_384)
+    assert (flash.input_token_limit, flash.output_token_limit) == (1_048_576, 65_536)
     assert models["models/google/gemini-embedding-001"].supported_actions == [
         "embedContent",
         "batchEmbedContents",

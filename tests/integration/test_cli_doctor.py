@@ -69,12 +69,17 @@ class Vendor(BaseHTTPRequestHandler):
         status = int(self.path.split("/")[1])
         path = self.path.partition("?")[0]
         listed = {"data": [{"id": "gpt-4o-mini"}]} if path.endswith("/v1/models") else {}
-        if "anthropic-version" in self.headers:
+        wrong = 401
+        if path.endswith("/v1beta/models"):
+            key, wrong = self.headers["x-goog-api-key"], 400
+            listed = {"models": [{"name": "models/gemini-flash"}]}
+        elif "anthropic-version" in self.headers:
             key = self.headers["x-api-key"]
         else:
             key = (self.headers["authorization"] or "").removeprefix("Bearer ")
         if status == 200 and key != KEY:
-            status = 401
+            status = wrong
+            listed = {"error": {"code": wrong, "details": [{"reason": "API_KEY_INVALID"}]}}
         body = json.dumps(listed).encode()
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
@@ -127,6 +132,17 @@ def test_a_provider_of_anthropics_kind_is_asked_as_its_api_wants(run, vendor, de
     assert (code, found["ok"]) == (0, True)
     declare(f"{vendor}{path}", key="wrong", kind="anthropic")
     assert run("providers", "test", "acme")[0] == 1
+
+
+@pytest.mark.parametrize("path", ["/200", "/200/v1beta", "/200/v1/"])
+def test_a_provider_of_googles_kind_is_asked_as_its_api_wants(run, vendor, declare, path):
+    declare(f"{vendor}{path}", kind="google")
+    code, found = run("providers", "test", "acme", "--model", "gemini-flash")
+    assert (code, found["ok"]) == (0, True)
+    declare(f"{vendor}{path}", key="wrong", kind="google")
+    code, found = run("providers", "test", "acme")
+    assert code == 1
+    assert "refused the key" in found["results"][0]["detail"]
 
 
 @pytest.mark.parametrize(

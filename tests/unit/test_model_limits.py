@@ -22,3 +22,16 @@ def test_claudes_are_known_by_whichever_vendors_name(name: str, context: int, ou
 
 def test_a_model_that_nobody_knows_has_the_limits_that_the_manual_names():
     assert limits_of("gpt-4o-mini") == UNKNOWN == (131_072, 16_384)
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("gemini-2.5-flash", (1_048_576, 65_536)),
+        ("models/gemini-1.5-pro-002", (2_097_152, 8_192)),
+        ("google/gemini-2.0-flash", (1_048_576, 8_192)),
+        ("gemini-4-pro", (1_048_576, 65_536)),
+    ],
+)
+def test_gemini_models_read_what_google_says(name: str, limits: tuple[int, int]):
+    assert limits_of(name) == limits

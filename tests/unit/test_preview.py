@@ -15,7 +15,7 @@ CALLER = Principal("user", "did", "key", "app", Role.MEMBER, frozenset(Scope))
 
 def snapshot() -> Snapshot:
     models = {}
-    for kind in ("anthropic", "openai"):
+    for kind in ("anthropic", "openai", "google"):
         provider = Provider(kind, kind, kind, None, trusted=True, credentials=())
         models[f"{kind}/m"] = Model(
             ref=f"{kind}/m",
@@ -30,7 +30,7 @@ def snapshot() -> Snapshot:
     return Snapshot.of(1, providers, models, {})
 
 
-@pytest.mark.parametrize("model", ["anthropic/m", "openai/m"])
+@pytest.mark.parametrize("model", ["anthropic/m", "openai/m", "google/m"])
 @pytest.mark.parametrize("limit", [None, 7])
 def test_a_call_of_a_size_is_made_for_the_path_that_serves_the_model(model: str, limit: int | None):
     wanted = wanted_by_size(
@@ -49,3 +49,13 @@ def test_a_body_for_messages_is_read_as_one():
     unlimited = Wanted(b'{"model":"anthropic/m","messages":[]}')
     with pytest.raises(InvalidRequest, match="max_tokens"):
         previewed(snapshot(), CALLER, unlimited, billing=True)
+
+
+def test_a_body_for_gemini_is_read_as_one():
+    config = {"maxOutputTokens": 9, "candidateCount": 2}
+    body = {"model": "google/m", "contents": [], "generationConfig": config, "stream": True}
+    request = previewed(snapshot(), CALLER, Wanted(json.dumps(body).encode()), billing=True)
+    assert (request.ask.output_limit, request.ask.n, request.ask.stream) == (9, 2, True)
+    for other in ({"model": "openai/m", "contents": []}, {"model": "google/m", "content": {}}):
+        with pytest.raises(InvalidRequest, match=r"Gemini format|of type chat"):
+            previewed(snapshot(), CALLER, Wanted(json.dumps(other).encode()), billing=True)

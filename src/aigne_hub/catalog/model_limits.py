@@ -35,12 +35,24 @@ _CLAUDE: Final = {
     # All that came since, and what is still to come.
     "claude-": ModelLimits(1_000_000, 128_000),
 }
+# https://ai.google.dev/gemini-api/docs/models, looked up in November 2026: prompt and answer are
+# bounded apart. What else is offered reads less than the last.
+_GEMINI: Final = {
+    "gemini-1.5-pro": ModelLimits(2_097_152, 8_192),
+    "gemini-1.5-": ModelLimits(1_048_576, 8_192),
+    "gemini-2.0-": ModelLimits(1_048_576, 8_192),
+    "gemini-": ModelLimits(1_048_576, 65_536),
+}
 
 
 def limits_of(name: str) -> ModelLimits:
     """Return the limits of a model by its name at whichever vendor offers it."""
     begun = name.find("claude-")
-    if begun < 0:
-        return UNKNOWN
-    own = name[begun:].replace(".", "-")
-    return next(limits for prefix, limits in _CLAUDE.items() if own.startswith(prefix))
+    if begun >= 0:
+        own = name[begun:].replace(".", "-")
+        return next(limits for prefix, limits in _CLAUDE.items() if own.startswith(prefix))
+    begun = name.find("gemini-")
+    if begun >= 0:
+        own = name[begun:]
+        return next(limits for prefix, limits in _GEMINI.items() if own.startswith(prefix))
+    return UNKNOWN

@@ -146,6 +146,8 @@ async def _list_models(client: Client, target: Target) -> tuple[Answer, bytes]:
 
 def _verdict(status: int, body: bytes, model: str | None) -> tuple[str, str]:
     """Return what the answer means and the remedy, which is empty when all is well."""
+    if status == 400 and b"API_KEY_INVALID" in body:  # Google's word for it
+        status = 401
     if status in _REFUSALS:
         return _REFUSALS[status]
     if 300 <= status < 400:
@@ -167,12 +169,16 @@ def _verdict(status: int, body: bytes, model: str | None) -> tuple[str, str]:
 
 
 def _model_ids(body: bytes) -> set[str] | None:
-    """Return the ids in an OpenAI list of models, None for anything else."""
+    """Return the ids in a list of models, OpenAI's or Google's, None for anything else."""
     try:
         answer = json.loads(body)
     except ValueError:
         return None
     listed = answer.get("data") if isinstance(answer, dict) else None
+    named = answer.get("models") if isinstance(answer, dict) else None
+    if isinstance(named, list):
+        names = [item["name"] for item in named if isinstance(item, dict) and "name" in item]
+        return {str(name).removeprefix("models/") for name in names}
     if not isinstance(listed, list):
         return None
     return {str(item["id"]) for item in listed if isinstance(item, dict) and "id" in item}

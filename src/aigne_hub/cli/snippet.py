@@ -9,9 +9,13 @@ from aigne_hub.domain.errors import InvalidRequest
 
 KEY = "YOUR-KEY"
 MODEL_DEFAULT = "demo/echo"
-# What clients of Anthropic's format are shown: the built-in provider does not speak it.
-CLAUDE_DEFAULT = "anthropic/claude-sonnet-4-5"
-ANTHROPIC_CLIENTS = frozenset({"anthropic", "claude-code"})
+# What clients of other formats than OpenAI's are shown: the built-in provider does not speak them.
+_CLAUDE = "anthropic/claude-sonnet-4-5"
+_DEFAULTS: Final[Mapping[str, str]] = {
+    "anthropic": _CLAUDE,
+    "claude-code": _CLAUDE,
+    "google-genai": "google/gemini-2.5-flash",
+}
 
 # What to paste for each client whose calls the hub answers. @URL@, @KEY@ and @MODEL@ are filled in.
 SNIPPETS: Final[Mapping[str, str]] = {
@@ -56,6 +60,14 @@ export ANTHROPIC_BASE_URL=@URL@
 export ANTHROPIC_AUTH_TOKEN=@KEY@
 export ANTHROPIC_MODEL=@MODEL@
 claude
+""",
+    "google-genai": """\
+# pip install google-genai
+from google import genai
+
+client = genai.Client(api_key="@KEY@", http_options={"base_url": "@URL@"})
+answer = client.models.generate_content(model="@MODEL@", contents="Hello")
+print(answer.text)
 """,
     "langchain": """\
 # pip install langchain-openai
@@ -129,7 +141,7 @@ def snippet(
         known = ", ".join(SNIPPETS)
         raise InvalidRequest(f"There is no set-up for {client[:40]!r}. Known are: {known}.")
     if model is None:
-        model = CLAUDE_DEFAULT if client in ANTHROPIC_CLIENTS else MODEL_DEFAULT
+        model = _DEFAULTS.get(client, MODEL_DEFAULT)
     url = public_url(cli.settings(), cli.environ)
     for name, value in (("@URL@", url), ("@KEY@", KEY), ("@MODEL@", model)):
         text = text.replace(name, value)

@@ -14,11 +14,13 @@ from aigne_hub.domain.quotes import BYTES_PER_TOKEN, Size, size_of
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
+from aigne_hub.gateway.dialects.gemini import Called, GeminiEmbed, GeminiGenerate
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
 from aigne_hub.gateway.quoting import Request, priced, tokens_wanted
-from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, languages_of
+from aigne_hub.providers.google import STREAM_METHOD
+from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, GEMINI_LANGUAGE, languages_of
 
 _CHAT, _EMBEDDING, _IMAGE = "chat", "embedding", "image"
 _DIALECTS: Mapping[str, Dialect] = {
@@ -28,6 +30,7 @@ _DIALECTS: Mapping[str, Dialect] = {
 }
 _COMPLETIONS = OpenAICompletions()
 _MESSAGES = AnthropicMessages()
+_GEMINI = "v1beta"
 # What a body needs beside its model, when only its size is given.
 _PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
     _CHAT: {"messages": []},
@@ -61,10 +64,15 @@ def wanted_by_size(
     """Return a request of which only sizes are known. Raises InvalidRequest."""
     if not 0 <= input_tokens <= TOKENS_MAX:
         raise InvalidRequest(f"input_tokens: 0 to {TOKENS_MAX} is sensible.", param="input_tokens")
-    members: dict[str, Any] = {"model": model, **_PLACEHOLDERS[_kind(snapshot, model)]}
-    if max_tokens is None and _speaks_messages_only(snapshot, model):
+    kind = _kind(snapshot, model)
+    members: dict[str, Any] = {"model": model, **_PLACEHOLDERS[kind]}
+    if max_tokens is None and _speaks_only(snapshot, model, ANTHROPIC_LANGUAGE):
         max_tokens = snapshot.resolve(model)[0].max_output_tokens
-    given = {"max_tokens": max_tokens, "n": n, "stream": stream or None}
+    given: dict[str, Any] = {"max_tokens": max_tokens, "n": n, "stream": stream or None}
+    if _speaks_only(snapshot, model, GEMINI_LANGUAGE):
+        config = {"maxOutputTokens": max_tokens, "candidateCount": n}
+        members = {"model": model, "content" if kind == _EMBEDDING else "contents": []}
+        given = {"generationConfig": config, "stream": stream or None}
     members.update({name: value for name, value in given.items() if value is not None})
     return Wanted(orjson.dumps(members), input_tokens)
 
@@ -76,7 +84,8 @@ def previewed(
     principal.require_scope(Scope.INFERENCE)
     dialect = _dialect_of(snapshot, wanted.body)
     ask = dialect.ask(wanted.body)
-    return priced(snapshot, dialect, principal, ask, wanted.size, billing=billing)
+    size = wanted.size if wanted.input_tokens is not None else ask.size or wanted.size
+    return priced(snapshot, dialect, principal, ask, size, billing=billing)
 
 
 def entry_of(
@@ -115,8 +124,10 @@ def _dialect_of(snapshot: Snapshot, body: bytes) -> Dialect:
         value = None
     if not isinstance(value, dict):
         return _DIALECTS[_CHAT]
+    if "contents" in value or "content" in value:
+        return _gemini(value)
     if "messages" in value:
-        only = _speaks_messages_only(snapshot, value.get("model"))
+        only = _speaks_only(snapshot, value.get("model"), ANTHROPIC_LANGUAGE)
         return _MESSAGES if only else _DIALECTS[_CHAT]
     if "input" in value:
         return _DIALECTS[_EMBEDDING]
@@ -124,14 +135,24 @@ def _dialect_of(snapshot: Snapshot, body: bytes) -> Dialect:
     return _COMPLETIONS if "prompt" in value and kind != _IMAGE else _DIALECTS[kind]
 
 
-def _speaks_messages_only(snapshot: Snapshot, model: object) -> bool:
-    """Tell whether a model is called at Anthropic's path and at no other."""
+def _gemini(value: dict[str, Any]) -> Dialect:
+    """Return the dialect of a body for Gemini's paths, which otherwise name model and method."""
+    model = value.get("model")
+    name = model if isinstance(model, str) else ""
+    if "content" in value:
+        return GeminiEmbed(Called(_GEMINI, name, "embedContent"))
+    method = STREAM_METHOD if value.get("stream") else "generateContent"
+    return GeminiGenerate(Called(_GEMINI, name, method, streams=True))
+
+
+def _speaks_only(snapshot: Snapshot, model: object, language: str) -> bool:
+    """Tell whether a model is called at the paths of one format and at no other."""
     try:
         found = snapshot.resolve(model) if isinstance(model, str) else ()
     except HubError:
         return False
     spoken = [languages_of(one.provider.kind) for one in found]
-    return bool(spoken) and all(one == {ANTHROPIC_LANGUAGE} for one in spoken)
+    return bool(spoken) and all(one == {language} for one in spoken)
 
 
 def _kind(snapshot: Snapshot, model: object) -> str:
