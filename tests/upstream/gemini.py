@@ -102,7 +102,12 @@ async def _whole(body: Json, scenario: Scenario, record: Record, connection: Con
         await connection.pause(scenario.delay_ms / 1000)
     if scenario.bad_json:
         payload = payload[: len(payload) // 2]
-    await connection.reply(200, payload, JSON_TYPE)
+    if scenario.breaks_after is None:
+        await connection.reply(200, payload, JSON_TYPE)
+        return
+    opening = head(200, JSON_TYPE, {"content-length": str(len(payload))})
+    await connection.send(opening + payload[: len(payload) // 2])
+    await _break(scenario, connection)
 
 
 async def _stream(body: Json, scenario: Scenario, record: Record, connection: Connection) -> None:
@@ -120,16 +125,25 @@ async def _stream(body: Json, scenario: Scenario, record: Record, connection: Co
         await connection.send(
             chunk(event(_event(body, scenario, record, [part], None, number + 1)))
         )
+    if scenario.breaks_after is not None:
+        await _break(scenario, connection)
+        return
+    last = event(_event(body, scenario, record, parts[-1:], stop, len(parts)))
+    await connection.send(chunk(last.rstrip() if scenario.bare else last))
+    if scenario.hang:
+        await connection.pause(MAX_SILENCE_S)
+    await connection.send(b"0\r\n\r\n")
+
+
+async def _break(scenario: Scenario, connection: Connection) -> None:
     if scenario.cut_after is not None:
         await connection.reset()
     elif scenario.fin_after is not None:
-        await connection.send(b"0\r\n\r\n")
-    elif scenario.error_after is not None:
-        await connection.send(chunk(event(error(503, "Overloaded"))) + b"0\r\n\r\n")
+        await connection.finish()
+    elif scenario.stall_after is not None:
+        await connection.pause(MAX_SILENCE_S)
     else:
-        last = event(_event(body, scenario, record, parts[-1:], stop, len(parts)))
-        last = last.rstrip() if scenario.bare else last
-        await connection.send(chunk(last) + b"0\r\n\r\n")
+        await connection.send(chunk(event(error(503, "Overloaded"))) + b"0\r\n\r\n")
 
 
 def content(body: Json, scenario: Scenario) -> tuple[list[Json], str | None]:

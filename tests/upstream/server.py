@@ -150,9 +150,14 @@ class Upstream:
             scenario = parse(record.model)
         except BadScenarioError as error:
             raise Refusal(400, str(error), "model") from None
+        if scenario.silent:
+            await connection.pause(MAX_SILENCE_S)
         if scenario.status is not None:
             raise Refusal(scenario.status, _words(scenario, body, record))
-        record.status = 200
+        record.status = 502 if scenario.html else 200
+        if scenario.html:
+            await connection.reply(502, HTML, "text/html")
+            return
         await gemini.serve(request, body, scenario, record, connection)
 
     async def _unary(
