@@ -1,5 +1,6 @@
 """The official `google-genai` package against a real hub in front of a real upstream process."""
 
+import asyncio
 import json
 import urllib.error
 import urllib.request
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from google import genai
 from google.genai import errors, types
+from pydantic import BaseModel
 from tests.hub import HubProcess
 from tests.patience import until
 from tests.upstream.client import FakeUpstream
@@ -209,6 +211,54 @@ def test_thoughts_come_with_their_signature(client: genai.Client, hub: HubProces
     assert (thought.thought, thought.text, said.text) == (True, "t0 t1 t2 ", SAID)
     assert said.thought_signature
     assert last_call(hub)["output_tokens"] == 7
+
+
+class Weather(BaseModel):
+    city: str
+    degrees: int
+
+
+def test_pictures_and_schemas_reach_the_provider_as_they_are(
+    client: genai.Client, upstream: FakeUpstream
+):
+    upstream.reset()
+    picture = types.Part.from_bytes(data=b"\x89PNG", mime_type="image/png")
+    config = types.GenerateContentConfig(
+        system_instruction="be brief",
+        response_mime_type="application/json",
+        response_schema=Weather,
+        thinking_config=types.ThinkingConfig(thinking_budget=5),
+    )
+    client.models.generate_content(model="smart", contents=[picture, "what?"], config=config)
+    (record,) = upstream.log()
+    sent = record["body"]
+    data = sent["contents"][0]["parts"][0]["inlineData"]
+    # Google reads both spellings of a name, and its package sends both.
+    assert data == {"data": "iVBORw==", "mime_type": "image/png"}
+    assert sent["systemInstruction"]["parts"] == [{"text": "be brief"}]
+    assert set(sent["generationConfig"]["responseSchema"]["properties"]) == {"city", "degrees"}
+    assert "maxOutputTokens" not in sent["generationConfig"]
+
+
+@pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+def test_the_asynchronous_client_is_served_as_well(client: genai.Client):
+    async def streamed() -> str:
+        frames = await client.aio.models.generate_content_stream(model="smart", contents=SAID)
+        return "".join([frame.text async for frame in frames])
+
+    async def whole() -> str:
+        async with client.aio as opened:
+            answer = await opened.models.generate_content(model="smart", contents=SAID)
+            return f"{answer.text}, {await streamed()}"
+
+    assert asyncio.run(whole()) == f"{SAID}, {SAID}"
+
+
+def test_a_chat_goes_on(client: genai.Client):
+    chat = client.chats.create(model="google/gemini-flash")
+    assert chat.send_message("one two").text == "one two"
+    assert chat.send_message("three").text == "three"
+    assert [turn.role for turn in chat.get_history()] == ["user", "model"] * 2
 
 
 def test_what_is_blocked_is_an_answer(client: genai.Client, hub: HubProcess):

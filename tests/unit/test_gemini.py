@@ -176,9 +176,14 @@ def test_media_are_measured_and_not_read_as_text():
         size = GENERATE.ask(body(contents=[{"parts": [named]}])).size
         assert size is not None
         assert size.tokens_bound > NAMED_TOKENS
-    size = GENERATE.ask(body(cachedContent="cachedContents/x")).size
-    assert size is not None
-    assert size.tokens_bound > NAMED_TOKENS
+    for member in (
+        {"cachedContent": "cachedContents/x"},
+        {"tools": [{"urlContext": {}}]},
+        {"tools": [{"file_search": {}}]},
+    ):
+        size = GENERATE.ask(body(**member)).size
+        assert size is not None
+        assert size.tokens_bound > NAMED_TOKENS
     assert GENERATE.ask(body()).size is None
 
 

@@ -16,7 +16,8 @@ from aigne_hub.domain.quotes import BYTES_PER_MEDIA_TOKEN, MEDIA_TOKENS, Size, s
 from aigne_hub.gateway.dialects.splice import reads_alike
 from aigne_hub.providers.google import resource_of
 
-# A file that is only named, or a cached prompt, may fill a model's context.
+# A file that is only named, a cached prompt, or what a tool of Google's fetches may fill a model's
+# context, and is read at the price of a prompt.
 NAMED_TOKENS = 1_048_576
 
 CONFIG = ("generationConfig", "generation_config")
@@ -24,7 +25,7 @@ LIMIT = ("maxOutputTokens", "max_output_tokens")
 COUNT = ("candidateCount", "candidate_count")
 _RELIED_ON = (CONFIG, LIMIT, COUNT)
 _INLINED = re.compile(rb'"data"\s*:\s*"[A-Za-z0-9+/=_\\-]*"')
-_NAMED = re.compile(rb'"(?:file_?[uU]ri|cached_?[cC]ontent)"\s*:')
+_NAMED = re.compile(rb'"(?:file_?[uU]ri|cached_?[cC]ontent|url_?[cC]ontext|file_?[sS]earch)"\s*:')
 # How far before its bytes a piece of media says that it is a picture.
 _TYPE_BYTES = 96
 
