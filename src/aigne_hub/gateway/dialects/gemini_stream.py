@@ -28,14 +28,6 @@ from aigne_hub.providers.usage import Wire
 _TEXT = re.compile(rb'"(?:text|code)"[ ]?:[ ]?"([^"\\]*(?:\\.[^"\\]*)*)"')
 _ENDS = (b"\n\n", b"\r\n\r\n")
 _USAGE = b'"usageMetadata"'
-# In a string of JSON a quote has a backslash before it, so that text cannot look like these.
-_MARKS = (
-    b'"finishReason"',
-    b'"error"',
-    b'"promptFeedback"',
-    b'"functionCall"',
-    b'"groundingMetadata"',
-)
 
 Event = dict[str, Any]
 
@@ -198,8 +190,18 @@ class GeminiStreamMeter:
 
 
 def _is_marked(data: bytes) -> bool:
-    """Tell whether there may be more than content in it, or something else than an event."""
-    return any(mark in data for mark in _MARKS)
+    """Tell whether there may be more than content in it, or something else than an event.
+
+    Within a string of JSON a quote has a backslash before it, so that text cannot look like
+    the quoted marks.
+    """
+    return (
+        b'"finishReason"' in data
+        or b'"functionCall"' in data
+        or b'"error"' in data
+        or b'"promptFeedback"' in data
+        or b'"groundingMetadata"' in data
+    )
 
 
 def _event(frame: bytes) -> Event:

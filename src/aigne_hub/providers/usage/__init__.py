@@ -53,7 +53,7 @@ WIRES = {
 }
 
 # Kinds of providers whose OpenAI-compatible answers differ from OpenAI's in what they count.
-_COMPATIBLE = {"perplexity": PERPLEXITY, "google": GOOGLE_COMPATIBLE, "gemini": GOOGLE_COMPATIBLE}
+_COMPATIBLE = {"perplexity": PERPLEXITY, "gemini": GOOGLE_COMPATIBLE}
 
 
 def compatible_wire(kind: str) -> Wire:
