@@ -197,3 +197,30 @@ def test_strange_events_are_content(strange: bytes):
     assert fed(meter, [strange, FRAMES[0]]) == strange + FRAMES[0]
     assert meter.failure is None
     assert not meter.complete
+
+
+def test_an_end_that_tells_less_than_before_is_not_believed():
+    meter = GeminiStreamMeter(GEMINI)
+    fed(meter, [frame(text("a"), made=50), frame(text("b"), stop="STOP", made=0)])
+    assert meter.complete
+    assert meter.usage is not None
+    assert meter.usage.output_tokens == 50
+
+
+def test_searches_told_after_the_last_usage_count():
+    meter = GeminiStreamMeter(GEMINI)
+    found = {"finishReason": "STOP", "groundingMetadata": {"webSearchQueries": ["a"]}}
+    fed(meter, [FRAMES[0], data({"candidates": [found]})])
+    assert meter.usage is not None
+    assert (meter.usage.searches, meter.usage.output_tokens) == (1, 1)
+
+
+def test_what_goes_on_after_the_end_is_bounded():
+    meter = GeminiStreamMeter(GEMINI)
+    meter.feed(FRAMES[-1])
+    more = b": %b\n\n" % (b"x" * 1024 * 1024)
+    for _ in range(15):
+        meter.feed(more)
+    assert meter.failure is None
+    assert meter.feed(more) == b""
+    assert meter.failure is not None

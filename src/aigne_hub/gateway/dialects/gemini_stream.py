@@ -24,6 +24,7 @@ from aigne_hub.gateway.dialects.frames import (
     words_of,
 )
 from aigne_hub.providers.usage import Wire
+from aigne_hub.providers.usage.stream import later
 
 _TEXT = re.compile(rb'"(?:text|code)"[ ]?:[ ]?"([^"\\]*(?:\\.[^"\\]*)*)"')
 _ENDS = (b"\n\n", b"\r\n\r\n")
@@ -61,13 +62,15 @@ class GeminiStreamMeter:
         # Whether nothing of what came before changes how the next bytes are read.
         self._flowing = n == 1
         self._held: list[bytes] = []
+        self._held_bytes = 0
         self._finished: set[object] = set()
         self._seen: set[object] = set()
         self._begun = False
         # The last bytes that tell of usage, and what the provider searched for.
         self._latest = b""
         self._searched: object = None
-        self._report: tuple[bytes, Report] = b"", NO_REPORT
+        self._read: tuple[bytes, object] = b"", None
+        self._report = NO_REPORT
 
     @property
     def begun(self) -> bool:
@@ -76,11 +79,11 @@ class GeminiStreamMeter:
     @property
     def report(self) -> Report:
         """Return what was told so far: read only when it is asked for, since each frame tells."""
-        read, report = self._report
-        if read is not self._latest:
-            report = self._wire.read(self._told())
-            self._report = self._latest, report
-        return report
+        latest, searched = self._read
+        if latest is not self._latest or searched is not self._searched:
+            self._read = self._latest, self._searched
+            self._report = later(self._report, self._wire.read(self._told()))
+        return self._report
 
     @property
     def usage(self) -> Usage | None:
@@ -149,13 +152,19 @@ class GeminiStreamMeter:
         elif not self._held:
             return [frame]
         # What was held did not end the answer when more content comes after it.
-        released, self._held = (self._held, []) if "candidates" in event else ([], self._held)
+        released: list[bytes] = []
+        if "candidates" in event:
+            released, self._held, self._held_bytes = self._held, [], 0
         self._held.append(frame)
-        if sum(map(len, self._held)) > FRAME_BYTES_MAX:
+        self._held_bytes += len(frame)
+        if self._held_bytes > FRAME_BYTES_MAX:
             self.failure = UpstreamError("The upstream went on after the end of its answer.")
         return released
 
     def _take(self, frame: bytes, event: Event, *, is_marked: bool) -> None:
+        if is_marked or self._held:
+            # What an end tells counts when it is no less than what was told before it.
+            self._report = self.report
         self._note(frame)
         if is_marked and b'"functionCall"' in frame:
             self.delivered_bytes += parts_text(event) - _strings(frame)
