@@ -35,8 +35,8 @@ _CLAUDE: Final = {
     # All that came since, and what is still to come.
     "claude-": ModelLimits(1_000_000, 128_000),
 }
-# https://ai.google.dev/gemini-api/docs/models, looked up in November 2026: prompt and answer are
-# bounded apart. What else is offered reads less than the last.
+# https://ai.google.dev/gemini-api/docs/models, from stored copies, not the live page: prompt and
+# answer are bounded apart. What else is offered reads less than the last.
 _GEMINI: Final = {
     "gemini-1.5-pro": ModelLimits(2_097_152, 8_192),
     "gemini-1.5-": ModelLimits(1_048_576, 8_192),

@@ -87,7 +87,8 @@ ANTHROPIC = Profile(
     models_path="/models?limit=1000",
 )
 
-# Its clients name the address without a version: each call says which it means.
+# Its clients name the address without a version: each call says which it means. Checked against
+# the vendor's SDK and stored copies of the page, not the live one.
 GOOGLE = Profile(
     kind="google",
     base_url="https://generativelanguage.googleapis.com",

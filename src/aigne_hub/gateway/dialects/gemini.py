@@ -1,8 +1,8 @@
 """Gemini's methods: generate, stream, count tokens, embed. One object is one call's.
 
 The model and the method stand in the path, so that a body has nothing to change.
-https://ai.google.dev/api/generate-content, /api/tokens and /api/embeddings, looked up in
-November 2026.
+https://ai.google.dev/api/generate-content, /api/tokens and /api/embeddings: from the
+vendor's SDK and stored copies, not the live pages.
 """
 
 from collections.abc import Iterator

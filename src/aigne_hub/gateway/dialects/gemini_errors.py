@@ -1,6 +1,6 @@
 """Google's error object: `code` is the HTTP status, the hub's stable code is a detail's reason.
 
-https://google.aip.dev/193, looked up in November 2026.
+https://google.aip.dev/193: from the vendor's SDK and stored copies, not the live page.
 """
 
 from typing import Any
