@@ -1,7 +1,7 @@
 """What stands in Gemini's request bodies: their size, their limits, the names of models.
 
 Members go by two spellings, `generationConfig` and `generation_config`: Google reads both.
-https://ai.google.dev/api/generate-content: from the vendor's SDK and stored copies, not the live page.
+https://ai.google.dev/api/generate-content: from the SDK and stored copies, not the live page.
 """
 
 import re

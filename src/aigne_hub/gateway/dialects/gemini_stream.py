@@ -5,7 +5,7 @@ of them is kept, because usage so far stands in each. A stream has no terminator
 is complete when every candidate has a `finishReason`, or the prompt was blocked, and the
 connection ends in order. The frame that ends it waits for its settlement.
 
-https://ai.google.dev/api/generate-content: from the vendor's SDK and stored copies, not the live page.
+https://ai.google.dev/api/generate-content: from the SDK and stored copies, not the live page.
 """
 
 import re
