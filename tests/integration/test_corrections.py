@@ -332,6 +332,19 @@ def test_what_a_lot_repaid_is_returned_to_it_once(sqlite_hub, batches):
     desk.verified()
 
 
+def test_what_expires_with_a_refund_was_not_repaid_once_more(sqlite_hub, batches):
+    desk = Desk(sqlite_hub, batches, overdraft=8 * ONE)
+    call = desk.call(8 * ONE)
+    lasting = desk.give(7 * ONE, priority=0)
+    soon = desk.give(ONE, priority=50, expires_us=sqlite_hub.clock.us + 60_000_000)
+    desk.refund(call, ONE)
+    assert desk.left(lasting, soon) == [0, ONE]
+    sqlite_hub.clock.advance(120)
+    assert desk.refund(call).balance == 7 * ONE
+    assert desk.left(lasting, soon) == [7 * ONE, 0]
+    desk.verified()
+
+
 def test_a_debt_is_repaid_by_the_grant_that_began_first(sqlite_hub, batches):
     desk = Desk(sqlite_hub, batches, overdraft=5 * ONE)
     desk.call(5 * ONE)

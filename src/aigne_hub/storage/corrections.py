@@ -1,7 +1,7 @@
 """Corrections of what was posted: always new transfers, never a change of old ones."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,9 @@ def refund_call(
         )
     transfers = account.advance(now_us)
     parts = _latest(left, wanted)
-    slack = _slack(connection, account) if any(lot is None for lot, _ in parts) else {}
+    slack: dict[str, int] = {}
+    if any(lot is None for lot, _ in parts):
+        slack = _slack(connection, account, transfers)
     transfers += account.refund(operation_id, parts, slack, call_id=call_id, at_us=now_us)
     transfers += account.advance(now_us)
     accounts.save(connection, account, transfers)
@@ -278,9 +280,15 @@ def _latest(left: Mapping[str | None, int], wanted: int) -> list[tuple[str | Non
     return parts
 
 
-def _slack(connection: Connection, account: Account) -> dict[str, int]:
-    """Return how much of each lot went to repaying a debt: gone, and in no transfer."""
+def _slack(connection: Connection, account: Account, unsaved: Sequence[Transfer]) -> dict[str, int]:
+    """Return how much of each lot went to repaying a debt: gone, and in no transfer.
+
+    What is `unsaved` has left the lots already, and is not in the database yet.
+    """
     amounts = _net_taken(connection, account.id)
+    for entry in unsaved:
+        if entry.kind == "expiry" and entry.grant_id is not None:
+            amounts[entry.grant_id] = amounts.get(entry.grant_id, 0) + entry.amount
     granted = schema.credit_grant.c
     rows: Any = connection.execute(
         select(granted.id, granted.amount).where(granted.account_id == account.id)
