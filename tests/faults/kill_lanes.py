@@ -6,12 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from statistics import median
 
 from tests.faults.kill_site import KillSite
 from tests.faults.strace import Point, spread
 
-RECOVERY_MAX_S = 2.0  # of most starts: a machine with other work makes any one of them late
+RECOVERY_MAX_S = 2.0
 # What of a call's life the deaths must have met.
 STAGES = {
     "answer: not opened",
@@ -61,7 +60,7 @@ def on_all(
     with ThreadPoolExecutor(len(sites)) as pool:
         list(pool.map(work, sites))
     for site in sites:
-        assert median(site.recovery_s or [0.0]) < RECOVERY_MAX_S
+        assert max(site.recovery_s, default=0.0) < RECOVERY_MAX_S
         site.hub.verified()
 
 
