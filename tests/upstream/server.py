@@ -5,7 +5,7 @@ import json
 import ssl
 from typing import Any
 
-from tests.upstream import answers, events, gemini, messages
+from tests.upstream import answers, events, gemini, media, messages
 from tests.upstream.connection import ClientGoneError, Connection, Request, chunk, head
 from tests.upstream.record import MAX_KEPT_BODY_BYTES, Log, Record
 from tests.upstream.scenarios import BadScenarioError, Scenario, parse
@@ -28,7 +28,12 @@ TEXTS = {
     "/v1/chat/completions": (answers.chat_text, events.chat_stream),
     "/v1/completions": (answers.completion_text, events.completion_stream),
 }
-OBJECTS = {"/v1/embeddings": answers.embeddings, "/v1/images/generations": answers.images}
+OBJECTS = {
+    "/v1/embeddings": answers.embeddings,
+    "/v1/images/generations": answers.images,
+    "/v1/moderations": media.moderations,
+    "/v1/rerank": media.rerank,
+}
 PATHS = {*TEXTS, *OBJECTS, messages.PATH, messages.COUNT_PATH}
 Json = dict[str, Any]
 

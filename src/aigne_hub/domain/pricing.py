@@ -264,6 +264,16 @@ class RateCard:
         cards = (self, *self.service_tiers.values())
         return max(card.base.search for card in cards)
 
+    def second_worst(self) -> int:
+        """Return the dearest price of a second in any tier."""
+        cards = (self, *self.service_tiers.values())
+        return max(card.base.second for card in cards)
+
+    def character_worst(self) -> int:
+        """Return the dearest price of characters in any tier, per BLOCK of them."""
+        cards = (self, *self.service_tiers.values())
+        return max(card.base.characters for card in cards)
+
     def image_worst(self, kind: str) -> int:
         """Return the dearest price of a picture of a kind in any tier."""
         cards = (self, *self.service_tiers.values())

@@ -162,13 +162,19 @@ def quote_units(
     image_kind: str = "",
     input_tokens: int = 0,
     output_tokens: int = 0,
+    duration_ms: int = 0,
+    characters: int = 0,
+    searches: int = 0,
 ) -> Quote:
     """Quote a call whose size is known before: nothing of it can be lowered."""
     per_input, per_output = rates.worst(input_tokens)
     pictures = images * rates.image_worst(image_kind) if images else 0
+    once = pictures + searches * rates.search_worst() + rates.request_worst()
     fixed = (
         input_tokens * per_input
         + output_tokens * per_output
-        + (pictures + rates.request_worst()) * BLOCK
+        + duration_ms * rates.second_worst() * (BLOCK // 1000)
+        + characters * rates.character_worst()
+        + once * BLOCK
     )
     return Quote(fixed=fixed, per_token=0, tokens_wanted=0, tokens_min=0)

@@ -18,16 +18,23 @@ from aigne_hub.gateway.dialects.gemini import Called, GeminiEmbed, GeminiGenerat
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
+from aigne_hub.gateway.dialects.openai_moderations import OpenAIModerations
+from aigne_hub.gateway.dialects.rerank import Rerank
 from aigne_hub.gateway.quoting import Request, priced, tokens_wanted
 from aigne_hub.providers.google import STREAM_METHOD
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, GEMINI_LANGUAGE, languages_of
 
 _CHAT, _EMBEDDING, _IMAGE = "chat", "embedding", "image"
+_MODERATION, _RERANK = "moderation", "rerank"
 _DIALECTS: Mapping[str, Dialect] = {
     _CHAT: OpenAIChat(),
     _EMBEDDING: OpenAIEmbeddings(),
     _IMAGE: OpenAIImages(),
+    _MODERATION: OpenAIModerations(),
+    _RERANK: Rerank(),
 }
+# Types whose requests have `input`, as those of embeddings have.
+_BY_INPUT = frozenset({_MODERATION})
 _COMPLETIONS = OpenAICompletions()
 _MESSAGES = AnthropicMessages()
 _GEMINI = "v1beta"
@@ -36,6 +43,8 @@ _PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
     _CHAT: {"messages": []},
     _EMBEDDING: {"input": "-"},
     _IMAGE: {"prompt": "-"},
+    _MODERATION: {"input": "-"},
+    _RERANK: {"query": "-", "documents": ["-"]},
 }
 
 
@@ -129,9 +138,9 @@ def _dialect_of(snapshot: Snapshot, body: bytes) -> Dialect:
     if "messages" in value:
         only = _speaks_only(snapshot, value.get("model"), ANTHROPIC_LANGUAGE)
         return _MESSAGES if only else _DIALECTS[_CHAT]
-    if "input" in value:
-        return _DIALECTS[_EMBEDDING]
     kind = _kind(snapshot, value.get("model"))
+    if "input" in value:
+        return _DIALECTS[kind if kind in _BY_INPUT else _EMBEDDING]
     return _COMPLETIONS if "prompt" in value and kind != _IMAGE else _DIALECTS[kind]
 
 

@@ -8,6 +8,8 @@ from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, 
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
+from aigne_hub.gateway.dialects.openai_moderations import OpenAIModerations
+from aigne_hub.gateway.dialects.rerank import Rerank
 from aigne_hub.gateway.models import list_models, one_model
 from aigne_hub.gateway.pipeline import handle
 from aigne_hub.gateway.plane import Plane
@@ -24,6 +26,8 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
         "/v1/completions": partial(handle, plane, OpenAICompletions()),
         "/v1/embeddings": partial(handle, plane, OpenAIEmbeddings()),
         "/v1/images/generations": partial(handle, plane, OpenAIImages()),
+        "/v1/moderations": partial(handle, plane, OpenAIModerations()),
+        "/v1/rerank": partial(handle, plane, Rerank()),
         "/v1/messages": partial(handle, plane, AnthropicMessages()),
         "/v1/messages/count_tokens": partial(handle, plane, AnthropicCountTokens()),
     }

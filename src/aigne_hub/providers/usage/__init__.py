@@ -13,7 +13,7 @@ from aigne_hub.providers.usage.openai import (
     OPENAI_SPEECH,
     PERPLEXITY,
 )
-from aigne_hub.providers.usage.others import COHERE, IDEOGRAM, OLLAMA
+from aigne_hub.providers.usage.others import COHERE, IDEOGRAM, OLLAMA, RERANK
 from aigne_hub.providers.usage.wire import Wire
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "OPENAI_IMAGES",
     "OPENAI_SPEECH",
     "PERPLEXITY",
+    "RERANK",
     "WIRES",
     "Wire",
     "compatible_wire",
@@ -47,6 +48,7 @@ WIRES = {
         CONVERSE,
         INVOKE,
         COHERE,
+        RERANK,
         OLLAMA,
         IDEOGRAM,
     )

@@ -27,6 +27,30 @@ COHERE = Wire(
     },
 )
 
+# What Cohere, Jina, Voyage, Together and vLLM answer to a rerank, which all take the same request.
+RERANK = Wire(
+    name="rerank",
+    source="https://docs.cohere.com/v2/reference/rerank",
+    checked="2026-11",
+    figures=figures(
+        {
+            # Jina and Voyage tell a total alone: a rerank writes nothing.
+            Role.INPUT: (
+                "prompt_tokens total_tokens billed_units.input_tokens billed_units.image_tokens",
+            ),
+            Role.IMAGE_INPUT: ("billed_units.image_tokens",),
+            Role.OUTPUT: ("completion_tokens billed_units.output_tokens",),
+            Role.SEARCHES: ("billed_units.search_units",),
+        }
+    ),
+    places=(Place("usage"), Place("meta")),
+    free={
+        **COHERE.free,
+        "billed_units.classifications": "a rerank classifies nothing",
+        "credits": "what a hub in between charged",
+    },
+)
+
 OLLAMA = Wire(
     name="ollama",
     source="https://docs.ollama.com/api/usage",
