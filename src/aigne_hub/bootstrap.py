@@ -49,6 +49,7 @@ from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.checkpoint import Checkpointer
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.liveness import FileLocks, Liveness, folder_of
+from aigne_hub.storage.objects import StoredObjects
 from aigne_hub.storage.outbox import Outbox
 from aigne_hub.storage.pepper import load_or_create_pepper
 from aigne_hub.storage.sqlite_journal import SqliteStore
@@ -383,6 +384,7 @@ def build_plane(
         verifier=Verifier(StoredKeys(hub), hub.pepper, hub.clock.now_us),
         tracker=Tracker(journal, hub.clock),
         answers=StoredAnswers(hub),
+        objects=StoredObjects(hub.engine),
         clock=hub.clock,
         new_id=hub.ids,
         counters=counters,

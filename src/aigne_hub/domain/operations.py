@@ -11,6 +11,7 @@ from aigne_hub.domain.calls import Outcome, UsageSource
 from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.idempotency import Answer, Claim
 from aigne_hub.domain.limits import Limit
+from aigne_hub.domain.objects import Made
 from aigne_hub.domain.quotes import Quote
 from aigne_hub.domain.usage import Usage
 
@@ -104,6 +105,7 @@ class Settle:
     `cost` is what the provider charges for `usage` in nano-credits, None when unknown.
     `counters` and `tokens_reserved` are those of its Admission. A call that `claimed` an
     idempotency key keeps its `answer` with it; without a charge the key is free again.
+    `made` is what the call left at its provider, to be found again by its id.
     `deliver` says that its meter event is wanted elsewhere; the journal knows.
     """
 
@@ -130,6 +132,7 @@ class Settle:
     tokens_reserved: int = 0
     claimed: bool = False
     answer: Answer | None = None
+    made: Made | None = None
     hold_expired: bool = False
     deliver: bool = False
 

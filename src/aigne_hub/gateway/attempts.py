@@ -161,7 +161,7 @@ async def _judged(
     candidate: Candidate, answer: Answer, dialect: Dialect, ask: Ask
 ) -> Whole | Streaming:
     if answer.status != 200:
-        raise await _refused(answer, candidate.secret)
+        raise await refused(answer, candidate.secret)
     if ask.stream:
         return await _streaming(candidate, answer, dialect.meter(ask, candidate.upstream.wire))
     return await _whole(candidate, answer, dialect, ask)
@@ -218,7 +218,7 @@ async def _beginning(answer: Answer, meter: StreamMeter) -> bytes | None:
     return first if meter.complete else None
 
 
-async def _refused(answer: Answer, secret: str) -> HubError:
+async def refused(answer: Answer, secret: str) -> HubError:
     """Return the error for an answer that is not 200."""
     status = answer.status
     try:

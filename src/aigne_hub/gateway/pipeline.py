@@ -19,6 +19,7 @@ from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.idempotency import Replayed, repeat
 from aigne_hub.gateway.intake import begin, lowered_limit, read
+from aigne_hub.gateway.object_calls import bound
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.quoting import Request
 from aigne_hub.gateway.relay import failed, relay_stream, relay_whole
@@ -60,6 +61,8 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
         if body is None:
             body = await reply.exchange.body()
         request = read(plane, reply.exchange, dialect, principal, body)
+        if request.ask.follows is not None:
+            request.bound = await bound(plane, principal, request, request.ask.follows)
     except HubError as refusal:
         request = refusal
     call = await begin(plane, reply, dialect, principal, request)  # 3, 4, 5
@@ -70,7 +73,7 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
             reply.exchange,
             dialect,
             request.ask,
-            plane.router.candidates(request.models),
+            request.bound or plane.router.candidates(request.models),
             call,
             plane.clock,
             lowered_limit(request, call),

@@ -7,6 +7,7 @@ from aigne_hub.auth.verifier import Verifier
 from aigne_hub.catalog.snapshot import Snapshot
 from aigne_hub.domain.errors import HubError, InsufficientCredits, Overloaded
 from aigne_hub.gateway.idempotency import Answers
+from aigne_hub.gateway.objects import Objects
 from aigne_hub.gateway.router import Connect, Router
 from aigne_hub.ports import Clock
 from aigne_hub.telemetry import CallLog, CallObserver, Counters, UsageAlarms
@@ -34,6 +35,7 @@ class Plane:
         verifier: Verifier,
         tracker: Tracker,
         answers: Answers,
+        objects: Objects,
         clock: Clock,
         new_id: Callable[[], str],
         counters: Counters,
@@ -42,6 +44,7 @@ class Plane:
         self.verifier = verifier
         self.tracker = tracker
         self.answers = answers
+        self.objects = objects
         self.clock = clock
         self.new_id = new_id
         self.counters = counters

@@ -12,18 +12,22 @@ from aigne_hub.domain.idempotency import Claim
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import STREAM_STEP_TOKENS, Quote, Size, count_text
 from aigne_hub.gateway.dialects import Ask, Dialect
-from aigne_hub.gateway.router import models_of
+from aigne_hub.gateway.router import Candidate, models_of
 
 
 @dataclass(slots=True)
 class Request:
-    """A request that was read: what it asks, who may serve it, what it can cost."""
+    """A request that was read: what it asks, who may serve it, what it can cost.
+
+    `bound` are the only ways to serve one that follows an object at a provider.
+    """
 
     ask: Ask
     size: Size
     models: tuple[Model, ...]
     quote: Quote | None
     claim: Claim | None = None
+    bound: list[Candidate] | None = None
 
     @property
     def rates(self) -> RateCard | None:

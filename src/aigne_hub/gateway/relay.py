@@ -54,6 +54,8 @@ async def relay_whole(
         reported=whole.usage if outcome is Outcome.COMPLETED else None,
         counted=counted,
     )
+    if outcome is Outcome.COMPLETED:
+        closing.made = ask.made
     if call.kept is not None and outcome is Outcome.COMPLETED:
         closing.answer = call.answer(whole.content_type.decode("latin-1"), model, whole.body)
     settled = await call.settle(closing, whole.report)
@@ -91,6 +93,7 @@ async def relay_stream(
     closing = call.closing(outcome, model=model, reported=meter.usage, counted=counted, error=error)
     last = b""
     if outcome is Outcome.COMPLETED:
+        closing.made = ask.made
         last = meter.last(format_credits(closing.charge), _shown(meter.usage, counted))
         if call.kept is not None:
             closing.answer = call.answer(EVENT_STREAM, model, last)

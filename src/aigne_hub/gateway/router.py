@@ -92,6 +92,18 @@ class Router:
             raise NoUpstream(f"{models[0].ref} has no credential to call its provider with.")
         return self._in_turn(served)
 
+    def bound(self, models: tuple[Model, ...], provider: str, credential: str) -> list[Candidate]:
+        """Return the ways to serve one of the models with one credential, best first.
+
+        Empty when that credential, or the provider, is not there any more. No turn is taken.
+        """
+        found = []
+        for model in models:
+            if model.provider.name == provider and provider in self.pools:
+                candidates = self.pools[provider].candidates(model)
+                found += [one for one in candidates if one.credential == credential]
+        return found
+
     def _in_turn(self, models: list[Model]) -> Iterator[Candidate]:
         for model in models:
             pool = self.pools[model.provider.name]

@@ -11,7 +11,7 @@ from aigne_hub.transport import Client, Origin, request_head
 
 
 class OpenAIUpstream:
-    """providers.upstream.Upstream over HTTP.
+    """providers.upstream.Upstream and Keeper over HTTP.
 
     Request heads are built once per operation: they hold nothing of the single call.
     """
@@ -35,3 +35,9 @@ class OpenAIUpstream:
             head = request_head("POST", self._origin, f"/{operation}", self._headers)
             self._heads[operation] = head
         return self._client.send(self._origin, head + headers if headers else head, body)
+
+    def fetch(self, method: str, path: str) -> Awaitable[Answer]:
+        """Ask about an object that is kept here: providers.upstream.Keeper."""
+        return self._client.send(
+            self._origin, request_head(method, self._origin, path, self._headers)
+        )

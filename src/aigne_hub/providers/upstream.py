@@ -1,7 +1,7 @@
 """What the gateway asks of anything it can proxy a call to."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aigne_hub.providers.usage import Wire
 
@@ -42,5 +42,17 @@ class Upstream(Protocol):
         """Send a request; returns when the response head arrived. Raises TransportError.
 
         `headers` are lines of the call's own, each ending CRLF, that a caller may choose.
+        """
+        ...
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """An upstream that keeps what calls made, to be asked about it by its id."""
+
+    def fetch(self, method: str, path: str, /) -> Awaitable[Answer]:
+        """Ask for a path below the base URL, without a body. Raises TransportError.
+
+        `path` begins with a slash, is percent-encoded and may have a query.
         """
         ...

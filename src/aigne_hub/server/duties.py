@@ -25,6 +25,7 @@ from aigne_hub.storage import (
     limits,
     low_balance,
     metering,
+    objects,
     room,
     route_answers,
     usage_alarms,
@@ -237,5 +238,5 @@ class Duties:
                 with writing(hub.engine) as connection:
                     now = hub.clock.now_us()
                     pruned = limits.prune(connection, now) + answers.prune(connection, now)
-                    pruned += route_answers.prune(connection, now)
+                    pruned += route_answers.prune(connection, now) + objects.prune(connection, now)
                 more = outbox.prune() > 0 or pruned > 0

@@ -49,6 +49,7 @@ class Fold:
         self.heartbeat: list[Row] = []
         self.free_claim: list[Row] = []
         self.close_claim: list[Row] = []
+        self.made: list[Row] = []
 
     def run(self, operations: Sequence[Operation], now_us: int) -> list[Any]:
         """Return one answer an operation: a value, or the HubError to raise."""
@@ -86,6 +87,7 @@ class Fold:
             "take_claim": self._claims.taken,
             "free_claim": self.free_claim,
             "close_claim": self.close_claim,
+            "made": self.made,
             "heartbeat": self.heartbeat,
         }
 
@@ -193,6 +195,8 @@ class Fold:
             self._counters.alert(counters, op.account_id, op.ended_us)
         if op.claimed:
             self._resolve_claim(op)
+        if op.made is not None:
+            self.made.append(_object_row(op, *op.made))
         self._close_call(op)
         return Settled(op.charge, written_off)
 
@@ -262,3 +266,8 @@ class Fold:
             if answer is None
             else (answer.status, answer.content_type, answer.model, answer.body, op.call_id)
         )
+
+
+def _object_row(op: Settle, kind: str, identifier: str) -> Row:
+    where = (op.provider, op.credential, op.model)
+    return (op.account_id, identifier, kind, *where, op.call_id, op.ended_us)

@@ -71,6 +71,16 @@ ATTEMPT = (
     "started_us",
     "duration_us",
 )
+MADE = (
+    "account_id",
+    "id",
+    "kind",
+    "provider",
+    "credential",
+    "model",
+    "call_id",
+    "created_us",
+)
 
 # Each of their rows must be there, as the batch left it: a call or hold is resolved once.
 MUST_CHANGE = frozenset({"close_call", "close_hold", "extend_hold", "account", "lot"})
@@ -131,6 +141,7 @@ class Statements:
     take_claim: Prepared
     free_claim: Prepared
     close_claim: Prepared
+    made: Prepared
     select_claim: Prepared
     dead_letter: Prepared
     heartbeat: Prepared
@@ -177,6 +188,10 @@ def _of_calls(dialect: Dialect) -> dict[str, Prepared]:
             rate_id=served_at,
         ),
         "attempt": _row(dialect, schema.call_attempt, *ATTEMPT),
+        # A provider that gives an id twice has the first one's known.
+        "made": prepare(
+            _insert_new(dialect, schema.upstream_object, MADE, ("account_id", "id")), dialect, MADE
+        ),
     }
 
 
@@ -272,9 +287,11 @@ def _upsert(dialect: Dialect, table: Any, names: tuple[str, ...]) -> Any:
     return made.on_conflict_do_update(index_elements=["id"], set_=changed)
 
 
-def _insert_new(dialect: Dialect, table: Any, names: tuple[str, ...]) -> Any:
+def _insert_new(
+    dialect: Dialect, table: Any, names: tuple[str, ...], key: tuple[str, ...] = ("id",)
+) -> Any:
     made = _insert(dialect)(table).values({name: bindparam(name) for name in names})
-    return made.on_conflict_do_nothing(index_elements=["id"])
+    return made.on_conflict_do_nothing(index_elements=list(key))
 
 
 def _insert(dialect: Dialect) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aigne_hub.domain.errors import HubError
+from aigne_hub.domain.objects import Followed, Made
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, Size
 from aigne_hub.domain.usage import Report, Usage
@@ -21,7 +22,9 @@ class Ask:
     `shows_usage` whether the caller asked for usage in the stream, `options_given` whether
     it sent stream options at all; `relied_on` names the members a quote is made from. Size
     and quality of pictures are empty where the provider may choose. `size` is how much a body
-    holds that the general measure misreads, None for any other.
+    holds that the general measure misreads, None for any other. `follows` is an object that
+    an earlier call left at its provider, so that only its credential can serve this one.
+    `made` is what the answer left there: whoever reads a good answer's end sets it.
     """
 
     body: bytes
@@ -36,6 +39,8 @@ class Ask:
     image_size: str = ""
     image_quality: str = ""
     size: Size | None = None
+    follows: Followed | None = None
+    made: Made | None = None
 
 
 class StreamMeter(Protocol):

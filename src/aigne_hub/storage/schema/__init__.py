@@ -6,7 +6,12 @@ ledger append-only.
 """
 
 from aigne_hub.storage.schema.answers import route_answer
-from aigne_hub.storage.schema.calls import call_attempt, idempotency_key, model_call
+from aigne_hub.storage.schema.calls import (
+    call_attempt,
+    idempotency_key,
+    model_call,
+    upstream_object,
+)
 from aigne_hub.storage.schema.catalogue import (
     alias,
     credential,
@@ -105,6 +110,7 @@ __all__ = [
     "route_answer",
     "setting",
     "transfer",
+    "upstream_object",
     "usage_limit",
     "user",
     "webhook_delivery",

@@ -116,3 +116,20 @@ idempotency_key = Table(
     Column("body", LargeBinary),
 )
 Index("ix_idempotency_key_created_us", idempotency_key.c.created_us)
+
+# What calls left at their providers: only its account reaches it, with the credential that made
+# it (domain.objects).
+upstream_object = Table(
+    "upstream_object",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("credential", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("call_id", Text, nullable=False),
+    instant("created_us"),
+    sqlite_with_rowid=False,
+)
+Index("ix_upstream_object_created_us", upstream_object.c.created_us)
