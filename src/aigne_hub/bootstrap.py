@@ -26,8 +26,8 @@ from aigne_hub.domain.errors import Conflict, Overloaded
 from aigne_hub.domain.events import JITTER_PERCENT_MAX
 from aigne_hub.domain.ids import IdFactory
 from aigne_hub.gateway.idempotency import Kept
+from aigne_hub.gateway.local import DemoUpstream
 from aigne_hub.gateway.plane import Plane, PlaneSettings
-from aigne_hub.gateway.translate import DemoUpstream
 from aigne_hub.hub_file import DEMO, HubFile, load_hub_file
 from aigne_hub.payment_settings import misfits
 from aigne_hub.ports import Clock

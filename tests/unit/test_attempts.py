@@ -37,6 +37,7 @@ from aigne_hub.transport import (
 )
 from aigne_hub.usage.tracker import CallTracker, Tracker
 
+SPOKEN = frozenset({"openai"})
 SECRET = "in-house-secret-0123456789"
 RATES = [RateCard.of(f"rate{number}", {"input": number + 1}) for number in range(9)]
 DIALECT = OpenAIChat()
@@ -126,6 +127,7 @@ def candidates(*outcomes: Answer | Exception) -> list[Candidate]:
             Model(f"openai/m{number}", f"m{number}", "chat", owner, 10, 100, RATES[number]),
             f"key{number}",
             Upstream(outcome),
+            SPOKEN,
             SECRET,
         )
         for number, outcome in enumerate(outcomes)
@@ -300,7 +302,7 @@ def test_words_that_only_look_a_little_like_keys_are_left_alone():
 
 def test_a_short_dummy_credential_mangles_no_words():
     owner = candidates(refusal(400, "an apple"))
-    dummy = Candidate(owner[0].model, "key", owner[0].upstream, "a")
+    dummy = Candidate(owner[0].model, "key", owner[0].upstream, SPOKEN, "a")
     with pytest.raises(UpstreamRefusal, match="an apple"):
         tried([dummy])
 
@@ -400,7 +402,7 @@ def test_a_caller_who_leaves_during_a_try_ends_the_search():
 
     call = tracked()
     found = candidates(ConnectFailed("refused"), Answer(pieces=[GOOD]))
-    found[0] = Candidate(found[0].model, "key0", Leaving(ConnectFailed("refused")), SECRET)
+    found[0] = Candidate(found[0].model, "key0", Leaving(ConnectFailed("refused")), SPOKEN, SECRET)
     with pytest.raises(ClientGone):
         tried(found, call=call, exchange=exchange)
     assert len(call.attempts) == 1

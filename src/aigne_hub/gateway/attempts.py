@@ -22,8 +22,11 @@ from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects import Ask, Dialect, StreamMeter
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.router import Candidate
+from aigne_hub.gateway.translate import JSON, Translation, Translator
 from aigne_hub.ports import Clock
-from aigne_hub.providers.upstream import Answer
+from aigne_hub.providers.languages.registry import chat_language_of
+from aigne_hub.providers.profiles import profile_for
+from aigne_hub.providers.upstream import Answer, Upstream
 from aigne_hub.transport import (
     ConnectFailed,
     ConnectTimeout,
@@ -67,6 +70,7 @@ class Whole:
     body: bytes
     content_type: bytes
     report: Report
+    not_carried: tuple[str, ...] = ()
 
     @property
     def usage(self) -> Usage | None:
@@ -86,6 +90,19 @@ class Streaming:
     first: bytes
     left_bytes: int = 0
 
+    @property
+    def not_carried(self) -> tuple[str, ...]:
+        return self.answer.not_carried if isinstance(self.answer, Translation) else ()
+
+    @property
+    def report(self) -> Report:
+        """What the provider said of usage; a translated stream shows what its format can."""
+        return self.answer.report if isinstance(self.answer, Translation) else self.meter.report
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.report.usage if isinstance(self.answer, Translation) else self.meter.usage
+
 
 async def first_answer(
     exchange: Exchange,
@@ -104,10 +121,13 @@ async def first_answer(
     errors: list[HubError] = []
     for candidate in candidates:
         _require_wanted(exchange)
-        body = dialect.outgoing(ask, candidate.model.name, candidate.upstream.limit_field, lowered)
+        upstream = candidate.upstream
+        if dialect.language not in candidate.languages:
+            upstream = _translator(dialect, candidate, call, clock)
+        body = dialect.outgoing(ask, candidate.model.name, upstream.limit_field, lowered)
         call.sent()
         started, began = clock.now_us(), clock.monotonic_us()
-        status, result = await _tried(exchange, dialect, ask, candidate, body)
+        status, result = await _tried(exchange, dialect, ask, candidate, upstream, body)
         call.attempts.append(
             Attempt(
                 candidate.model.provider.name,
@@ -127,6 +147,23 @@ async def first_answer(
     raise next((e for e in errors if isinstance(e, RateLimited)), errors[-1])
 
 
+def _translator(
+    dialect: Dialect, candidate: Candidate, call: CallTracker, clock: Clock
+) -> Upstream:
+    """Return the candidate's upstream as one that speaks the caller's dialect."""
+    spoken = chat_language_of(candidate.languages)
+    assert dialect.form is not None
+    assert spoken is not None
+    return Translator(
+        dialect.form,
+        spoken.language,
+        candidate.upstream,
+        profile_for(candidate.model.provider.kind),
+        call.opened.call_id,
+        clock.now_us() // 1_000_000,
+    )
+
+
 def _require_wanted(exchange: Exchange) -> None:
     """Raise instead of asking an upstream for an answer that nobody waits for."""
     if exchange.disconnected:
@@ -136,12 +173,17 @@ def _require_wanted(exchange: Exchange) -> None:
 
 
 async def _tried(
-    exchange: Exchange, dialect: Dialect, ask: Ask, candidate: Candidate, body: bytes
+    exchange: Exchange,
+    dialect: Dialect,
+    ask: Ask,
+    candidate: Candidate,
+    upstream: Upstream,
+    body: bytes,
 ) -> tuple[int | None, Whole | Streaming | HubError | ClientGone]:
     """Ask one candidate; return its HTTP status, if it had one, and what came of it."""
     status: int | None = None
     try:
-        answer = await _send(exchange, candidate, dialect, body)
+        answer = await _send(exchange, upstream, dialect, body)
         status = answer.status
         exchange.on_disconnect = answer.close
         return status, await _judged(candidate, answer, dialect, ask)
@@ -151,6 +193,8 @@ async def _tried(
         if exchange.interrupted:
             return status, Overloaded(SHUTTING_DOWN)
         return status, from_transport(error)
+    except UpstreamError as error:
+        return status, error if upstream is candidate.upstream else without_words(error, candidate)
     except (HubError, ClientGone) as error:
         return status, error
     finally:
@@ -167,13 +211,13 @@ async def _judged(
     return await _whole(candidate, answer, dialect, ask)
 
 
-async def _send(exchange: Exchange, candidate: Candidate, dialect: Dialect, body: bytes) -> Answer:
+async def _send(exchange: Exchange, upstream: Upstream, dialect: Dialect, body: bytes) -> Answer:
     """Wait for the response head; a caller that leaves cancels just this wait."""
     task = exchange.task
     headers = exchange.lines(dialect.forwards) if dialect.forwards else b""
     exchange.on_disconnect = task.cancel
     try:
-        return await candidate.upstream.send(dialect.operation, body, headers)
+        return await upstream.send(dialect.operation, body, headers)
     except asyncio.CancelledError:
         if not exchange.disconnected and not exchange.interrupted:
             raise
@@ -187,6 +231,8 @@ async def _send(exchange: Exchange, candidate: Candidate, dialect: Dialect, body
 
 async def _whole(candidate: Candidate, answer: Answer, dialect: Dialect, ask: Ask) -> Whole:
     body = await answer.read()
+    if isinstance(answer, Translation):
+        return Whole(candidate, body, JSON, answer.report, answer.not_carried)
     report = dialect.usage(ask, body, candidate.upstream.wire)
     content_type = answer.header(b"content-type") or b"application/json"
     return Whole(candidate, body, content_type, report)
@@ -253,9 +299,9 @@ def from_transport(error: TransportError) -> HubError:
 
 
 def without_words(error: HubError, candidate: Candidate) -> HubError:
-    """Clean an error that came in a stream: no key in it, and of its words none on record."""
+    """Clean an error that came in an answer: no key in it, and of its words none on record."""
     error.message = _without_keys(error.message, candidate.secret)
-    error.recorded = "The upstream's stream carried an error."
+    error.recorded = "The upstream's answer carried an error."
     return error
 
 

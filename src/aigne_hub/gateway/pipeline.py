@@ -83,6 +83,8 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
         await _unanswered(dialect, request, call, failure, interrupted=interrupted)
         raise
     reply.mark(UPSTREAM)
+    if answer.not_carried:
+        reply.note(answer.not_carried)
     if isinstance(answer, Streaming):
         await relay_stream(reply, dialect, request.ask, call, answer)  # 7, 8, 9, 10
     else:

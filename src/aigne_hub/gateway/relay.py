@@ -6,6 +6,7 @@ from aigne_hub.domain.calls import Outcome
 from aigne_hub.domain.errors import (
     HubError,
     InsufficientCredits,
+    InvalidRequest,
     Overloaded,
     UpstreamError,
     UpstreamTimeout,
@@ -32,6 +33,8 @@ _EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 
 
 def failed(error: HubError) -> Outcome:
+    if isinstance(error, InvalidRequest):
+        return Outcome.REJECTED
     timeout = isinstance(error, UpstreamTimeout)
     return Outcome.UPSTREAM_TIMEOUT if timeout else Outcome.UPSTREAM_FAILED
 
@@ -90,14 +93,16 @@ async def relay_stream(
     produced = outcome in {Outcome.COMPLETED, Outcome.CLIENT_CANCELLED}
     text = meter.delivered_bytes if produced else stream.left_bytes
     counted = dialect.counted(ask, call.opened.input_counted, text)
-    closing = call.closing(outcome, model=model, reported=meter.usage, counted=counted, error=error)
+    closing = call.closing(
+        outcome, model=model, reported=stream.usage, counted=counted, error=error
+    )
     last = b""
     if outcome is Outcome.COMPLETED:
         closing.made = ask.made
-        last = meter.last(format_credits(closing.charge), _shown(meter.usage, counted))
+        last = meter.last(format_credits(closing.charge), _shown(stream.usage, counted))
         if call.kept is not None:
             closing.answer = call.answer(EVENT_STREAM, model, last)
-    settled = await call.settle(closing, meter.report)
+    settled = await call.settle(closing, stream.report)
     answer.close()
     if error is not None:
         raise error
@@ -149,13 +154,19 @@ async def _pump(
             if await stream.answer.pour(passage.take):
                 meter.end()
                 break
-    except TransportError as broken:
-        return from_transport(broken)
+    except (TransportError, UpstreamError) as broken:
+        return _broken(broken, stream)
     if meter.failure is not None:
         return without_words(meter.failure, stream.candidate)
     if meter.complete or exchange.disconnected:
         return None
     return UpstreamError("The upstream ended the stream before it was complete.")
+
+
+def _broken(error: TransportError | UpstreamError, stream: Streaming) -> HubError:
+    if isinstance(error, TransportError):
+        return from_transport(error)
+    return without_words(error, stream.candidate)
 
 
 class _Passage:

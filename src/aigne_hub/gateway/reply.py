@@ -10,6 +10,9 @@ from aigne_hub.ports import Clock
 STEPS = AUTH, OPEN, UPSTREAM, SETTLE = range(4)
 _JSON = b"content-type: application/json\r\n"
 _CALL_ID = b"x-aigne-hub-call-id: %b\r\n"
+# How many members that were left out are named.
+NOTED_MAX = 32
+_NOTABLE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _TIMING = (
     b"server-timing: auth;dur=%.3f, open;dur=%.3f, upstream;dur=%.3f, settle;dur=%.3f, "
@@ -50,6 +53,11 @@ class Reply:
         self.ids = b"x-request-id: %b\r\nx-aigne-hub-call-id: %b\r\n" % (known, call_id.encode())
         if dialect.request_id_header is not None:
             self.ids += b"%b: %b\r\n" % (dialect.request_id_header, known)
+
+    def note(self, not_carried: tuple[str, ...]) -> None:
+        """Tell the caller which members of its request the provider was not told."""
+        names = ", ".join(name for name in not_carried[:NOTED_MAX] if _NOTABLE.fullmatch(name))
+        self.ids += b"x-aigne-hub-not-carried: %b\r\n" % names.encode()
 
     def mark(self, step: int) -> None:
         """Note that one of the STEPS ended; its time counts from the previous mark."""

@@ -7,6 +7,7 @@ from aigne_hub.catalog.snapshot import Credential, Model, Provider, Snapshot
 from aigne_hub.domain.errors import InvalidRequest, NoUpstream
 from aigne_hub.domain.routing import SmoothRoundRobin
 from aigne_hub.gateway.dialects import Dialect
+from aigne_hub.providers.languages.registry import chat_language_of
 from aigne_hub.providers.profiles import (
     ANTHROPIC_LANGUAGE,
     GEMINI_LANGUAGE,
@@ -33,11 +34,15 @@ CHAT_PATHS = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model through one credential. `secret` is known to be kept out of what is shown."""
+    """A model through one credential. `secret` is known to be kept out of what is shown.
+
+    `languages` are the wire formats its provider speaks.
+    """
 
     model: Model
     credential: str
     upstream: Upstream
+    languages: frozenset[str]
     secret: str = field(repr=False)
 
 
@@ -51,8 +56,9 @@ class _Pool:
 
     def candidates(self, model: Model) -> list[Candidate]:
         """Return a candidate for each credential, whosever turn it is."""
+        spoken = languages_of(self.provider.kind)
         return [
-            Candidate(model, c.name, upstream.serving(model.name), c.secret)
+            Candidate(model, c.name, upstream.serving(model.name), spoken, c.secret)
             for c, upstream in self._members
         ]
 
@@ -117,8 +123,8 @@ class Router:
 def models_of(snapshot: Snapshot, reference: str, dialect: Dialect) -> tuple[Model, ...]:
     """Return the models behind a reference that a dialect reaches, best first.
 
-    Those of its type whose providers speak its language. A translator widens this choice:
-    what one can turn into another language belongs here. Raises NotFound or InvalidRequest.
+    Those of its type whose providers speak its language, or one it is translated to.
+    Raises NotFound or InvalidRequest.
     """
     models = snapshot.resolve(reference)
     kind, language = dialect.type, dialect.language
@@ -132,10 +138,17 @@ def models_of(snapshot: Snapshot, reference: str, dialect: Dialect) -> tuple[Mod
             f"{models[0].ref} is of type {models[0].type}; this path serves {kind} models.",
             param="model",
         )
-    reached = tuple(m for m in fitting if language in languages_of(m.provider.kind))
+    reached = tuple(model for model in fitting if _is_reached(model, dialect))
     if not reached:
         raise InvalidRequest(_elsewhere(fitting[0], language), param="model")
     return reached
+
+
+def _is_reached(model: Model, dialect: Dialect) -> bool:
+    spoken = languages_of(model.provider.kind)
+    if dialect.language in spoken:
+        return True
+    return dialect.form is not None and chat_language_of(spoken) is not None
 
 
 def _elsewhere(model: Model, language: str) -> str:

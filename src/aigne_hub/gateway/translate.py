@@ -1,104 +1,141 @@
-"""Answering a dialect from a provider that does not speak it, through the neutral form."""
+"""Answering a dialect from a provider that does not speak it, through the neutral form.
 
-from collections import deque
+To the pipeline a translated provider is an upstream like any other that speaks the caller's
+dialect; only what it reports of usage is the provider's own and not read from the bytes.
+"""
+
 from collections.abc import Callable
-from typing import Any, Self
 
-import orjson
+from aigne_hub.domain.errors import InvalidRequest, UpstreamError
+from aigne_hub.domain.inference import Finish, InferenceEvent, InferenceRequest
+from aigne_hub.domain.usage import NO_REPORT, Report
+from aigne_hub.gateway.custom_tools import PlainInput
+from aigne_hub.gateway.dialects import AnswerWriter, NeutralForm
+from aigne_hub.providers.languages import AnswerReader, Language
+from aigne_hub.providers.profiles import Profile
+from aigne_hub.providers.upstream import Answer, Upstream
 
-from aigne_hub.domain.errors import InvalidRequest
-from aigne_hub.gateway.dialects.openai_neutral import ChatEncoder, decode_chat
-from aigne_hub.ports import Clock
-from aigne_hub.providers import demo
-from aigne_hub.providers.usage import OPENAI
-
-_EVENTS_MAX = 100_000
+JSON = b"application/json"
+_EVENTS = b"text/event-stream; charset=utf-8"
 
 
-class LocalAnswer:
-    """providers.upstream.Answer whose bytes are at hand."""
+class Translation:
+    """providers.upstream.Answer in the caller's dialect.
 
-    status = 200
+    `report` is the provider's own of usage, known at the end; `not_carried` names what of the
+    request the provider was not told.
+    """
 
-    def __init__(self, frames: list[bytes], content_type: bytes) -> None:
-        self._frames = deque(frames)
-        self._content_type = content_type
+    def __init__(
+        self,
+        answer: Answer,
+        reader: AnswerReader,
+        writer: AnswerWriter,
+        request: InferenceRequest,
+        not_carried: tuple[str, ...],
+    ) -> None:
+        self.report: Report = NO_REPORT
+        self.not_carried = not_carried
+        self._answer = answer
+        self._reader = reader
+        self._writer = writer
+        self._is_stream = request.stream
+        self._plain = PlainInput(request) if any(t.is_custom for t in request.tools) else None
+
+    @property
+    def status(self) -> int:
+        return self._answer.status
 
     def header(self, name: bytes) -> bytes | None:
-        return self._content_type if name == b"content-type" else None
+        if name == b"content-type":
+            return _EVENTS if self._is_stream else JSON
+        return self._answer.header(name)
 
     async def read(self) -> bytes:
-        body = b"".join(self._frames)
-        self._frames.clear()
-        return body
+        body = await self._answer.read()
+        if self.status != 200:
+            return body
+        return self._writer.whole(self._noted(self._reader.whole(body)))
 
     async def chunk(self) -> bytes | None:
-        return self._frames.popleft() if self._frames else None
+        while (data := await self._answer.chunk()) is not None:
+            written = self._written(self._reader.feed(data))
+            if written:
+                return written
+        return self._written(self._reader.end()) or None
 
     async def pour(self, sink: Callable[[bytes], bool]) -> bool:
-        while self._frames:
-            if not sink(self._frames.popleft()):
+        failure: list[UpstreamError] = []
+
+        def take(data: bytes) -> bool:
+            # An error must not pass through whoever reads the socket.
+            try:
+                written = self._written(self._reader.feed(data))
+            except UpstreamError as error:
+                failure.append(error)
                 return False
-        return True
+            return not written or sink(written)
+
+        ended = await self._answer.pour(take)
+        if failure:
+            raise failure[0]
+        if not ended:
+            return False
+        rest = self._written(self._reader.end())
+        return not rest or sink(rest)
 
     def close(self) -> None:
-        self._frames.clear()
+        self._answer.close()
+
+    def _written(self, events: list[InferenceEvent]) -> bytes:
+        return self._writer.feed(self._noted(events)) if events else b""
+
+    def _noted(self, events: list[InferenceEvent]) -> list[InferenceEvent]:
+        if self._plain is not None:
+            events = self._plain.read(events)
+        if events and isinstance(events[-1], Finish):
+            self.report = events[-1].report
+        return events
 
 
-class DemoUpstream:
-    """providers.upstream.Upstream over the built-in provider."""
+class Translator:
+    """providers.upstream.Upstream that takes the caller's dialect and speaks another.
 
-    limit_field = "max_completion_tokens"
-    wire = OPENAI
+    For one call. `created` is in seconds since 1970.
+    """
 
-    def __init__(self, clock: Clock, new_id: Callable[[], str]) -> None:
-        self._clock = clock
-        self._new_id = new_id
+    def __init__(
+        self,
+        form: NeutralForm,
+        language: Language,
+        upstream: Upstream,
+        profile: Profile,
+        answer_id: str,
+        created: int,
+    ) -> None:
+        self.limit_field = upstream.limit_field
+        self.wire = upstream.wire
+        self._form = form
+        self._language = language
+        self._upstream = upstream
+        self._profile = profile
+        self._answer_id = answer_id
+        self._created = created
 
-    def serving(self, _model: str) -> Self:
-        return self
+    def serving(self, _model: str) -> "Translator":
+        raise AssertionError("it was made for a call of one model")
 
-    async def send(self, operation: str, body: bytes, _headers: bytes = b"") -> LocalAnswer:
-        answer: Callable[[bytes], LocalAnswer] | None = {
-            "chat/completions": self._chat,
-            "embeddings": self._embeddings,
-            "images/generations": self._images,
-        }.get(operation)
-        if answer is None:
-            raise InvalidRequest(f"The demo provider does not offer {operation}.")
-        return answer(body)
-
-    def _chat(self, body: bytes) -> LocalAnswer:
-        request = decode_chat(body)
-        options = request.extra.get("stream_options")
-        encoder = ChatEncoder(
-            answer_id=f"chatcmpl-{self._new_id()}",
-            model=request.model,
-            created=self._clock.now_us() // 1_000_000,
-            shows_usage=bool(options and options.get("include_usage")),
+    async def send(self, _operation: str, body: bytes, _headers: bytes = b"") -> Translation:
+        """Send a request of the caller's dialect. Raises InvalidRequest for what cannot be said."""
+        request = self._form.request(body)
+        if not request.messages:
+            raise InvalidRequest("There is no message to answer.", param="messages")
+        said = self._language.outgoing(request, self._profile)
+        answer = await self._upstream.send(said.operation, said.body, said.headers)
+        return Translation(
+            answer,
+            self._language.reader(request, self.wire),
+            self._form.writer(request, self._answer_id, self._created),
+            request,
+            tuple(dict.fromkeys(request.not_carried + said.not_carried)),
         )
-        events = demo.echo(request)
-        if len(events) > _EVENTS_MAX:
-            raise InvalidRequest("The message is too long for the demo provider.")
-        if request.stream:
-            return LocalAnswer(encoder.stream(events), b"text/event-stream")
-        return LocalAnswer([encoder.whole(events)], b"application/json")
-
-    def _embeddings(self, body: bytes) -> LocalAnswer:
-        value: dict[str, Any] = orjson.loads(body)
-        given = value["input"]
-        items = given if isinstance(given, list) and not _is_tokens(given) else [given]
-        texts = [item if isinstance(item, str) else orjson.dumps(item).decode() for item in items]
-        as_base64 = value.get("encoding_format") == "base64"
-        answer = demo.embed(texts, as_base64=as_base64, model=value["model"])
-        return LocalAnswer([answer], b"application/json")
-
-    def _images(self, body: bytes) -> LocalAnswer:
-        value: dict[str, Any] = orjson.loads(body)
-        created = self._clock.now_us() // 1_000_000
-        answer = demo.image(value["prompt"], value.get("n") or 1, created)
-        return LocalAnswer([answer], b"application/json")
-
-
-def _is_tokens(given: list[Any]) -> bool:
-    return bool(given) and all(isinstance(item, int) for item in given)

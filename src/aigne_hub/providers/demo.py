@@ -16,9 +16,11 @@ from aigne_hub.domain.inference import (
     FinishReason,
     InferenceEvent,
     InferenceRequest,
+    Part,
+    Text,
     TextDelta,
 )
-from aigne_hub.domain.usage import Usage
+from aigne_hub.domain.usage import Report, Usage
 
 DIMENSIONS = 64
 IMAGE_SIDE = 64
@@ -27,17 +29,17 @@ IMAGE_SIDE = 64
 def echo(request: InferenceRequest) -> list[InferenceEvent]:
     """Answer `echo: <last user message>`, one event a word, within the output limit."""
     spoken = [message for message in request.messages if message.role == "user"]
-    last = _text(spoken[-1].parts) if spoken else ""
+    last = _text(spoken[-1].content) if spoken else ""
     words = ["echo:", *last.split()]
     limit = request.max_output_tokens
     kept = words if limit is None else words[:limit]
-    prompt = sum(len(_text(message.parts).split()) for message in request.messages)
+    prompt = sum(len(_text(message.content).split()) for message in request.messages)
     events: list[InferenceEvent] = [
         TextDelta(word if index == 0 else f" {word}") for index, word in enumerate(kept)
     ]
     reason: FinishReason = "stop" if len(kept) == len(words) else "length"
     usage = Usage(input_tokens=prompt, output_tokens=len(kept))
-    events.append(Finish(reason=reason, usage=usage))
+    events.append(Finish(reason, Report(usage)))
     return events
 
 
@@ -65,8 +67,8 @@ def image(prompt: str, count: int, created: int) -> bytes:
     return orjson.dumps({"created": created, "data": data})
 
 
-def _text(parts: tuple[object, ...]) -> str:
-    return "".join(getattr(part, "text", "") for part in parts)
+def _text(content: tuple[Part, ...]) -> str:
+    return "".join(part.text for part in content if isinstance(part, Text))
 
 
 def _vector(text: str) -> list[float]:

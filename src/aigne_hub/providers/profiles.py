@@ -110,15 +110,18 @@ def languages_of(kind: str) -> frozenset[str]:
     return _LANGUAGES.get(kind, COMPATIBLE.languages)
 
 
+def profile_for(kind: str) -> Profile:
+    """Return the profile of a provider kind; kinds without one of their own are compatible."""
+    return _BY_KIND.get(kind, COMPATIBLE)
+
+
 def profile_of(kind: str, base_url: str | None) -> Profile:
     """Return the profile of a provider kind.
 
     A kind without a profile of its own is OpenAI-compatible when it has an address; without
     one it cannot be reached: ValueError.
     """
-    profile = _BY_KIND.get(kind)
-    if profile is None:
-        profile = COMPATIBLE
+    profile = profile_for(kind)
     if base_url is None and profile.base_url is None:
         raise ValueError(f"the provider kind {kind!r} needs a base_url")
     return profile

@@ -3,10 +3,12 @@
 A dialect is stateless and sans-IO: bytes and values in, bytes and values out.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from aigne_hub.domain.errors import HubError
+from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
 from aigne_hub.domain.objects import Followed, Made
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, Size
@@ -78,12 +80,40 @@ class StreamMeter(Protocol):
         ...
 
 
+class AnswerWriter(Protocol):
+    """Writes the neutral events of one answer in a dialect.
+
+    Usage is always written: a meter drops what its caller did not ask for.
+    """
+
+    def feed(self, events: Iterable[InferenceEvent]) -> bytes:
+        """Return the next frames of a stream; those of Finish have its success terminator."""
+        ...
+
+    def whole(self, events: Iterable[InferenceEvent]) -> bytes:
+        """Return a complete answer, which is the fold of its events."""
+        ...
+
+
+class NeutralForm(Protocol):
+    """A dialect's chats in the neutral form: what providers of other formats are reached by."""
+
+    def request(self, body: bytes, /) -> InferenceRequest:
+        """Return what a body asks for; raises InvalidRequest for what the form cannot carry."""
+        ...
+
+    def writer(self, request: InferenceRequest, answer_id: str, created: int, /) -> AnswerWriter:
+        """Return what writes the answer. `created` is in seconds since 1970."""
+        ...
+
+
 class Dialect(Protocol):
     """One operation of a client wire format.
 
     `language` is the wire format, one of `providers.profiles`: a provider that speaks it is
-    relayed to. `forwards` are the headers of a request, lower-cased, that the provider gets;
-    `request_id_header` is what the format calls the id of a request, None for `x-request-id`.
+    relayed to; others are reached through `form`, if there is one. `forwards` are the headers
+    of a request, lower-cased, that the provider gets; `request_id_header` is what the format
+    calls the id of a request, None for `x-request-id`.
     """
 
     type: str
@@ -91,6 +121,7 @@ class Dialect(Protocol):
     language: str
     forwards: tuple[bytes, ...]
     request_id_header: bytes | None
+    form: NeutralForm | None
 
     def ask(self, body: bytes) -> Ask:
         """Peek into a request; raises InvalidRequest."""

@@ -13,7 +13,7 @@ from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import FREE, Quote, count_text, quote_tokens
 from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects import Ask, StreamMeter
+from aigne_hub.gateway.dialects import Ask, NeutralForm, StreamMeter
 from aigne_hub.gateway.dialects.anthropic_errors import error_body, error_event
 from aigne_hub.gateway.dialects.anthropic_stream import AnthropicStreamMeter, text_bytes
 from aigne_hub.gateway.dialects.anthropic_usage import report_of
@@ -67,6 +67,7 @@ class AnthropicMessages:
     language = ANTHROPIC_LANGUAGE
     forwards: tuple[bytes, ...] = (b"anthropic-version", b"anthropic-beta")
     request_id_header: bytes | None = b"request-id"
+    form: NeutralForm | None = None
     _decode: Any = msgspec.json.Decoder(_Peek).decode
     _relied_on: tuple[str, ...] = ("max_tokens",)
 

@@ -16,7 +16,7 @@ import orjson
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.quotes import count_text
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
-from aigne_hub.gateway.dialects.frames import (
+from aigne_hub.providers.frames import (
     FRAME_BYTES_MAX,
     Splitter,
     payload_of,

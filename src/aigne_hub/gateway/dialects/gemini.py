@@ -15,7 +15,7 @@ from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import FREE, Quote, count_text, quote_tokens, quote_units
 from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects import Ask, StreamMeter
+from aigne_hub.gateway.dialects import Ask, NeutralForm, StreamMeter
 from aigne_hub.gateway.dialects.gemini_body import (
     COUNT,
     LIMIT,
@@ -73,6 +73,7 @@ class GeminiGenerate:
     language = GEMINI_LANGUAGE
     forwards: tuple[bytes, ...] = ()
     request_id_header: bytes | None = None
+    form: NeutralForm | None = None
 
     def __init__(self, called: Called) -> None:
         self.operation = called.operation

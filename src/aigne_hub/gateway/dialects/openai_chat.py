@@ -12,8 +12,9 @@ from aigne_hub.domain.errors import HubError, InvalidRequest
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, count_text, quote_tokens
 from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects import Ask
+from aigne_hub.gateway.dialects import Ask, NeutralForm
 from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
+from aigne_hub.gateway.dialects.openai_neutral import ChatForm
 from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter, text_bytes
 from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
 from aigne_hub.gateway.dialects.reading import answered, peeked
@@ -72,6 +73,7 @@ class OpenAIChat:
     language = OPENAI_LANGUAGE
     forwards: tuple[bytes, ...] = ()
     request_id_header: bytes | None = None
+    form: NeutralForm | None = ChatForm()
     _limit_field: str | None = None
     _decode: Any = msgspec.json.Decoder(_ChatPeek).decode
 
@@ -146,6 +148,7 @@ class OpenAICompletions(OpenAIChat):
     """`/v1/completions`: the same answers, a prompt instead of messages."""
 
     operation = "completions"
+    form: NeutralForm | None = None
     _limit_field = "max_tokens"
     _decode = msgspec.json.Decoder(_CompletionPeek).decode
 

@@ -12,14 +12,14 @@ import orjson
 
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
-from aigne_hub.gateway.dialects.frames import (
+from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
+from aigne_hub.gateway.dialects.reading import is_present
+from aigne_hub.providers.frames import (
     Splitter,
     payload_of,
     unescaped_length,
     words_of,
 )
-from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
-from aigne_hub.gateway.dialects.reading import is_present
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import later
 

@@ -1,0 +1,75 @@
+"""Providers' wire formats for callers of another: neutral requests out, neutral events in.
+
+One module a format, without I/O. `registry` knows them all.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from aigne_hub.domain.errors import UpstreamError
+from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
+from aigne_hub.providers.profiles import Profile
+from aigne_hub.providers.usage import Wire
+
+# Of a tool that takes plain text, on a wire whose tools all take objects.
+CUSTOM_PARAMETERS = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+    "additionalProperties": False,
+}
+
+
+class Outgoing(NamedTuple):
+    """A request as a provider takes it.
+
+    `headers` are lines, each ending CRLF; `not_carried` names what of the neutral request this
+    wire has no place for, by the neutral names.
+    """
+
+    operation: str
+    body: bytes
+    headers: bytes = b""
+    not_carried: tuple[str, ...] = ()
+
+
+class AnswerReader(Protocol):
+    """Reads one answer, whole or as it comes. Raises UpstreamError for what is none.
+
+    Every answer ends with one Finish, which a broken one has not.
+    """
+
+    def whole(self, body: bytes) -> list[InferenceEvent]: ...
+
+    def feed(self, data: bytes) -> list[InferenceEvent]: ...
+
+    def end(self) -> list[InferenceEvent]:
+        """Return what is known only when the upstream has closed the stream cleanly."""
+        ...
+
+
+class Language(Protocol):
+    """One wire format as its client speaks it; a module is one."""
+
+    def outgoing(self, request: InferenceRequest, profile: Profile, /) -> Outgoing:
+        """Return the request in this format; raises InvalidRequest for what cannot be said."""
+        ...
+
+    def reader(self, request: InferenceRequest, wire: Wire, /) -> AnswerReader: ...
+
+
+def wrapped(arguments: str, *, is_custom: bool) -> str:
+    """Return a call's arguments for a wire whose tools all take objects."""
+    return orjson.dumps({"input": arguments}).decode() if is_custom else arguments
+
+
+def parsed(data: bytes) -> dict[str, Any]:
+    """Return the object that an upstream sent; raises UpstreamError."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise UpstreamError("The upstream's answer is not valid JSON.") from None
+    if not isinstance(value, dict):
+        raise UpstreamError("The upstream's answer is not an object.")
+    return value

@@ -1,0 +1,20 @@
+"""Which wire formats the hub speaks to providers for callers of another."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from aigne_hub.providers.languages import Language, openai
+from aigne_hub.providers.profiles import OPENAI_LANGUAGE
+
+# Best first: where a provider speaks several, the one that carries most.
+_CHAT: Mapping[str, Language] = {OPENAI_LANGUAGE: openai}
+
+
+class Spoken(NamedTuple):
+    name: str
+    language: Language
+
+
+def chat_language_of(spoken: frozenset[str]) -> Spoken | None:
+    """Return what the hub speaks with a provider of these formats, None when it cannot."""
+    return next((Spoken(*one) for one in _CHAT.items() if one[0] in spoken), None)
