@@ -208,7 +208,12 @@ async def _judged(
         raise await refused(answer, candidate.secret)
     if ask.stream:
         return await _streaming(candidate, answer, dialect.meter(ask, candidate.upstream.wire))
-    return await _whole(candidate, answer, dialect, ask)
+    body = await answer.read()
+    if isinstance(answer, Translation):
+        return Whole(candidate, body, JSON, answer.report, answer.not_carried)
+    report = dialect.usage(ask, body, candidate.upstream.wire)
+    content_type = answer.header(b"content-type") or b"application/json"
+    return Whole(candidate, body, content_type, report)
 
 
 async def _send(exchange: Exchange, upstream: Upstream, dialect: Dialect, body: bytes) -> Answer:
@@ -227,15 +232,6 @@ async def _send(exchange: Exchange, upstream: Upstream, dialect: Dialect, body: 
         raise ClientGone from None
     finally:
         exchange.on_disconnect = None
-
-
-async def _whole(candidate: Candidate, answer: Answer, dialect: Dialect, ask: Ask) -> Whole:
-    body = await answer.read()
-    if isinstance(answer, Translation):
-        return Whole(candidate, body, JSON, answer.report, answer.not_carried)
-    report = dialect.usage(ask, body, candidate.upstream.wire)
-    content_type = answer.header(b"content-type") or b"application/json"
-    return Whole(candidate, body, content_type, report)
 
 
 async def _streaming(candidate: Candidate, answer: Answer, meter: StreamMeter) -> Streaming:
