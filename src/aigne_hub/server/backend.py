@@ -27,6 +27,7 @@ class ProcessBackend:
         self.clock = opened.clock
         self.ids = opened.ids
         self.keyring = opened.keyring
+        self.pepper = opened.pepper
         self.randbytes = os.urandom
         self.page_tokens = page_tokens(opened)
         self._cashier = (opened, cashier(opened))

@@ -20,6 +20,7 @@ from aigne_hub.server.price_watch import PriceWatch
 from aigne_hub.storage import (
     answers,
     checkpoint,
+    connect_sessions,
     grants,
     jobs,
     limits,
@@ -239,4 +240,5 @@ class Duties:
                     now = hub.clock.now_us()
                     pruned = limits.prune(connection, now) + answers.prune(connection, now)
                     pruned += route_answers.prune(connection, now) + objects.prune(connection, now)
+                    pruned += connect_sessions.prune(connection, now)
                 more = outbox.prune() > 0 or pruned > 0

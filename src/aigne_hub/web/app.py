@@ -10,8 +10,10 @@ from starlette.staticfiles import StaticFiles
 
 from aigne_hub import __version__
 from aigne_hub.domain.errors import HubError
+from aigne_hub.web.aigne.approval import approval_router
 from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.backend import Backend
+from aigne_hub.web.cors import OpenToScripts
 from aigne_hub.web.errors import malformed, method_not_allowed, not_found, refused
 from aigne_hub.web.failures import FailureBoundary
 from aigne_hub.web.openapi import openapi_document
@@ -50,6 +52,7 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(SecurityHeaders),
+            Middleware(OpenToScripts),
             Middleware(FailureBoundary),
             Middleware(HeadAsGet),
         ],
@@ -67,6 +70,7 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
     app.include_router(operations_router())
     app.include_router(pages_router())
     app.include_router(setup_router())
+    app.include_router(approval_router())
     app.include_router(payment_pages_router())
     app.include_router(webhooks_router())
     for router in api_routers():

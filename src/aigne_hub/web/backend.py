@@ -28,6 +28,7 @@ class Backend(Protocol):
     clock: Clock
     ids: Callable[[], str]
     keyring: Keyring
+    pepper: bytes
     randbytes: Callable[[int], bytes]
 
     @property

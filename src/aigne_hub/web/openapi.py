@@ -15,8 +15,8 @@ from aigne_hub.web.probe_routes import operations_router
 _DATA_PLANE = Path(__file__).parent / "data_plane.yaml"
 # Paths whose operations take a key, and its four forms.
 _KEYED = ("/api/", "/payment/api/")
-# Paths whose callers prove who they are by a signature.
-_SIGNED = "/webhooks/"
+# Paths whose callers prove who they are by a signature, or that are open to all.
+_KEYLESS = ("/webhooks/", "/.well-known/", "/__blocklet__.js")
 _ANY_KEY: list[dict[str, list[str]]] = [
     {"bearer": []},
     {"x-api-key": []},
@@ -64,7 +64,7 @@ def _refuse_as_the_hub_does(document: dict[str, Any]) -> None:
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
     for path, methods in document["paths"].items():
-        if path.startswith(_SIGNED):
+        if path.startswith(_KEYLESS):
             for operation in methods.values():
                 operation["responses"].pop("422", None)
         if not path.startswith(_KEYED):

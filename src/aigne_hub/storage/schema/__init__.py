@@ -22,6 +22,7 @@ from aigne_hub.storage.schema.catalogue import (
     rate,
 )
 from aigne_hub.storage.schema.columns import metadata
+from aigne_hub.storage.schema.connecting import connect_session
 from aigne_hub.storage.schema.limits import limit_counter, usage_limit
 from aigne_hub.storage.schema.metering import (
     grant_note,
@@ -71,6 +72,7 @@ __all__ = [
     "call_attempt",
     "call_rerate",
     "checkout_session",
+    "connect_session",
     "credential",
     "credit_grant",
     "dead_letter",

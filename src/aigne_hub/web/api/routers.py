@@ -2,6 +2,8 @@
 
 from fastapi import APIRouter
 
+from aigne_hub.web.aigne.blocklet import blocklet_router
+from aigne_hub.web.aigne.connect import connect_router
 from aigne_hub.web.api.account import account_router
 from aigne_hub.web.api.admin_credit import admin_credit_router
 from aigne_hub.web.api.admin_payments import admin_payments_router
@@ -34,4 +36,6 @@ def api_routers() -> list[APIRouter]:
         admin_payments_router(),
         *webhook_routers(),
         *kit_routers(),
+        blocklet_router(),
+        connect_router(),
     ]

@@ -1,0 +1,120 @@
+"""The page on which a person approves a connection that a program asked for.
+
+The hub has no sign-in yet. The page names the command that approves, and takes an
+administrator's key instead. Only that key lets a form do anything: no browser sends it by
+itself, so a form of another site achieves nothing. It stands in the body, never in an address.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from aigne_hub.domain.access import Principal, Role, Scope, at_least
+from aigne_hub.domain.errors import Forbidden, HubError, InvalidRequest, NotFound
+from aigne_hub.domain.instants import format_instant
+from aigne_hub.storage import connect_sessions, users
+from aigne_hub.storage.connect_sessions import Session
+from aigne_hub.web.aigne.connect import SERVICE
+from aigne_hub.web.api.access import actor
+from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.forms import fields, form_of
+from aigne_hub.web.rendering import renderer_of
+
+PAGE = "gen-simple-access-key"
+TOKEN = "__token__"  # noqa: S105 - the name of a field
+
+_FRESH = {"cache-control": "no-store"}
+_SOURCE_CHARS_MAX = 60
+
+
+async def show(request: Request, hub: Hub) -> HTMLResponse:
+    """Show what waits to be approved. With `form` in the query the page has the form."""
+    values = fields(request.scope["query_string"].decode("latin-1"))
+    return await run_in_threadpool(_page, request, hub, values)
+
+
+async def submit(request: Request, hub: Hub) -> Response:
+    values = await form_of(request)
+    try:
+        key = values.get("key", "").encode("utf-8", "replace")
+        admin = await hub.verify([(b"authorization", b"Bearer " + key)], Scope.ADMIN)
+        await run_in_threadpool(_approve, hub, admin, values)
+    except HubError as error:
+        return await run_in_threadpool(_page, request, hub, {**values, "form": "1"}, error)
+    return RedirectResponse(f"{PAGE}?{TOKEN}={_token(_session_id(values))}", 303, _FRESH)
+
+
+def _approve(hub: Backend, admin: Principal, values: Mapping[str, str]) -> None:
+    if not at_least(admin.role, Role.ADMIN):
+        raise Forbidden("This needs the key of an admin or owner.")
+    name = values.get("user", "")
+    if not name:
+        raise InvalidRequest("Say whose key it is to be.", param="user")
+    with hub.changing(actor(admin)) as change:
+        user = users.find(change.connection, name)
+        if not at_least(admin.role, user.role):
+            raise Forbidden("An admin cannot approve for an owner.")
+        connect_sessions.approve(change, _session_id(values), user)
+
+
+def _page(
+    request: Request, hub: Backend, values: Mapping[str, str], problem: HubError | None = None
+) -> HTMLResponse:
+    session_id = _session_id(values)
+    session = _found(hub, session_id)
+    if session is None:
+        return renderer_of(request).page(
+            request, "connect.html", status=404, headers=_FRESH, state="unknown", refreshes=False
+        )
+    waiting = session.user_id is None
+    form = waiting and "form" in values
+    return renderer_of(request).page(
+        request,
+        "connect.html",
+        status=problem.status if problem else 200,
+        headers=_FRESH,
+        state="waiting" if waiting else "approved",
+        refreshes=waiting and not form,
+        form=form,
+        session_id=session_id,
+        token=_token(session_id),
+        address=session.address,
+        asked=format_instant(session.created_us)[:19].replace("T", " "),
+        source=values.get("source", "")[:_SOURCE_CHARS_MAX],
+        user=values.get("user", ""),
+        problem=problem.message if problem else "",
+    )
+
+
+def _found(hub: Backend, session_id: str) -> Session | None:
+    """Return the session; one that ended counts if its program had been approved."""
+    try:
+        with hub.reading() as view:
+            session = connect_sessions.find(view, hub.clock.now_us(), session_id)
+    except NotFound:
+        return None
+    return None if session.ended and session.user_id is None else session
+
+
+def _session_id(values: Mapping[str, str]) -> str:
+    """Return the session that an address names: base64url of its id, with or without padding."""
+    token = values.get(TOKEN, "")[: connect_sessions.ID_CHARS_MAX * 2]
+    try:
+        return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _token(session_id: str) -> str:
+    return base64.urlsafe_b64encode(session_id.encode()).decode("ascii").rstrip("=")
+
+
+def approval_router() -> APIRouter:
+    router = APIRouter(prefix=f"{SERVICE}/{PAGE}", include_in_schema=False)
+    router.get("")(show)
+    router.post("")(submit)
+    return router

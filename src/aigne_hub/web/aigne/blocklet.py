@@ -1,0 +1,86 @@
+"""`/__blocklet__.js`: where in this origin AIGNE's clients find the hub.
+
+It is the first thing that a stock client asks, at the root of the origin; the edge serves the
+same below the mount point (wire/aigne.md, section 9.7).
+"""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import orjson
+from fastapi import APIRouter, Query, Response
+
+from aigne_hub.crypto.custodial import new_identity
+from aigne_hub.crypto.did import RoleType
+from aigne_hub.gateway.head import MOUNT
+from aigne_hub.web.backend import Backend, Hub
+
+PATH = "/__blocklet__.js"
+# How clients know this component among others of an origin.
+COMPONENT_DID = "z8ia3xzq2tMq8CRHfaXj1BTYJyYnEcHbqP8cJ"
+
+_NAME = "AIGNE Hub"
+_PURPOSE = "hub identity"
+
+
+def blocklet(
+    hub: Hub,
+    kind: Annotated[
+        Literal["json", "js", ""], Query(alias="type", description="`json`, else a script.")
+    ] = "",
+) -> Response:
+    """Describe the hub, as a script that sets `window.blocklet` or as JSON."""
+    document = orjson.dumps(_described(hub))
+    if kind == "json":
+        return Response(document, media_type="application/json")
+    return Response(b"window.blocklet = %b;\n" % document, media_type="text/javascript")
+
+
+def mounted_at(hub: Backend) -> str:
+    """Return the path of the mount point in the hub's origin, without a trailing slash."""
+    return urlsplit(hub.public_url()).path.rstrip("/") + MOUNT
+
+
+def _described(hub: Backend) -> dict[str, Any]:
+    mount = mounted_at(hub)
+    # The hub has no identity of its own yet; this one is the same as long as its secret key.
+    address = new_identity(
+        RoleType.APPLICATION, lambda size: hub.keyring.derive(_PURPOSE)[:size]
+    ).address
+    return {
+        "appName": _NAME,
+        "appUrl": f"{hub.public_url()}/",
+        "appPid": address,
+        "prefix": f"{mount}/",
+        "componentId": f"{address}/{COMPONENT_DID}",
+        "componentMountPoints": [
+            {
+                "did": COMPONENT_DID,
+                "name": COMPONENT_DID,
+                "title": _NAME,
+                "mountPoint": mount,
+                "status": "running",
+            }
+        ],
+        "preferences": {"creditBasedBillingEnabled": hub.billing},
+    }
+
+
+def blocklet_router() -> APIRouter:
+    router = APIRouter(tags=["Clients"])
+    router.get(
+        PATH,
+        operation_id="getBlocklet",
+        summary="Where clients find the hub",
+        response_class=Response,
+        response_description="The hub",
+        responses={
+            200: {
+                "content": {
+                    "application/json": {"schema": {"type": "object"}},
+                    "text/javascript": {"schema": {"type": "string"}},
+                }
+            }
+        },
+    )(blocklet)
+    return router
