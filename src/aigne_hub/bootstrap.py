@@ -32,15 +32,8 @@ from aigne_hub.hub_file import DEMO, HubFile, load_hub_file
 from aigne_hub.payment_settings import misfits
 from aigne_hub.ports import Clock
 from aigne_hub.problems import ConfigError, Problem
-from aigne_hub.providers.anthropic import AnthropicUpstream
-from aigne_hub.providers.google import GoogleUpstream
-from aigne_hub.providers.openai import OpenAIUpstream
-from aigne_hub.providers.profiles import (
-    ANTHROPIC_LANGUAGE,
-    GEMINI_LANGUAGE,
-    languages_of,
-    profile_of,
-)
+from aigne_hub.providers.connecting import connected
+from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
@@ -55,7 +48,7 @@ from aigne_hub.storage.pepper import load_or_create_pepper
 from aigne_hub.storage.sqlite_journal import SqliteStore
 from aigne_hub.storage.watch import SqliteWatch, Watch
 from aigne_hub.telemetry import Counters
-from aigne_hub.transport import Client, Timeouts
+from aigne_hub.transport import Client, Origin, Timeouts
 from aigne_hub.usage.tracker import Tracker
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
@@ -220,7 +213,8 @@ def provider_problems(hub_file: HubFile) -> list[Problem]:
     for index, declared in enumerate(hub_file.providers):
         try:
             if declared.kind != DEMO:
-                profile_of(declared.kind, declared.base_url)
+                profile = profile_of(declared.kind, declared.base_url)
+                Origin.parse(profile.address(declared.base_url))
         except ValueError as error:
             problems.append(Problem(f"providers[{index}].base_url", 0, str(error)))
     return problems
@@ -367,15 +361,10 @@ def build_plane(
 ) -> Plane:
     """Wire the data plane of one process."""
 
-    def connect(provider: Provider, credential: Credential) -> Upstream:
+    def connect(provider: Provider, credential: Credential, language: str) -> Upstream:
         if provider.kind == DEMO:
             return DemoUpstream(hub.clock, hub.ids)
-        languages = languages_of(provider.kind)
-        if ANTHROPIC_LANGUAGE in languages:
-            return AnthropicUpstream(client, provider, credential)
-        if GEMINI_LANGUAGE in languages:
-            return GoogleUpstream(client, provider, credential)
-        return OpenAIUpstream(client, provider, credential)
+        return connected(client, provider, credential, language)
 
     return Plane(
         settings=plane_settings(hub),

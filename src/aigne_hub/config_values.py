@@ -68,6 +68,13 @@ def _base_url(url: str) -> str:
     return _web_url(url).rstrip("/")
 
 
+def _provider_url(url: str) -> str:
+    path, mark, query = url.partition("?")
+    if mark and not re.fullmatch(r"api-version=[0-9A-Za-z.-]{1,40}", query):
+        raise ValueError("must end with its path, without ? and #; Azure's may have ?api-version=")
+    return _base_url(path) + mark + query
+
+
 def _database_url(url: str) -> str:
     if url.startswith("sqlite:///"):
         file = url.removeprefix("sqlite:///")
@@ -111,6 +118,8 @@ Thresholds = Annotated[
 ]
 # http or https without user, query and fragment; kept without a slash at its end.
 BaseUrl = Annotated[_UrlText, AfterValidator(_base_url), WithJsonSchema(_URL_SCHEMA)]
+# The same, or with the version of Azure's interface: the profile of the kind says who may.
+ProviderUrl = Annotated[_UrlText, AfterValidator(_provider_url), WithJsonSchema(_URL_SCHEMA)]
 WebUrl = Annotated[_UrlText, AfterValidator(_web_url), WithJsonSchema(_URL_SCHEMA)]
 DatabaseUrl = Annotated[_UrlText, AfterValidator(_database_url)]
 ProxyUrl = Annotated[_UrlText, matching(r"http://\S+", "must be http://[user:password@]host:port")]

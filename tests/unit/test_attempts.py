@@ -279,6 +279,92 @@ def test_retry_after_is_passed_on():
     assert error.retry_after_s == 17
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({b"retry-after-ms": b"1500"}, 2),
+        ({b"retry-after-ms": b"1500", b"retry-after": b"9"}, 9),
+        ({b"retry-after-ms": b"soon"}, 1),
+        (
+            {
+                b"retry-after": b"Wed, 21 Oct 2026 07:28:30 GMT",
+                b"date": b"Wed, 21 Oct 2026 07:28:00 GMT",
+            },
+            30,
+        ),
+        ({b"retry-after": b"Wed, 21 Oct 2026 07:28:30 GMT"}, 1),
+        (
+            {
+                b"retry-after": b"Wed, 21 Oct 2026 07:28:00 GMT",
+                b"date": b"Wed, 21 Oct 2026 07:29:00 GMT",
+            },
+            1,
+        ),
+        ({b"retry-after": b"Wed, 21 Oct 2026 07:28:00 -0000", b"date": b"soon"}, 1),
+    ],
+)
+def test_patience_in_milliseconds_and_until_a_date_is_passed_on(headers, seconds: int):
+    answer = refusal(429)
+    answer.headers |= headers
+    error = failure(answer)
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == seconds
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_the_hubs_own_account_is_never_the_callers_trouble(status: int):
+    error = failure(refusal(status, "Insufficient Balance"))
+    assert type(error) is UpstreamError
+    assert error.status == 502
+    assert "Balance" not in error.message
+
+
+# What vendors answer to a model that they do not have, or a member that they do not know: the
+# shapes of their documents and of reports, November 2026.
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        # https://platform.openai.com/docs/guides/error-codes
+        (404, {"error": {"message": "The model `x` does not exist", "type": "invalid_request_error",
+                         "param": None, "code": "model_not_found"}},
+         "The model `x` does not exist"),
+        # https://docs.mistral.ai/api and github.com/dnakov/anon-kode/issues/53
+        (400, {"object": "error", "message": "Invalid model: x", "type": "invalid_model",
+               "param": None, "code": "1500"}, "Invalid model: x"),
+        (422, {"object": "error", "message": {"detail": [{"loc": ["body", "n"]}]}},
+         '{"detail":[{"loc":["body","n"]}]}'),
+        # https://docs.cohere.com/reference/errors
+        (404, {"message": "model 'x' not found"}, "model 'x' not found"),
+        # https://docs.x.ai/docs/api-reference
+        (404, {"code": "not_found", "error": "The model x does not exist"},
+         "The model x does not exist"),
+        # https://docs.ollama.com/api/errors
+        (404, {"error": "model 'x' not found"}, "model 'x' not found"),
+        # https://openrouter.ai/docs/api/reference/errors-and-debugging
+        (400, {"error": {"code": 400, "message": "x is not a valid model ID"}},
+         "x is not a valid model ID"),
+        # FastAPI, behind many local servers
+        (404, {"detail": "Not Found"}, "Not Found"),
+        (422, {"detail": [{"loc": ["body"], "msg": "m"}]}, '[{"loc":["body"],"msg":"m"}]'),
+        # https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html
+        (400, {"message": "The provided model identifier is invalid."},
+         "The provided model identifier is invalid."),
+    ],
+)  # fmt: skip
+def test_every_vendors_words_about_a_mistake_are_kept(status: int, body: Any, said: str):
+    error = failure(Answer(status, [json.dumps(body).encode()]))
+    assert isinstance(error, UpstreamRefusal)
+    assert error.message == said
+
+
+@pytest.mark.parametrize("body", [b"<html><h1>502 Bad Gateway</h1></html>", b"", b'{"error":{}}'])
+def test_a_proxys_page_is_not_shown(body: bytes):
+    error = failure(Answer(502, [body]))
+    assert type(error) is UpstreamError
+    assert error.message == "The upstream answered 502."
+    assert failure(Answer(404, [body])).message == "The upstream answered 404."
+
+
 # -- whose words are shown, and whose are kept ----------------------------------------------
 
 

@@ -58,16 +58,20 @@ class Unused(NamedTuple):
 def router(*models: Model, **aliases: Alias) -> Router:
     providers = {item.provider.name: item.provider for item in models}
     snapshot = Snapshot.of(1, providers, {item.ref: item for item in models}, aliases)
-    return Router(snapshot, lambda owner, credential: Unused(f"{owner.name}:{credential.name}"))
+    return Router(
+        snapshot, lambda owner, credential, _language: Unused(f"{owner.name}:{credential.name}")
+    )
 
 
 def first(made: Router, reference: str) -> str:
-    return next(made.candidates(models_of(made.snapshot, reference, CHAT))).credential
+    return next(
+        made.candidates(models_of(made.snapshot, reference, CHAT), CHAT.language)
+    ).credential
 
 
 def test_every_credential_of_every_model_is_a_candidate_best_first():
     made = router(model(ONE, "m"), model(TWO, "m"))
-    found = list(made.candidates(models_of(made.snapshot, "m", CHAT)))
+    found = list(made.candidates(models_of(made.snapshot, "m", CHAT), CHAT.language))
     assert [(item.model.ref, item.credential) for item in found] == [
         ("one/m", "a"),
         ("one/m", "b"),
@@ -80,7 +84,7 @@ def test_every_credential_of_every_model_is_a_candidate_best_first():
 
 def test_a_candidate_does_not_show_its_secret():
     made = router(model(ONE, "m"))
-    found = next(made.candidates(models_of(made.snapshot, "m", CHAT)))
+    found = next(made.candidates(models_of(made.snapshot, "m", CHAT), CHAT.language))
     assert found.secret == "secret-a"
     assert "secret" not in repr(found)
 
@@ -122,7 +126,7 @@ def test_a_fallback_that_is_not_reached_does_not_take_its_turn():
 
 def test_a_fallback_that_is_reached_takes_its_turn():
     made = router(model(ONE, "m"), model(TWO, "n"), mixed=Alias("mixed", "one/m", ("two/n",)))
-    reached = islice(made.candidates(models_of(made.snapshot, "mixed", CHAT)), 3)
+    reached = islice(made.candidates(models_of(made.snapshot, "mixed", CHAT), CHAT.language), 3)
     assert [item.credential for item in reached] == ["a", "b", "c"]
     assert first(made, "two/n") == "d"
 
@@ -131,7 +135,7 @@ def test_models_of_a_provider_without_credentials_are_passed_over():
     made = router(model(BARE, "m"), model(ONE, "m"))
     assert first(made, "m") == "a"
     with pytest.raises(NoUpstream, match="bare/m"):
-        made.candidates(models_of(made.snapshot, "bare/m", CHAT))
+        made.candidates(models_of(made.snapshot, "bare/m", CHAT), CHAT.language)
 
 
 def test_only_models_of_the_paths_own_kind_serve():

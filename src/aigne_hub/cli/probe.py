@@ -10,7 +10,7 @@ from time import monotonic
 from aigne_hub.bootstrap import LOCAL_HOSTS
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.hub_file import DEMO
-from aigne_hub.providers.profiles import profile_of
+from aigne_hub.providers.profiles import Profile, profile_of
 from aigne_hub.transport import (
     Answer,
     Client,
@@ -45,6 +45,9 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
         "try again later, or raise the limit at the vendor",
     ),
 }
+_NOTHING_TO_ASK = (
+    "was not asked: it has no list of models, so only a call shows whether the key works"
+)
 _UNREACHABLE = "see that base_url is right, and that the server runs and can be reached from here"
 
 
@@ -110,7 +113,11 @@ async def _probe(client: Client, target: Target, model: str | None) -> Probe:
         return Probe(provider.name, name, ok=True, detail="is built in", latency_ms=0.0)
     began = monotonic()
     try:
-        answer, body = await _list_models(client, target)
+        profile = profile_of(provider.kind, provider.base_url)
+        path = profile.models_path
+        if path is None:
+            return Probe(provider.name, name, ok=True, detail=_NOTHING_TO_ASK)
+        answer, body = await _list_models(client, profile, path, target)
     except ValueError as error:
         return Probe(provider.name, name, ok=False, detail=str(error), fix="correct base_url")
     except TransportError as error:
@@ -130,17 +137,19 @@ async def _probe(client: Client, target: Target, model: str | None) -> Probe:
     )
 
 
-async def _list_models(client: Client, target: Target) -> tuple[Answer, bytes]:
+async def _list_models(
+    client: Client, profile: Profile, path: str, target: Target
+) -> tuple[Answer, bytes]:
     provider, credential = target.provider, target.credential
-    profile = profile_of(provider.kind, provider.base_url)
+    spoken = profile.spoken()
     origin = Origin.parse(profile.address(provider.base_url), trusted=provider.trusted)
     secret = credential.secret if credential is not None else ""
     headers = [
         ("accept", "application/json"),
-        *profile.default_headers,
-        *profile.authorisation(secret),
+        *spoken.default_headers,
+        *spoken.authorisation(secret),
     ]
-    answer = await client.send(origin, request_head("GET", origin, profile.models_path, headers))
+    answer = await client.send(origin, request_head("GET", origin, path, headers))
     return answer, await answer.read()
 
 
@@ -179,6 +188,8 @@ def _model_ids(body: bytes) -> set[str] | None:
     if isinstance(named, list):
         names = [item["name"] for item in named if isinstance(item, dict) and "name" in item]
         return {str(name).removeprefix("models/") for name in names}
+    if isinstance(answer, list):  # Together's
+        listed = answer
     if not isinstance(listed, list):
         return None
     return {str(item["id"]) for item in listed if isinstance(item, dict) and "id" in item}

@@ -4,7 +4,8 @@ import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -324,10 +325,7 @@ _SILENT = _Words("", None, None)
 
 def _upstream_words(body: bytes, secret: str) -> _Words:
     try:
-        value = orjson.loads(body)
-        error = value["error"] if isinstance(value, dict) else value
-        if not isinstance(error, dict):
-            error = {"message": error}
+        error = _error_in(orjson.loads(body))
         message = str(error["message"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return _SILENT
@@ -345,6 +343,24 @@ def _upstream_words(body: bytes, secret: str) -> _Words:
     )
 
 
+def _error_in(value: Any) -> dict[str, Any]:
+    """Return the error object of an answer, whatever its vendor's shape. May raise KeyError.
+
+    Most have it as `error`: an object, or just words, with a code beside them (xAI). Mistral,
+    Cohere and AWS have `message` at the top, and frameworks behind local servers `detail`.
+    """
+    if not isinstance(value, dict):
+        return {"message": value}
+    error = value.get("error")
+    if error is None:
+        error = value if "message" in value else {"message": value["detail"]}
+    elif not isinstance(error, dict):
+        error = {"message": error, "code": value.get("code")}
+    if not isinstance(error["message"], str):
+        error = {**error, "message": orjson.dumps(error["message"]).decode()}
+    return error
+
+
 def _seconds(detail: object) -> int:
     """Return the patience that Google's RetryInfo asks for, 0 without one."""
     delay = detail.get("retryDelay") if isinstance(detail, dict) else None
@@ -359,6 +375,26 @@ def _without_keys(text: str, secret: str) -> str:
 
 
 def _retry_after(answer: Answer, said: int) -> int:
-    """Return the seconds in the header, without one those that the error `said`."""
+    """Return the seconds in the headers, without one those that the error `said`.
+
+    A date (RFC 9110, section 10.2.3) is read against the answer's own, so that nobody's clock
+    matters. Azure and OpenAI say it in milliseconds too.
+    """
     value = answer.header(b"retry-after") or b""
-    return min(max(int(value) if value.isdigit() else said, 1), RETRY_AFTER_MAX_S)
+    ms = answer.header(b"retry-after-ms") or b""
+    if value.isdigit():
+        said = int(value[:9])
+    elif ms.isdigit():
+        said = -(-int(ms[:12]) // 1_000)
+    elif value:
+        said = _until(value, answer.header(b"date")) or said
+    return min(max(said, 1), RETRY_AFTER_MAX_S)
+
+
+def _until(when: bytes, now: bytes | None) -> int:
+    """Return the seconds between two dates of HTTP, 0 where one is none or they are not."""
+    try:
+        there, here = (parsedate_to_datetime(text.decode("latin-1")) for text in (when, now or b""))
+        return int((there - here).total_seconds())
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return 0

@@ -82,7 +82,7 @@ def _entry(model: Model) -> dict[str, Any]:
 
     A model whose provider does not speak Gemini's format has no method here.
     """
-    is_reached = GEMINI_LANGUAGE in languages_of(model.provider.kind)
+    is_reached = GEMINI_LANGUAGE in languages_of(model.provider.kind, model.name)
     return {
         "name": f"{_COLLECTION}{model.ref}",
         "displayName": model.ref,

@@ -73,7 +73,7 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
             reply.exchange,
             dialect,
             request.ask,
-            request.bound or plane.router.candidates(request.models),
+            request.bound or plane.router.candidates(request.models, dialect.language),
             call,
             plane.clock,
             lowered_limit(request, call),

@@ -160,7 +160,7 @@ def _speaks_only(snapshot: Snapshot, model: object, language: str) -> bool:
         found = snapshot.resolve(model) if isinstance(model, str) else ()
     except HubError:
         return False
-    spoken = [languages_of(one.provider.kind) for one in found]
+    spoken = [languages_of(one.provider.kind, one.name) for one in found]
     return bool(spoken) and all(one == {language} for one in spoken)
 
 

@@ -12,11 +12,14 @@ from aigne_hub.providers.profiles import (
     ANTHROPIC_LANGUAGE,
     GEMINI_LANGUAGE,
     OPENAI_LANGUAGE,
+    is_keyless,
     languages_of,
 )
 from aigne_hub.providers.upstream import Upstream
 
-Connect = Callable[[Provider, Credential], Upstream]
+Connect = Callable[[Provider, Credential, str], Upstream]
+# What a provider is called with that needs no key.
+_KEYLESS = (Credential("", "keyless", 1, ""),)
 _FIRST = (0,)
 LANGUAGE_NAMES = {
     OPENAI_LANGUAGE: "OpenAI",
@@ -36,7 +39,7 @@ CHAT_PATHS = {
 class Candidate:
     """A model through one credential. `secret` is known to be kept out of what is shown.
 
-    `languages` are the wire formats its provider speaks.
+    `languages` are the wire formats in which its provider serves the model.
     """
 
     model: Model
@@ -51,20 +54,34 @@ class _Pool:
 
     def __init__(self, provider: Provider, connect: Connect) -> None:
         self.provider = provider
-        self._members = [(c, connect(provider, c)) for c in provider.credentials]
-        self._turns = SmoothRoundRobin([c.weight for c in provider.credentials])
+        self._connect = connect
+        self._credentials = provider.credentials or _KEYLESS
+        self._is_single = len(self._credentials) == 1
+        self._members: dict[str, list[Upstream]] = {}
+        self._turns = SmoothRoundRobin([c.weight for c in self._credentials])
 
-    def candidates(self, model: Model) -> list[Candidate]:
+    def candidates(self, model: Model, language: str) -> list[Candidate]:
         """Return a candidate for each credential, whosever turn it is."""
-        spoken = languages_of(self.provider.kind)
+        spoken = languages_of(self.provider.kind, model.name)
+        if language not in spoken:
+            translated = chat_language_of(spoken)
+            language = translated.name if translated is not None else language
         return [
             Candidate(model, c.name, upstream.serving(model.name), spoken, c.secret)
-            for c, upstream in self._members
+            for c, upstream in zip(self._credentials, self._connected(language), strict=True)
         ]
+
+    def _connected(self, language: str) -> list[Upstream]:
+        """Return what calls this provider in a language with each credential."""
+        members = self._members.get(language)
+        if members is None:
+            members = [self._connect(self.provider, c, language) for c in self._credentials]
+            self._members[language] = members
+        return members
 
     def order(self) -> Sequence[int]:
         """Return the positions of the credentials, best first, and take a turn."""
-        return _FIRST if len(self._members) == 1 else self._turns.order()
+        return _FIRST if self._is_single else self._turns.order()
 
 
 class Router:
@@ -77,45 +94,51 @@ class Router:
         self, snapshot: Snapshot, connect: Connect, previous: "Router | None" = None
     ) -> None:
         self.snapshot = snapshot
-        self._candidates: dict[str, list[Candidate]] = {}
+        self._candidates: dict[tuple[str, str], list[Candidate]] = {}
         kept: dict[str, _Pool] = {} if previous is None else previous.pools
         self.pools: dict[str, _Pool] = {}
         for provider in snapshot.providers.values():
             pool = kept.get(provider.name)
             if pool is not None and pool.provider == provider:
                 self.pools[provider.name] = pool
-            elif provider.credentials:
+            elif provider.credentials or is_keyless(provider.kind):
                 self.pools[provider.name] = _Pool(provider, connect)
 
-    def candidates(self, models: tuple[Model, ...]) -> Iterator[Candidate]:
-        """Return every way to serve one of the models, best first; raises NoUpstream without any.
+    def candidates(self, models: tuple[Model, ...], language: str) -> Iterator[Candidate]:
+        """Return every way to serve one of the models in a language, best first.
+
+        Raises NoUpstream when there is none.
 
         A pool's turn is taken only when its model is reached: a fallback that is not needed
         does not move the round robin of its provider.
         """
-        served = [model for model in models if model.provider.name in self.pools]
-        if not served:
-            raise NoUpstream(f"{models[0].ref} has no credential to call its provider with.")
-        return self._in_turn(served)
+        for model in models:
+            if model.provider.name in self.pools:
+                return self._in_turn(models, language)
+        raise NoUpstream(f"{models[0].ref} has no credential to call its provider with.")
 
     def bound(self, models: tuple[Model, ...], provider: str, credential: str) -> list[Candidate]:
         """Return the ways to serve one of the models with one credential, best first.
 
-        Empty when that credential, or the provider, is not there any more. No turn is taken.
+        What providers keep is kept in OpenAI's formats. Empty when that credential, or the
+        provider, is not there any more. No turn is taken.
         """
         found = []
         for model in models:
             if model.provider.name == provider and provider in self.pools:
-                candidates = self.pools[provider].candidates(model)
+                candidates = self.pools[provider].candidates(model, OPENAI_LANGUAGE)
                 found += [one for one in candidates if one.credential == credential]
         return found
 
-    def _in_turn(self, models: list[Model]) -> Iterator[Candidate]:
+    def _in_turn(self, models: tuple[Model, ...], language: str) -> Iterator[Candidate]:
         for model in models:
-            pool = self.pools[model.provider.name]
-            candidates = self._candidates.get(model.ref)
+            pool = self.pools.get(model.provider.name)
+            if pool is None:
+                continue
+            candidates = self._candidates.get((model.ref, language))
             if candidates is None:
-                candidates = self._candidates[model.ref] = pool.candidates(model)
+                candidates = pool.candidates(model, language)
+                self._candidates[model.ref, language] = candidates
             for index in pool.order():
                 yield candidates[index]
 
@@ -127,11 +150,12 @@ def models_of(snapshot: Snapshot, reference: str, dialect: Dialect) -> tuple[Mod
     Raises NotFound or InvalidRequest.
     """
     models = snapshot.resolve(reference)
-    kind, language = dialect.type, dialect.language
     if len(models) == 1:
         model = models[0]
-        if model.type == kind and language in languages_of(model.provider.kind):
+        spoken = languages_of(model.provider.kind, model.name)
+        if model.type == dialect.type and dialect.language in spoken:
             return models
+    kind, language = dialect.type, dialect.language
     fitting = tuple(model for model in models if model.type == kind)
     if not fitting:
         raise InvalidRequest(
@@ -145,7 +169,7 @@ def models_of(snapshot: Snapshot, reference: str, dialect: Dialect) -> tuple[Mod
 
 
 def _is_reached(model: Model, dialect: Dialect) -> bool:
-    spoken = languages_of(model.provider.kind)
+    spoken = languages_of(model.provider.kind, model.name)
     if dialect.language in spoken:
         return True
     return dialect.form is not None and chat_language_of(spoken) is not None
@@ -157,7 +181,7 @@ def _elsewhere(model: Model, language: str) -> str:
         f"The provider of {model.ref} does not speak the {LANGUAGE_NAMES[language]} format of "
         "this path."
     )
-    spoken = sorted(languages_of(model.provider.kind)) if model.type == CHAT else []
+    spoken = sorted(languages_of(model.provider.kind, model.name)) if model.type == CHAT else []
     if not spoken:
         return f"{said} No path of this hub serves it yet."
     return f"{said} Call the model at {' or '.join(CHAT_PATHS[one] for one in spoken)}."

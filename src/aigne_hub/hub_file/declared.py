@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from aigne_hub.config_values import BaseUrl, Frozen
+from aigne_hub.config_values import Frozen, ProviderUrl
 from aigne_hub.domain.charged_by import misfit
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.hub_file import prices
@@ -68,7 +68,7 @@ class DeclaredProvider(Frozen):
 
     name: Name
     kind: Name = Field(default_factory=lambda valid: valid["name"])
-    base_url: BaseUrl | None = None
+    base_url: ProviderUrl | None = None
     credentials: tuple[DeclaredCredential, ...] = Field(default=(), max_length=CREDENTIALS_MAX)
 
     @model_validator(mode="after")

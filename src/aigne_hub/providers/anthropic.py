@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from typing import Self
 
 from aigne_hub.catalog.snapshot import Credential, Provider
+from aigne_hub.providers.profile import ANTHROPIC_LANGUAGE
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Answer
 from aigne_hub.providers.usage import ANTHROPIC
@@ -20,14 +21,16 @@ class AnthropicUpstream:
 
     def __init__(self, client: Client, provider: Provider, credential: Credential | None) -> None:
         profile = profile_of(provider.kind, provider.base_url)
-        self.limit_field = profile.limit_field
+        spoken = profile.spoken(ANTHROPIC_LANGUAGE)
+        self.limit_field = spoken.limit_field
         self._client = client
-        self._origin = Origin.parse(profile.address(provider.base_url), trusted=provider.trusted)
+        address = profile.address(provider.base_url, ANTHROPIC_LANGUAGE)
+        self._origin = Origin.parse(address, trusted=provider.trusted)
         secret = credential.secret if credential is not None else ""
-        self._headers = [("content-type", "application/json"), *profile.authorisation(secret)]
+        self._headers = [("content-type", "application/json"), *spoken.authorisation(secret)]
         self._defaults = [
             (f"{name}:".encode(), f"{name}: {value}\r\n".encode())
-            for name, value in profile.default_headers
+            for name, value in spoken.default_headers
         ]
         self._heads: dict[str, bytes] = {}
 

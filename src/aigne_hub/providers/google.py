@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from urllib.parse import quote
 
 from aigne_hub.catalog.snapshot import Credential, Provider
+from aigne_hub.providers.profile import GEMINI_LANGUAGE
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Answer
 from aigne_hub.providers.usage import GEMINI
@@ -29,14 +30,16 @@ class GoogleUpstream:
         self, client: Client, provider: Provider, credential: Credential | None, model: str = ""
     ) -> None:
         profile = profile_of(provider.kind, provider.base_url)
-        self.limit_field = profile.limit_field
+        spoken = profile.spoken(GEMINI_LANGUAGE)
+        self.limit_field = spoken.limit_field
         self._client = client
         self._provider = provider
         self._credential = credential
         self._model = quote(resource_of(model), safe="/:")
-        self._origin = Origin.parse(profile.address(provider.base_url), trusted=provider.trusted)
+        address = profile.address(provider.base_url, GEMINI_LANGUAGE)
+        self._origin = Origin.parse(address, trusted=provider.trusted)
         secret = credential.secret if credential is not None else ""
-        self._headers = [("content-type", "application/json"), *profile.authorisation(secret)]
+        self._headers = [("content-type", "application/json"), *spoken.authorisation(secret)]
         self._heads: dict[tuple[str, str], bytes] = {}
 
     def serving(self, model: str) -> "GoogleUpstream":

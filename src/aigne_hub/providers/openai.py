@@ -4,7 +4,9 @@ from collections.abc import Awaitable
 from typing import Self
 
 from aigne_hub.catalog.snapshot import Credential, Provider
-from aigne_hub.providers.profiles import Profile, profile_of
+from aigne_hub.providers.fitting import fitted
+from aigne_hub.providers.profile import OPENAI_LANGUAGE
+from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Answer
 from aigne_hub.providers.usage import compatible_wire
 from aigne_hub.transport import Client, Origin, request_head
@@ -17,14 +19,22 @@ class OpenAIUpstream:
     """
 
     def __init__(self, client: Client, provider: Provider, credential: Credential | None) -> None:
-        profile: Profile = profile_of(provider.kind, provider.base_url)
-        self.limit_field = profile.limit_field
+        profile = profile_of(provider.kind, provider.base_url)
+        self._spoken = spoken = profile.spoken(OPENAI_LANGUAGE)
+        self.limit_field = spoken.limit_field
         self.wire = compatible_wire(provider.kind)
         self._client = client
-        self._origin = Origin.parse(profile.address(provider.base_url), trusted=provider.trusted)
+        address = profile.address(provider.base_url, OPENAI_LANGUAGE)
+        self._origin = Origin.parse(address, trusted=provider.trusted)
+        root = address.removesuffix(spoken.path)
+        self._elsewhere = {
+            operation: Origin.parse(root + path, trusted=provider.trusted)
+            for operation, path in (spoken.elsewhere or {}).items()
+        }
         secret = credential.secret if credential is not None else ""
-        self._headers = [("content-type", "application/json"), *profile.authorisation(secret)]
+        self._headers = [("content-type", "application/json"), *spoken.authorisation(secret)]
         self._heads: dict[str, bytes] = {}
+        self._is_picky = bool(spoken.refuses or spoken.renames)
 
     def serving(self, _model: str) -> Self:
         return self
@@ -32,8 +42,11 @@ class OpenAIUpstream:
     def send(self, operation: str, body: bytes, headers: bytes = b"") -> Awaitable[Answer]:
         head = self._heads.get(operation)
         if head is None:
-            head = request_head("POST", self._origin, f"/{operation}", self._headers)
+            origin = self._elsewhere.get(operation, self._origin)
+            head = request_head("POST", origin, f"/{operation}", self._headers)
             self._heads[operation] = head
+        if self._is_picky:
+            body = fitted(body, self._spoken)
         return self._client.send(self._origin, head + headers if headers else head, body)
 
     def fetch(self, method: str, path: str) -> Awaitable[Answer]:

@@ -1,113 +1,58 @@
-"""Vendors as data: where they are, how they are addressed, what they speak.
+"""Looking vendors up by the kind that a provider is declared with."""
 
-Each profile was checked against the page named, on the date named.
-"""
+from aigne_hub.providers.profile import (
+    ANTHROPIC_LANGUAGE,
+    GEMINI_LANGUAGE,
+    OPENAI_LANGUAGE,
+    Profile,
+    Spoken,
+)
+from aigne_hub.providers.vendors import ANTHROPIC, COMPATIBLE, GOOGLE, OPENAI, VENDORS
 
-from dataclasses import dataclass
-from typing import Final
+__all__ = [
+    "ANTHROPIC",
+    "ANTHROPIC_LANGUAGE",
+    "COMPATIBLE",
+    "GEMINI_LANGUAGE",
+    "GOOGLE",
+    "OPENAI",
+    "OPENAI_LANGUAGE",
+    "Profile",
+    "Spoken",
+    "is_keyless",
+    "languages_of",
+    "profile_for",
+    "profile_of",
+]
 
-OPENAI_LANGUAGE: Final = "openai"
-ANTHROPIC_LANGUAGE: Final = "anthropic"
-GEMINI_LANGUAGE: Final = "gemini"
+_BY_KIND = {profile.kind: profile for profile in VENDORS}
+_COMPATIBLE_LANGUAGES = frozenset(COMPATIBLE.languages)
+# None for kinds whose models are not all reached in the same formats.
+_LANGUAGES = {
+    profile.kind: None
+    if any(each.models for each in profile.languages.values())
+    else frozenset(profile.languages)
+    for profile in VENDORS
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """How to call one vendor.
+def languages_of(kind: str, model: str | None = None) -> frozenset[str]:
+    """Return the wire formats that providers of a kind speak, for one model or in all.
 
-    `auth` is the header that carries the key, with `{key}` in its value; a key may be
-    absent. `limit_field` is the member that bounds the output of a chat. `languages` are the
-    wire formats that are spoken at its address, which ends with `version_path` whether or not
-    an operator wrote that; `versions` are what it never ends with, because calls name them.
-    `default_headers` are sent where a call has none of its own by that
-    name; `models_path` lists what a key may use.
+    The built-in provider speaks OpenAI's.
     """
-
-    kind: str
-    base_url: str | None
-    auth: tuple[str, str]
-    limit_field: str
-    source: str
-    checked: str
-    languages: frozenset[str] = frozenset({OPENAI_LANGUAGE})
-    version_path: str = ""
-    versions: tuple[str, ...] = ()
-    default_headers: tuple[tuple[str, str], ...] = ()
-    models_path: str = "/models"
-
-    def address(self, base_url: str | None) -> str:
-        """Return the base URL of a provider of this kind, where one is declared or its own."""
-        url = base_url or self.base_url
-        assert url is not None
-        url = url.rstrip("/")
-        for version in self.versions:
-            url = url.removesuffix(version)
-        return url if url.endswith(self.version_path) else url + self.version_path
-
-    def authorisation(self, secret: str) -> list[tuple[str, str]]:
-        """Return the headers that a request with this key has: none for a provider without one."""
-        name, value = self.auth
-        return [(name, value.format(key=secret))] if secret else []
+    found = _LANGUAGES.get(kind, _COMPATIBLE_LANGUAGES)
+    if found is not None:
+        return found
+    spoken = _BY_KIND[kind].languages
+    return frozenset(
+        language for language in spoken if model is None or spoken[language].reaches(model)
+    )
 
 
-OPENAI = Profile(
-    kind="openai",
-    base_url="https://api.openai.com/v1",
-    auth=("authorization", "Bearer {key}"),
-    limit_field="max_completion_tokens",
-    source="https://platform.openai.com/docs/api-reference/chat/create",
-    checked="2026-08",
-)
-
-# vLLM, llama.cpp, LM Studio, SGLang and every vendor with an OpenAI-compatible address.
-COMPATIBLE = Profile(
-    kind="openai-compatible",
-    base_url=None,
-    auth=("authorization", "Bearer {key}"),
-    limit_field="max_tokens",
-    source="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
-    checked="2026-08",
-)
-
-# Its clients name the address without the /v1 that all of its paths begin with, and others'
-# addresses that speak its format (DeepSeek's, OpenRouter's) are written down the same way.
-ANTHROPIC = Profile(
-    kind="anthropic",
-    base_url="https://api.anthropic.com/v1",
-    auth=("x-api-key", "{key}"),
-    limit_field="max_tokens",
-    source="https://platform.claude.com/docs/en/api/overview",
-    checked="2026-11",
-    languages=frozenset({ANTHROPIC_LANGUAGE}),
-    version_path="/v1",
-    # Without a version of its own a request gets the oldest, which all that speak this wire
-    # have: the hub never moves a caller to a newer one, which refuses what the older takes.
-    # https://platform.claude.com/docs/en/api/versioning, November 2026.
-    default_headers=(("anthropic-version", "2023-06-01"),),
-    models_path="/models?limit=1000",
-)
-
-# Its clients name the address without a version: each call says which it means. Checked against
-# the vendor's SDK and stored copies of the page, not the live one.
-GOOGLE = Profile(
-    kind="google",
-    base_url="https://generativelanguage.googleapis.com",
-    auth=("x-goog-api-key", "{key}"),
-    limit_field="generationConfig.maxOutputTokens",
-    source="https://ai.google.dev/api",
-    checked="2026-11",
-    languages=frozenset({GEMINI_LANGUAGE}),
-    versions=("/v1beta", "/v1"),
-    models_path="/v1beta/models?pageSize=1000",
-)
-
-_BY_KIND = {profile.kind: profile for profile in (OPENAI, COMPATIBLE, ANTHROPIC, GOOGLE)}
-_LANGUAGES = {profile.kind: profile.languages for profile in _BY_KIND.values()}
-
-
-def languages_of(kind: str) -> frozenset[str]:
-    """Return the wire formats that providers of a kind speak; the built-in one speaks OpenAI's."""
-    return _LANGUAGES.get(kind, COMPATIBLE.languages)
+def is_keyless(kind: str) -> bool:
+    """Tell whether providers of a kind are called without a credential when they have none."""
+    return profile_for(kind).is_keyless
 
 
 def profile_for(kind: str) -> Profile:
@@ -119,9 +64,19 @@ def profile_of(kind: str, base_url: str | None) -> Profile:
     """Return the profile of a provider kind.
 
     A kind without a profile of its own is OpenAI-compatible when it has an address; without
-    one it cannot be reached: ValueError.
+    one it cannot be reached: ValueError, as for an address with a query it cannot have.
     """
-    profile = profile_for(kind)
-    if base_url is None and profile.base_url is None:
-        raise ValueError(f"the provider kind {kind!r} needs a base_url")
+    profile = _BY_KIND.get(kind)
+    if base_url is None and (profile is None or profile.base_url is None):
+        if profile is None:
+            known = ", ".join(sorted(_BY_KIND))
+            raise ValueError(
+                f"the provider kind {kind!r} needs a base_url; kinds with an address of their own"
+                f" or a form of it: {known}"
+            )
+        raise ValueError(f"the provider kind {kind!r} needs a base_url, like {profile.like}")
+    profile = profile or COMPATIBLE
+    query = (base_url or "").partition("?")[2]
+    if query and not (profile.takes_query and profile.takes_query.fullmatch(query)):
+        raise ValueError(f"the base_url of the kind {kind!r} must end with its path, without ?")
     return profile

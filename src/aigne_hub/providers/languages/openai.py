@@ -35,7 +35,7 @@ from aigne_hub.domain.inference import (
 )
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
 from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing, parsed, wrapped
-from aigne_hub.providers.profiles import Profile
+from aigne_hub.providers.profiles import OPENAI_LANGUAGE, Profile
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import UsageStream
 
@@ -75,7 +75,7 @@ def outgoing(request: InferenceRequest, profile: Profile) -> Outgoing:
     if request.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.max_output_tokens is not None:
-        body[profile.limit_field] = request.max_output_tokens
+        body[profile.spoken(OPENAI_LANGUAGE).limit_field] = request.max_output_tokens
     body |= {name: value for name in _ACCEPTED if (value := getattr(request, name)) is not None}
     if request.stop:
         body["stop"] = list(request.stop)
