@@ -1,17 +1,26 @@
 """The official `openai` package's other operations, against a real hub and a real upstream."""
 
+import json
 from collections.abc import Iterator
 
 import openai
 import pytest
 from openai import OpenAI
+from tests.books import Books, nano
 from tests.conftest import config_for
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
+from tests.upstream.media import sound
 
 MODELS = [
     ("omni-moderation-latest", "moderation", {"request": "0.25"}),
     ("gpt-500", "moderation", {"request": "0.25"}),
+    ("tts-1", "speech", {"characters": "15"}),
+    ("gpt-4o-mini-tts", "speech", {"input": "1000", "audio_output": "2000"}),
+    ("gpt-nousage+long:1", "speech", {"input": "1000", "audio_output": "2000"}),
+    ("gpt-error200", "speech", {"characters": "15"}),
+    ("gpt-slow:20+cut:3", "speech", {"characters": "15"}),
+    ("gpt-slow:20+errorevent:3", "speech", {"characters": "15"}),
     ("rerank-v3.5", "rerank", {"search": "0.002"}),
     ("gpt-nousage", "rerank", {"search": "0.002"}),
     ("gpt-tokens:815:0", "rerank", {"input": "50"}),
@@ -35,6 +44,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Ite
 def client(hub: HubProcess) -> Iterator[OpenAI]:
     with OpenAI(base_url=hub.base_url, api_key=hub.key, max_retries=0) as made:
         yield made
+
+
+TEXT = "grüezi"
 
 
 def last_call(hub: HubProcess) -> dict:
@@ -89,3 +101,95 @@ def test_rerank_is_charged_by_search_units_or_tokens(
 def test_a_path_serves_models_of_its_own_type(client: OpenAI):
     with pytest.raises(openai.BadRequestError, match="this path serves rerank models"):
         rerank(client, "openai/omni-moderation-latest")
+
+
+def speak(client: OpenAI, model: str, **more):
+    return client.audio.speech.create(model=f"openai/{model}", voice="alloy", input=TEXT, **more)
+
+
+def events_of(client: OpenAI, model: str) -> list[dict]:
+    with client.audio.speech.with_streaming_response.create(
+        model=f"openai/{model}", voice="alloy", input=TEXT, stream_format="sse"
+    ) as answer:
+        lines = [line[6:] for line in answer.iter_lines() if line.startswith("data: ")]
+    return [json.loads(line) for line in lines]
+
+
+def test_speech_is_passed_on_whole_and_charged_by_its_characters(client: OpenAI, hub: HubProcess):
+    answer = speak(client, "tts-1")
+    assert answer.content == sound(TEXT)
+    assert answer.response.headers["content-type"] == "audio/wav"
+    call = last_call(hub)
+    assert (call["type"], call["units"], call["usage_source"]) == ("speech", len(TEXT), "counted")
+    assert answer.response.headers["x-aigne-hub-credits"] == call["credits"] == "0.00009"
+
+
+def test_speech_priced_by_tokens_is_counted_by_its_length(client: OpenAI, hub: HubProcess):
+    speak(client, "gpt-4o-mini-tts")
+    call = last_call(hub)
+    # A tenth of a second a character, twenty tokens a second; and seven bytes of text.
+    assert (call["input_tokens"], call["output_tokens"]) == (2, 12)
+    assert call["credits"] == "0.026"
+
+
+def test_speech_as_events_is_charged_by_their_report(client: OpenAI, hub: HubProcess):
+    events = events_of(client, "gpt-4o-mini-tts")
+    assert [event["type"] for event in events] == [
+        *["speech.audio.delta"] * len(TEXT),
+        "speech.audio.done",
+    ]
+    call = last_call(hub)
+    assert events[-1]["usage"] == {
+        "input_tokens": 14,
+        "output_tokens": 101,
+        "total_tokens": 115,
+        "credits": call["credits"],
+    }
+    assert (call["credits"], call["usage_source"]) == ("0.216", "provider")
+
+
+def test_speech_as_events_without_a_report_is_counted(client: OpenAI, hub: HubProcess):
+    events = events_of(client, "gpt-nousage+long:1")
+    call = last_call(hub)
+    assert call["usage_source"] == "counted"
+    usage = events[-1]["usage"]
+    assert (usage["output_tokens"], usage["credits"]) == (call["output_tokens"], call["credits"])
+
+
+def test_speech_that_is_an_error_or_breaks_off_is_free(client: OpenAI, hub: HubProcess):
+    for model in ("gpt-error200", "gpt-slow:20+cut:3"):
+        with pytest.raises(openai.InternalServerError):
+            speak(client, model)
+        assert last_call(hub)["credits"] == "0"
+
+
+@pytest.mark.parametrize("model", ["gpt-slow:20+cut:3", "gpt-slow:20+errorevent:3"])
+def test_speech_that_breaks_off_amid_its_events_costs_its_characters(
+    client: OpenAI, hub: HubProcess, model: str
+):
+    events = events_of(client, model)
+    assert events[-1]["error"]["code"] == "upstream_error"
+    call = last_call(hub)
+    assert (call["outcome"], call["credits"]) == ("upstream_failed", "0.00009")
+
+
+def test_speech_that_cannot_be_paid_goes_nowhere(hub: HubProcess, upstream: FakeUpstream):
+    with Books(hub) as books:
+        poor = books.customer(nano("0.00008"))
+        upstream.reset()
+        with (
+            OpenAI(base_url=hub.base_url, api_key=poor.key, max_retries=0) as client,
+            pytest.raises(openai.APIStatusError) as raised,
+        ):
+            speak(client, "tts-1")
+        assert (raised.value.status_code, raised.value.code) == (402, "insufficient_credits")
+        assert (poor.call()["outcome"], upstream.log()) == ("rejected", [])
+
+
+def test_speech_is_repeated_for_an_idempotency_key(client: OpenAI, hub: HubProcess):
+    headers = {"Idempotency-Key": "speech"}
+    first = speak(client, "tts-1", extra_headers=headers)
+    again = speak(client, "tts-1", extra_headers=headers)
+    assert again.content == first.content
+    assert again.response.headers["content-type"] == "audio/wav"
+    assert again.response.headers["idempotent-replayed"] == "true"

@@ -1,12 +1,24 @@
 """Answers about texts and media that are no chat: OpenAI's shapes, and Cohere's rerank."""
 
+import base64
+import hashlib
+import io
+import json
+import wave
+from email import message_from_bytes
 from typing import Any
 
 from tests.upstream.answers import BadRequestError, usage
+from tests.upstream.connection import Connection, Request, chunk, head
+from tests.upstream.record import Record
 from tests.upstream.scenarios import Scenario
 
 Json = dict[str, Any]
 DOCUMENTS_PER_SEARCH = 100
+SPEECH = "/v1/audio/speech"
+PATHS = {SPEECH}
+SSE_TYPE = "text/event-stream; charset=utf-8"
+MAX_SILENCE_S = 600.0
 
 
 def moderations(body: Json, _: Scenario) -> Json:
@@ -40,3 +52,96 @@ def rerank(body: Json, scenario: Scenario) -> Json:
         units = -(-len(documents) // DOCUMENTS_PER_SEARCH)
         answer["meta"] = {"billed_units": {"search_units": units}}
     return answer
+
+
+def is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("multipart/form-data")
+
+
+def form(request: Request) -> Json:
+    """Return the fields of a form: text as text, a file as its name, size and hash.
+
+    Read by the standard library, which knows nothing of the hub's parser.
+    """
+    content_type = request.headers["content-type"].encode("latin-1")
+    message = message_from_bytes(b"content-type: " + content_type + b"\r\n\r\n" + request.body)
+    fields: Json = {}
+    for part in message.get_payload():
+        data = part.get_payload(decode=True)
+        name, file = part.get_param("name", header="content-disposition"), part.get_filename()
+        if file is None:
+            value: Any = data.decode()
+        else:
+            digest = hashlib.sha256(data).hexdigest()
+            value = {"file": file, "bytes": len(data), "sha256": digest}
+        if name in fields:
+            value = [*(fields[name] if isinstance(fields[name], list) else [fields[name]]), value]
+        fields[name] = value
+    return fields
+
+
+def streams(body: Json) -> bool:
+    return body.get("stream_format") == "sse"
+
+
+async def serve(
+    _path: str, body: Json, scenario: Scenario, record: Record, connection: Connection
+) -> None:
+    """Answer with media, or with what was heard in some."""
+    if streams(body):
+        await _events(_speech_events(body, scenario), scenario, record, connection)
+        return
+    if scenario.delay_ms:
+        await connection.pause(scenario.delay_ms / 1000)
+    payload = sound(body["input"])
+    if scenario.cut_after is not None:
+        await connection.send(head(200, "audio/wav", {"content-length": str(len(payload))}))
+        await connection.send(payload[: len(payload) // 2])
+        await connection.reset()
+        return
+    await connection.reply(200, payload, "audio/wav")
+
+
+def sound(text: str) -> bytes:
+    """Return a tenth of a second of wave for each character."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(24_000)
+        writer.writeframes(b"\x01\x02" * 2_400 * len(text))
+    return file.getvalue()
+
+
+def _speech_events(body: Json, scenario: Scenario) -> list[Json]:
+    events: list[Json] = [
+        {"type": "speech.audio.delta", "audio": base64.b64encode(sound(letter)).decode()}
+        for letter in body["input"]
+    ]
+    done: Json = {"type": "speech.audio.done"}
+    if scenario.usage:
+        read, made = scenario.input_tokens or 14, scenario.output_tokens or 101
+        done["usage"] = {"input_tokens": read, "output_tokens": made, "total_tokens": read + made}
+    return [*events, done]
+
+
+async def _events(
+    events: list[Json], scenario: Scenario, record: Record, connection: Connection
+) -> None:
+    await connection.send(head(200, SSE_TYPE, {"transfer-encoding": "chunked"}))
+    for event in events[: scenario.breaks_after]:
+        if scenario.delay_ms:
+            await connection.pause(scenario.delay_ms / 1000)
+        named = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+        await connection.send(chunk(named.encode()))
+        record.chunks_sent += 1
+    if scenario.delay_ms:
+        await connection.pause(scenario.delay_ms / 1000)
+    if scenario.cut_after is not None:
+        await connection.reset()
+    elif scenario.stall_after is not None:
+        await connection.pause(MAX_SILENCE_S)
+    elif scenario.error_after is not None:
+        await connection.send(chunk(b'data: {"error":{"message":"no more"}}\n\n') + b"0\r\n\r\n")
+    else:
+        await connection.send(b"0\r\n\r\n")

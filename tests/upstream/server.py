@@ -34,7 +34,7 @@ OBJECTS = {
     "/v1/moderations": media.moderations,
     "/v1/rerank": media.rerank,
 }
-PATHS = {*TEXTS, *OBJECTS, messages.PATH, messages.COUNT_PATH}
+PATHS = {*TEXTS, *OBJECTS, messages.PATH, messages.COUNT_PATH, *media.PATHS}
 Json = dict[str, Any]
 
 
@@ -168,6 +168,9 @@ class Upstream:
     async def _unary(
         self, path: str, body: Json, scenario: Scenario, record: Record, connection: Connection
     ) -> None:
+        if path in media.PATHS:
+            await media.serve(path, body, scenario, record, connection)
+            return
         if path in OBJECTS:
             answer = OBJECTS[path](body, scenario)
         else:
@@ -246,7 +249,7 @@ def _read(request: Request, record: Record) -> tuple[Json, Scenario]:
     body = _object(request, record)
     if not isinstance(body.get("model"), str):
         raise Refusal(400, "you must provide a model parameter")
-    record.model, record.stream = body["model"], bool(body.get("stream"))
+    record.model, record.stream = body["model"], bool(body.get("stream")) or media.streams(body)
     try:
         return body, parse(body["model"])
     except BadScenarioError as error:
@@ -256,7 +259,7 @@ def _read(request: Request, record: Record) -> tuple[Json, Scenario]:
 def _object(request: Request, record: Record) -> Json:
     """Return the body, and note it in the record."""
     try:
-        body = json.loads(request.body)
+        body = media.form(request) if media.is_form(request) else json.loads(request.body)
     except ValueError:
         raise Refusal(400, "We could not parse the JSON body of your request.") from None
     if not isinstance(body, dict):

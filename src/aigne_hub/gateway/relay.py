@@ -25,6 +25,7 @@ from aigne_hub.gateway.attempts import (
 from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.reply import EVENT_STREAM, SETTLE, Reply
+from aigne_hub.providers.upstream import Answer
 from aigne_hub.transport import TransportError
 from aigne_hub.usage.tracker import CallTracker
 
@@ -101,16 +102,24 @@ async def relay_stream(
         closing.made = ask.made
         last = meter.last(format_credits(closing.charge), _shown(stream.usage, counted))
         if call.kept is not None:
-            closing.answer = call.answer(EVENT_STREAM, model, last)
+            content_type = EVENT_STREAM if not meter.plain else _type_of(answer).decode("latin-1")
+            closing.answer = call.answer(content_type, model, last)
     settled = await call.settle(closing, stream.report)
     answer.close()
     if error is not None:
         raise error
     if not exchange.disconnected:
+        if meter.plain:
+            reply.whole(model, format_credits(settled.charge), _type_of(answer), last)
+            return settled
         if not exchange.response_started:
             reply.start_stream(model, b"")
         exchange.finish(last)
     return settled
+
+
+def _type_of(answer: Answer) -> bytes:
+    return answer.header(b"content-type") or b"application/json"
 
 
 def _ending(exchange: Exchange, error: HubError | None) -> tuple[Outcome, HubError | None]:

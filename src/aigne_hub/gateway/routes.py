@@ -9,6 +9,7 @@ from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
 from aigne_hub.gateway.dialects.openai_moderations import OpenAIModerations
+from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
 from aigne_hub.gateway.dialects.rerank import Rerank
 from aigne_hub.gateway.models import list_models, one_model
 from aigne_hub.gateway.pipeline import handle
@@ -26,6 +27,7 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
         "/v1/completions": partial(handle, plane, OpenAICompletions()),
         "/v1/embeddings": partial(handle, plane, OpenAIEmbeddings()),
         "/v1/images/generations": partial(handle, plane, OpenAIImages()),
+        "/v1/audio/speech": partial(handle, plane, OpenAISpeech()),
         "/v1/moderations": partial(handle, plane, OpenAIModerations()),
         "/v1/rerank": partial(handle, plane, Rerank()),
         "/v1/messages": partial(handle, plane, AnthropicMessages()),

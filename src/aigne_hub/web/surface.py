@@ -32,6 +32,7 @@ OPENAI_OPERATIONS = {
     "completions": "POST",
     "embeddings": "POST",
     "images/generations": "POST",
+    "audio/speech": "POST",
     "moderations": "POST",
     "rerank": "POST",
     "models": "GET",
@@ -49,7 +50,9 @@ OPERATIONS = {**OPENAI_OPERATIONS, **ANTHROPIC_OPERATIONS}
 
 _CALLED = "|".join(name for name in OPENAI_OPERATIONS if name != "models")
 _SERVED = re.compile(rf"(?:.*?/)??(?:({_CALLED})|(models)(?:/.*)?)")
-_LATER = re.compile(r"(?:.*?/)??((?:responses|images/edits|audio/[a-z]+|videos)(?=/|$))(?:/.*)?")
+_LATER = re.compile(
+    r"(?:.*?/)??((?:responses|images/edits|audio/(?!speech)[a-z]+|videos)(?=/|$))(?:/.*)?"
+)
 _GEMINI_CALL = re.compile(rf"(?:.*?/)?(?:(v1|v1beta)/)?(models/.*:(?:{'|'.join(GEMINI_METHODS)}))")
 _GEMINI_SERVED = re.compile(rf"/v1(?:beta)?/models/.+:(?:{'|'.join(GEMINI_METHODS)})")
 _GEMINI_LIST = re.compile(r"/v1beta/models(?:/.+)?")

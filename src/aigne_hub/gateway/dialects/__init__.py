@@ -52,8 +52,10 @@ class StreamMeter(Protocol):
     `complete` says the answer's success
     terminator was seen; `report` is what the provider said of usage so far, and `usage` the
     figures in it; `failure` an error that came in-band. Terminal frames are kept back for
-    `last`.
+    `last`. A `plain` answer is none of events: `last` has all of it.
     """
+
+    plain: bool
 
     delivered_bytes: int
 

@@ -46,6 +46,8 @@ def text_bytes(data: bytes) -> int:
 class AnthropicStreamMeter:
     """dialects.StreamMeter for Messages."""
 
+    plain = False
+
     def __init__(self, wire: Wire) -> None:
         self.delivered_bytes = 0
         self.complete = False

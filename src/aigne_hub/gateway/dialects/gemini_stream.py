@@ -52,6 +52,8 @@ def parts_text(answer: object) -> int:
 class GeminiStreamMeter:
     """dialects.StreamMeter for `streamGenerateContent`; `n` candidates were asked for."""
 
+    plain = False
+
     def __init__(self, wire: Wire, n: int = 1) -> None:
         self.delivered_bytes = 0
         self.complete = False

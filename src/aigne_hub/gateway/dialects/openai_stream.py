@@ -55,6 +55,8 @@ def text_bytes(data: bytes) -> int:
 class OpenAIStreamMeter:
     """dialects.StreamMeter for chat and legacy completions."""
 
+    plain = False
+
     def __init__(self, wire: Wire, *, shows_usage: bool) -> None:
         self.delivered_bytes = 0
         self.complete = False
