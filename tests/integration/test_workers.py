@@ -76,7 +76,8 @@ def test_workers_share_the_connections_that_come_at_once(hub: HubProcess):
                 break
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    assert min(shares) > count / 20, shares
+    # One that is not scheduled for a millisecond lets the other take its turn.
+    assert min(shares) > count / 4, shares
 
 
 class Streams:

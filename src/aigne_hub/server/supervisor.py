@@ -22,7 +22,8 @@ from aigne_hub.bootstrap import (
     owner_of,
 )
 from aigne_hub.domain.errors import Conflict
-from aigne_hub.server.worker import BACKLOG, SETTLE_S, run_worker
+from aigne_hub.server.acceptor import Shares
+from aigne_hub.server.worker import BACKLOG, SETTLE_S, Place, run_worker
 from aigne_hub.settings import Settings
 
 # A worker that dies is replaced after this long; one that never became ready stops the hub.
@@ -66,7 +67,7 @@ def serve(
     started = Started(address, first, key_command(hub))
     hub.engine.dispose()
     if settings.workers == 1:
-        run_worker(settings, environ, listener, lambda: announce(started))
+        run_worker(settings, environ, Place(listener), lambda: announce(started))
         return 0
     return Supervisor(settings, environ, listener).run(lambda: announce(started))
 
@@ -115,6 +116,7 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._listener = listener
+        self._shares = Shares.create(settings.workers)
         self._environ = {
             **environ,
             "AIGNE_HUB_DATA_DIR": str(settings.data_dir),
@@ -134,7 +136,7 @@ class Supervisor:
         alarm, bell = socket.socketpair()
         bell.settimeout(0)
         signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
-        self._workers = [self._start() for _ in range(self._settings.workers)]
+        self._workers = [self._start(index) for index in range(self._settings.workers)]
         if not all(_became_ready(worker) for worker in self._workers):
             self._stop_workers()
             self._await_all()
@@ -145,7 +147,8 @@ class Supervisor:
                 alarm.recv(_SIGNALS_MAX)
             for index, worker in enumerate(self._workers):
                 if worker.poll() is not None and not self._stopping:
-                    self._workers[index] = self._start()
+                    self._shares.leave(index)
+                    self._workers[index] = self._start(index)
                     _became_ready(self._workers[index])
         # While one process holds it the kernel takes connections that nobody will answer.
         self._listener.close()
@@ -156,12 +159,12 @@ class Supervisor:
             signal.signal(number, signal.SIG_IGN)
         return 0
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        fd = self._listener.fileno()
+    def _start(self, index: int) -> subprocess.Popen[bytes]:
+        passed = [self._listener.fileno(), self._shares.fd]
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "aigne_hub.server", str(fd)],
+            [sys.executable, "-m", "aigne_hub.server", *map(str, passed), str(index)],
             env=self._environ,
-            pass_fds=[fd],
+            pass_fds=passed,
             stdout=subprocess.PIPE,
         )
 

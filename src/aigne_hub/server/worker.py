@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 import uvicorn
@@ -33,6 +33,7 @@ from aigne_hub.gateway.edge import Edge, EdgeLimits
 from aigne_hub.gateway.routes import routes
 from aigne_hub.hub_file import load_hub_file
 from aigne_hub.problems import ConfigError
+from aigne_hub.server.acceptor import Acceptor, Shares
 from aigne_hub.server.backend import ProcessBackend
 from aigne_hub.server.duties import Duties
 from aigne_hub.server.inspector import Inspector
@@ -54,20 +55,58 @@ GC_THRESHOLDS = (50_000, 20, 50)
 _MIB = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker takes connections: a listener, which it may share as the `index`-th."""
+
+    listener: socket.socket
+    shares: Shares | None = None
+    index: int = 0
+
+
 class _Server(uvicorn.Server):
-    """uvicorn's server with our signals and a drain that ends."""
+    """uvicorn's server with our signals, our turns at a shared listener and a drain that ends."""
 
     def __init__(
-        self, config: uvicorn.Config, edge: Edge, drain_s: float, ready: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        edge: Edge,
+        place: Place,
+        drain_s: float,
+        ready: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._edge = edge
+        self._place = place
+        self._acceptor: Acceptor | None = None
         self._drain_s = drain_s
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        place = self._place
+        if place.shares is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            self._acceptor = Acceptor(
+                place.listener,
+                self._protocol,
+                place.shares,
+                place.index,
+                lambda: len(self._edge.connections),
+            )
+            self.servers = [self._acceptor]  # type: ignore[list-item] # it has what is called
         self._ready()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self._edge.protocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._acceptor is not None:
+            self._acceptor.show()
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -93,8 +132,8 @@ class Worker:
         self._reloads: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
 
-    async def run(self, listener: socket.socket, ready: Callable[[], None]) -> None:
-        """Serve on `listener` until SIGTERM or SIGINT; `ready` is called once it accepts."""
+    async def run(self, place: Place, ready: Callable[[], None]) -> None:
+        """Serve at `place` until SIGTERM or SIGINT; `ready` is called once it accepts."""
         hub = self.hub
         backing = open_backing(hub, self.process_id)
         self.journal = journal = backing.journal
@@ -135,7 +174,8 @@ class Worker:
             courier=courier,
         )
         backend = ProcessBackend(lambda: self.hub, self.plane)
-        server = _Server(self._config(edge, operations, backend), edge, hub.settings.drain_s, ready)
+        config = self._config(edge, operations, backend)
+        server = _Server(config, edge, place, hub.settings.drain_s, ready)
         self._handle_signals(server)
         duties = Duties(
             self,
@@ -150,7 +190,7 @@ class Worker:
         )
         duties.start()
         _settle_memory()
-        await server.serve([listener])
+        await server.serve([place.listener])
         await duties.stop()
         await postman.close()
         await courier.close()
@@ -238,7 +278,7 @@ class Worker:
 def run_worker(
     settings: Settings,
     environ: Mapping[str, str],
-    listener: socket.socket,
+    place: Place,
     ready: Callable[[], None],
 ) -> None:
     """Run one worker in this process until it is told to stop."""
@@ -247,7 +287,7 @@ def run_worker(
     )
     configure_logging(settings.log_level, as_json=as_json)
     hub = open_hub(settings, environ)
-    uvloop.run(Worker(hub, environ).run(listener, ready))
+    uvloop.run(Worker(hub, environ).run(place, ready))
 
 
 def _postman(hub: Hub, backing: Backing) -> Postman:
