@@ -68,18 +68,12 @@ class _Server(uvicorn.Server):
     """uvicorn's server with our signals, our turns at a shared listener and a drain that ends."""
 
     def __init__(
-        self,
-        config: uvicorn.Config,
-        edge: Edge,
-        place: Place,
-        drain_s: float,
-        ready: Callable[[], None],
+        self, config: uvicorn.Config, edge: Edge, place: Place, ready: Callable[[], None]
     ) -> None:
         super().__init__(config)
         self._edge = edge
         self._place = place
         self._acceptor: Acceptor | None = None
-        self._drain_s = drain_s
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -113,7 +107,9 @@ class _Server(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        timer = asyncio.get_running_loop().call_later(self._drain_s, self._edge.interrupt)
+        patience = self.config.timeout_graceful_shutdown
+        assert patience is not None
+        timer = asyncio.get_running_loop().call_later(patience - SETTLE_S, self._edge.interrupt)
         try:
             await super().shutdown(sockets)
         finally:
@@ -174,8 +170,7 @@ class Worker:
             courier=courier,
         )
         backend = ProcessBackend(lambda: self.hub, self.plane)
-        config = self._config(edge, operations, backend)
-        server = _Server(config, edge, place, hub.settings.drain_s, ready)
+        server = _Server(self._config(edge, operations, backend), edge, place, ready)
         self._handle_signals(server)
         duties = Duties(
             self,
