@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from aigne_hub.providers.languages import Language, openai
-from aigne_hub.providers.profiles import OPENAI_LANGUAGE
+from aigne_hub.providers.languages import Language, gemini, openai
+from aigne_hub.providers.profiles import GEMINI_LANGUAGE, OPENAI_LANGUAGE
 
 # Best first: where a provider speaks several, the one that carries most.
-_CHAT: Mapping[str, Language] = {OPENAI_LANGUAGE: openai}
+_CHAT: Mapping[str, Language] = {OPENAI_LANGUAGE: openai, GEMINI_LANGUAGE: gemini}
 
 
 class Spoken(NamedTuple):
