@@ -115,6 +115,50 @@ def test_an_error_event_is_a_failure_and_does_not_pass(event: bytes):
     assert not meter.complete
 
 
+OPENROUTER = {"code": 502, "message": "Provider disconnected"}
+
+
+# https://openrouter.ai/docs/api/reference/errors-and-debugging, November 2026.
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (content("", "error", error=OPENROUTER), "Provider disconnected"),
+        (content("", "error"), "ended its answer with an error"),
+        (
+            frame(choices=[{"delta": {}, "finish_reason": "error", "error": OPENROUTER}]),
+            "Provider disconnected",
+        ),
+        (content("", "error", usage=USAGE), "ended its answer with an error"),
+    ],
+)
+def test_an_answer_that_ends_with_an_error_is_a_failure(event: bytes, said: str):
+    out, meter = run([b": OPENROUTER PROCESSING\n\n", content("Hi"), event, DONE])
+    assert out == b": OPENROUTER PROCESSING\n\n" + content("Hi")
+    assert meter.failure is not None
+    assert said in meter.failure.message
+    assert not meter.complete
+
+
+def test_azures_first_chunk_without_choices_is_not_the_usage_chunk():
+    # https://learn.microsoft.com/en-us/azure/foundry/openai/concepts/content-streaming, 2026-11.
+    first = frame(choices=[], prompt_filter_results=[{"prompt_index": 0}], usage=None)
+    last = frame(choices=[{"index": 0, "finish_reason": None, "content_filter_offsets": {}}])
+    out, meter = run([first, *PLAIN, last, frame(choices=[], usage=USAGE), DONE])
+    assert out == first + b"".join(PLAIN) + last
+    assert meter.usage == Usage(input_tokens=7, output_tokens=3)
+    assert meter.complete
+
+
+def test_what_keeps_a_waiting_connection_alive_is_no_beginning():
+    meter = OpenAIStreamMeter(OPENAI, shows_usage=False)
+    # https://api-docs.deepseek.com/quick_start/rate_limit, November 2026.
+    assert meter.feed(b": keep-alive\n\n") == b": keep-alive\n\n"
+    assert not meter.begun
+    assert meter.delivered_bytes == 0
+    meter.end()
+    assert not meter.complete
+
+
 def test_text_that_looks_like_markers_is_only_text():
     tricky = content('say [DONE] and "usage": {"error": 1}')
     out, meter = run([tricky, content("", "stop"), DONE])

@@ -34,6 +34,7 @@ _DONE = b"[DONE]"
 
 class _Choice(msgspec.Struct):
     finish_reason: str | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 class _Frame(Reporting):
@@ -157,9 +158,8 @@ class OpenAIStreamMeter:
             # Mere content is not parsed, so what cannot be parsed is content: the same bytes
             # fare alike however the network cut them.
             return False
-        if is_present(parsed.error):
-            words = _message(bytes(parsed.error))
-            self.failure = UpstreamError(f"The upstream reported an error: {words}")
+        self.failure = _failure(parsed)
+        if self.failure is not None:
             return True
         return self._is_kept(frame, payload, self._reported(parsed))
 
@@ -202,6 +202,18 @@ class OpenAIStreamMeter:
             usage["total_tokens"] = prompt + shown.output_tokens
         usage["credits"] = charge
         return b"data: %b\n\n" % orjson.dumps(value)
+
+
+def _failure(event: _Frame) -> UpstreamError | None:
+    """Return the error that an event is: beside its choices, or as why one of them ended.
+
+    https://openrouter.ai/docs/api/reference/errors-and-debugging, November 2026, has both.
+    """
+    broken = [choice for choice in event.choices or () if choice.finish_reason == "error"]
+    for error in (event.error, *(choice.error for choice in broken)):
+        if is_present(error):
+            return UpstreamError(f"The upstream reported an error: {_message(bytes(error))}")
+    return UpstreamError("The upstream ended its answer with an error.") if broken else None
 
 
 def _message(error: bytes) -> str:
