@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from aigne_hub.config_values import Frozen, ProviderUrl
+from aigne_hub.domain import names
 from aigne_hub.domain.charged_by import misfit
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.hub_file import prices
@@ -24,20 +25,18 @@ CREDENTIALS_MAX = 100
 MODELS_MAX = 10_000
 ALIASES_MAX = 1_000
 FALLBACKS_MAX = 16
-WEIGHT_MAX = 1_000
 MODEL_LENGTH_MAX = 256
-API_KEY_LENGTH_MAX = 16_384  # a service account's JSON is a few KiB
 
 DEMO: Final = "demo"  # the built-in provider: it may be referenced without being declared
 DEMO_MODELS: Final = frozenset({"demo/echo", "demo/embed", "demo/image"})
 
-_NAME: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-_CREDENTIAL: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _MODEL: Final = r"^[a-z0-9][a-z0-9_-]{0,63}/[^\s?#%\x00-\x1f\x7f]+$"
 _ALIAS: Final = r"^[^\s/?#%\x00-\x1f\x7f]{1,128}$"
 MEANINGS: Final = {
-    _NAME: "must be 1 to 64 of a-z, 0-9, - and _, starting with a letter or digit",
-    _CREDENTIAL: "must be 1 to 64 letters, digits, '.', - and _, starting with a letter or digit",
+    names.PROVIDER: "must be 1 to 64 of a-z, 0-9, - and _, starting with a letter or digit",
+    names.CREDENTIAL: (
+        "must be 1 to 64 letters, digits, '.', - and _, starting with a letter or digit"
+    ),
     _MODEL: "must be a reference like provider/model, without spaces, ?, # and %",
     _ALIAS: "must be an alias name: 1 to 128 characters without /, spaces, ?, # and %",
     **prices.MEANINGS,
@@ -46,21 +45,23 @@ MEANINGS: Final = {
 
 def _api_key(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
-    if text != text.strip() or not (text.isascii() and text.isprintable()):
+    if not names.is_key(text):
         raise ValueError("must be printable ASCII: no line breaks, no spaces at its ends")
     return key
 
 
-Name = Annotated[str, Field(pattern=_NAME)]
+Name = Annotated[str, Field(pattern=names.PROVIDER)]
 ModelReference = Annotated[str, Field(pattern=_MODEL, max_length=MODEL_LENGTH_MAX)]
 AliasName = Annotated[str, Field(pattern=_ALIAS)]
-ApiKey = Annotated[SecretStr, Field(max_length=API_KEY_LENGTH_MAX), AfterValidator(_api_key)]
+ApiKey = Annotated[
+    SecretStr, Field(max_length=names.PROVIDER_KEY_CHARS_MAX), AfterValidator(_api_key)
+]
 
 
 class DeclaredCredential(Frozen):
-    name: str = Field(pattern=_CREDENTIAL)
+    name: str = Field(pattern=names.CREDENTIAL)
     api_key: ApiKey = Field(min_length=1)
-    weight: StrictInt = Field(default=100, ge=1, le=WEIGHT_MAX)
+    weight: StrictInt = Field(default=100, ge=1, le=names.CREDENTIAL_WEIGHT_MAX)
 
 
 class DeclaredProvider(Frozen):

@@ -109,7 +109,7 @@ class Reference:
             path=path,
             summary=operation["summary"],
             description=operation.get("description", ""),
-            needs_key="security" in operation,
+            needs_key=bool(operation.get("security")),
             parameters=tuple(
                 _parameter(self._resolved(value)) for value in operation.get("parameters", ())
             ),

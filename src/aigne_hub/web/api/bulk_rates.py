@@ -4,7 +4,6 @@
 costs are per token, or per image or second of output, as decimal strings.
 """
 
-from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from typing import Annotated, Any, Literal
@@ -16,17 +15,16 @@ from pydantic.alias_generators import to_camel
 from aigne_hub.catalog.price_import import Change, Priced, Sale
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.margins import PERCENT
-from aigne_hub.domain.money import format_credits
 from aigne_hub.storage import bulk_rates, prices
 from aigne_hub.storage.bulk_rates import Step, Sync, Wanted
 from aigne_hub.web.api.access import Admin, actor
 from aigne_hub.web.api.bodies import Body, Number
+from aigne_hub.web.api.unit_prices import per_unit, plain
 from aigne_hub.web.backend import Hub
 
 LINES_MAX = 10_000
 TIERS_MAX = 16
 NAME_MAX = 256
-_TOKENS_PER_BLOCK = 1_000_000
 _ADMIN: list[str | Enum] = ["Administration"]
 
 Name = Annotated[str, Field(max_length=NAME_MAX)]
@@ -179,8 +177,8 @@ def _margin(admin: Admin, hub: Hub, body: BulkRateUpdate) -> dict[str, Any]:
         "updated": len(changed),
         "skipped": skipped,
         "parameters": {
-            "profitMargin": _plain(body.profit_margin or Fraction(0)),
-            "creditPrice": _plain(body.credit_price or Fraction(0)),
+            "profitMargin": plain(body.profit_margin or Fraction(0)),
+            "creditPrice": plain(body.credit_price or Fraction(0)),
         },
         "summary": [_margin_line(change) for change in changed],
     }
@@ -188,8 +186,8 @@ def _margin(admin: Admin, hub: Hub, body: BulkRateUpdate) -> dict[str, Any]:
 
 def _margin_line(change: Change) -> dict[str, Any]:
     kind = change.priced.offered.type
-    old_input, old_output = _per_unit(kind, change.priced.rates)
-    new_input, new_output = _per_unit(kind, change.rates)
+    old_input, old_output = per_unit(kind, change.priced.rates)
+    new_input, new_output = per_unit(kind, change.rates)
     return {
         **_named(change.priced),
         "oldInputRate": old_input,
@@ -229,7 +227,7 @@ def _step(step: Step) -> dict[str, Any]:
         ("oldRates", step.priced.rates),
         ("newRates", step.rates),
     ):
-        inside, outside = _per_unit(kind, amounts)
+        inside, outside = per_unit(kind, amounts)
         shown[name] = {"input": inside, "output": outside}
     return {**_named(step.priced), "type": kind, **shown, "source": step.source}
 
@@ -237,27 +235,6 @@ def _step(step: Step) -> dict[str, Any]:
 def _named(priced: Priced) -> dict[str, str]:
     offered = priced.offered
     return {"id": priced.model_id, "model": offered.name, "provider": offered.provider}
-
-
-def _per_unit(kind: str, amounts: Any) -> tuple[str, str]:
-    """Return what input and output cost: per token, or per image or second of output."""
-    output = {"image": "image", "video": "second"}.get(kind)
-    outside = (
-        format_credits(amounts[output])
-        if output in amounts
-        else _per_token(amounts.get("output", 0))
-    )
-    return _per_token(amounts.get("input", 0)), outside
-
-
-def _per_token(nano_per_block: int) -> str:
-    return _plain(Fraction(nano_per_block, _TOKENS_PER_BLOCK * 10**9))
-
-
-def _plain(number: Fraction) -> str:
-    """Return a number of finitely many digits without an exponent."""
-    text = f"{Decimal(number.numerator) / Decimal(number.denominator):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _given(**costs: Fraction | None) -> dict[str, Fraction]:

@@ -15,6 +15,7 @@ from aigne_hub.domain.money import format_credits
 from aigne_hub.storage import call_pages
 from aigne_hub.storage.call_pages import Filter
 from aigne_hub.web.api.access import Caller
+from aigne_hub.web.api.unit_prices import TYPE_NAMES
 from aigne_hub.web.backend import Hub
 
 SIZE_DEFAULT = 50
@@ -26,14 +27,6 @@ INSTANT_MAX_S = 10_000_000_000
 
 _SECOND_US = 1_000_000
 _SEARCHED = {"model": "model", "traceId": "trace", "id": "id", "userDid": "user"}
-_TYPES = {
-    "chat": "chatCompletion",
-    "embedding": "embedding",
-    "image": "imageGeneration",
-    "speech": "audioGeneration",
-    "transcription": "audioGeneration",
-    "video": "video",
-}
 _HEADINGS = {
     "en": (
         "Timestamp,Request ID,User DID,User Name,User Email,Model,Provider,Type,Status,"
@@ -165,7 +158,7 @@ def _require_admin(caller: Principal) -> None:
 
 def _type(name: str) -> str:
     """Return the hub's own name of a type, given either."""
-    return next((own for own, shown in _TYPES.items() if shown == name), name)
+    return next((own for own, shown in TYPE_NAMES.items() if shown == name), name)
 
 
 def _shown(row: Any) -> dict[str, Any]:
@@ -177,7 +170,7 @@ def _shown(row: Any) -> dict[str, Any]:
         "providerId": row.provider or "",
         "model": model or row.model,
         "credentialId": row.credential or "",
-        "type": _TYPES.get(row.type, "custom"),
+        "type": TYPE_NAMES.get(row.type, "custom"),
         "totalUsage": _total(row),
         "usageMetrics": {
             "inputTokens": read,
@@ -226,7 +219,7 @@ def _cells(row: Any) -> list[str]:
         row.email,
         row.model,
         row.provider,
-        _TYPES.get(row.type, "custom"),
+        TYPE_NAMES.get(row.type, "custom"),
         row.status,
         str(row.input_tokens or 0),
         str(row.output_tokens or 0),

@@ -4,6 +4,9 @@ from fastapi import APIRouter
 
 from aigne_hub.web.aigne.blocklet import blocklet_router
 from aigne_hub.web.aigne.connect import connect_router
+from aigne_hub.web.aigne.model_rates import model_rates_router
+from aigne_hub.web.aigne.models import models_router
+from aigne_hub.web.aigne.providers import providers_router
 from aigne_hub.web.api.account import account_router
 from aigne_hub.web.api.admin_credit import admin_credit_router
 from aigne_hub.web.api.admin_payments import admin_payments_router
@@ -38,4 +41,16 @@ def api_routers() -> list[APIRouter]:
         *kit_routers(),
         blocklet_router(),
         connect_router(),
+        models_router(),
+        *aigne_routers("/api/ai-providers", listed=True),
+        # The older name of the same.
+        *aigne_routers("/api/ai", listed=False),
+    ]
+
+
+def aigne_routers(prefix: str, *, listed: bool) -> list[APIRouter]:
+    """Return the routes on providers and rates; `listed` ones are in the OpenAPI document."""
+    return [
+        model_rates_router(prefix, listed=listed),
+        providers_router(prefix, listed=listed),
     ]

@@ -1,0 +1,256 @@
+"""`/api/ai-providers` and `/api/ai`: providers and their keys (wire/aigne.md, section 1.9)."""
+
+from enum import Enum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+
+from aigne_hub.domain import names
+from aigne_hub.domain.access import Principal, Role, Scope, at_least
+from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.domain.instants import format_instant
+from aigne_hub.providers.profiles import profile_of
+from aigne_hub.storage import prices, vendors
+from aigne_hub.transport import Origin
+from aigne_hub.web.aigne.models import amounts_of
+from aigne_hub.web.aigne.shapes import credential_shown, provider_shown, rate_shown
+from aigne_hub.web.api.access import Admin, Caller, actor
+from aigne_hub.web.api.bulk_rates import Wire
+from aigne_hub.web.backend import Hub
+
+URL_CHARS_MAX = 2_048
+
+_ADMIN: list[str | Enum] = ["Administration"]
+_MODELS: list[str | Enum] = ["Models"]
+_CLIENTS: list[str | Enum] = ["Clients"]
+
+ProviderId = Annotated[str, Path(max_length=64, description="Id or name of a provider.")]
+Secret = Annotated[str, Field(min_length=1, max_length=names.PROVIDER_KEY_CHARS_MAX)]
+CredentialId = Annotated[str, Path(max_length=64, description="Id or name of a credential.")]
+
+
+class ProviderBody(Wire):
+    """A provider. `kind` says how it is spoken to; by default its name does."""
+
+    name: Annotated[str, Field(pattern=names.PROVIDER)]
+    kind: Annotated[str, Field(pattern=names.PROVIDER)] | None = None
+    base_url: Annotated[str, Field(max_length=URL_CHARS_MAX)] | None = None
+    enabled: bool = True
+
+
+class ProviderChange(Wire):
+    name: Annotated[str, Field(max_length=64)] | None = None
+    base_url: Annotated[str, Field(max_length=URL_CHARS_MAX)] | None = None
+    enabled: bool = True
+
+
+class KeyValue(Wire):
+    """A key within an object, as clients send one."""
+
+    api_key: Secret = Field(alias="api_key", repr=False)
+
+
+class CredentialBody(Wire):
+    """A key of a provider, as text or within an object. It is never shown again."""
+
+    name: Annotated[str, Field(pattern=names.CREDENTIAL)]
+    value: Secret | KeyValue = Field(repr=False)
+    credential_type: Annotated[str, Field(max_length=40)] = "api_key"
+    weight: Annotated[int, Field(ge=1, le=names.CREDENTIAL_WEIGHT_MAX)] = 100
+
+    def secret(self) -> str:
+        """Return the key. Raises InvalidRequest for what no provider of the hub takes."""
+        if self.credential_type != "api_key":
+            raise InvalidRequest(
+                "The hub's providers take one key each: credentialType is api_key.",
+                param="credentialType",
+            )
+        text = self.value.api_key if isinstance(self.value, KeyValue) else self.value
+        if not names.is_key(text):
+            raise InvalidRequest(
+                "A key is printable ASCII: no line breaks, no spaces at its ends.", param="value"
+            )
+        return text
+
+
+def list_providers(
+    caller: Caller,
+    hub: Hub,
+    name: Annotated[str | None, Query(max_length=64, description="Only this one.")] = None,
+    with_rates: Annotated[
+        bool, Query(alias="includeModelRates", description="With its models' rates.")
+    ] = False,
+) -> list[dict[str, Any]]:
+    """Return the providers; addresses and keys' names are for administrators."""
+    whole = is_admin(caller)
+    with hub.reading() as view:
+        found = [one for one in vendors.listed(view) if name in (None, one.name)]
+        priced = prices.priced_models(view) if with_rates else []
+    shown = []
+    for vendor in found:
+        entry = provider_shown(vendor, whole=whole)
+        if with_rates:
+            entry["modelRates"] = [
+                rate_shown(one, vendor, whole=whole)
+                for one in priced
+                if one.offered.provider == vendor.name and caller.may_use(one.offered.ref)
+            ]
+        shown.append(entry)
+    return shown
+
+
+def health(hub: Hub) -> dict[str, Any]:
+    """Return which keys the hub calls providers with. It asks no provider."""
+    return {
+        "providers": {
+            provider.name: {one.name: {"running": True} for one in provider.credentials}
+            for provider in hub.snapshot.providers.values()
+        },
+        "timestamp": format_instant(hub.clock.now_us()),
+    }
+
+
+def models_to_try(_: Admin, hub: Hub) -> dict[str, str]:
+    """Return for each provider its chat model that costs least, to try a key with."""
+    cheapest: dict[str, tuple[int, str]] = {}
+    for model in hub.snapshot.models.values():
+        if model.type != "chat":
+            continue
+        amounts = amounts_of(model)
+        price = (amounts.get("input", 0) + amounts.get("output", 0), model.name)
+        name = model.provider.name
+        cheapest[name] = min(cheapest.get(name, price), price)
+    return {name: model for name, (_, model) in cheapest.items()}
+
+
+def add_provider(admin: Admin, hub: Hub, body: ProviderBody) -> dict[str, Any]:
+    """Offer another provider. It is reached at public addresses only; hub.yaml may name others."""
+    _require_enabled(enabled=body.enabled)
+    kind = body.kind or body.name
+    base_url = _address(kind, body.base_url)
+    with hub.changing(actor(admin)) as change:
+        made = vendors.create(change, body.name, kind=kind, base_url=base_url)
+    return provider_shown(made, whole=True)
+
+
+def change_provider(
+    provider_id: ProviderId, admin: Admin, hub: Hub, body: ProviderChange
+) -> dict[str, Any]:
+    """Reach a provider at another address. Its keys are removed: they were not meant for that."""
+    _require_enabled(enabled=body.enabled)
+    with hub.changing(actor(admin)) as change:
+        vendor = vendors.find(change.connection, provider_id)
+        if body.name not in (None, vendor.name):
+            raise InvalidRequest(
+                "A provider keeps its name: models are called by it.", param="name"
+            )
+        changed = vendors.move(change, vendor, _address(vendor.kind, body.base_url))
+    return provider_shown(changed, whole=True)
+
+
+def remove_provider(provider_id: ProviderId, admin: Admin, hub: Hub) -> dict[str, str]:
+    """Stop offering a provider and its models, and forget its keys."""
+    with hub.changing(actor(admin)) as change:
+        vendors.remove(change, vendors.find(change.connection, provider_id))
+    return {"message": "The provider was removed."}
+
+
+def add_credential(
+    provider_id: ProviderId, admin: Admin, hub: Hub, body: CredentialBody
+) -> dict[str, Any]:
+    """Give a provider another key."""
+    secret = body.secret()
+    with hub.changing(actor(admin)) as change:
+        vendor = vendors.find(change.connection, provider_id)
+        made = vendors.add_credential(
+            change, hub.keyring, vendor, body.name, secret=secret, weight=body.weight
+        )
+    return credential_shown(vendor, made)
+
+
+def change_credential(
+    provider_id: ProviderId,
+    credential_id: CredentialId,
+    admin: Admin,
+    hub: Hub,
+    body: CredentialBody,
+) -> dict[str, Any]:
+    """Use another key under the same name."""
+    secret = body.secret()
+    with hub.changing(actor(admin)) as change:
+        vendor = vendors.find(change.connection, provider_id)
+        credential = vendor.credential(credential_id)
+        if body.name != credential.name:
+            raise InvalidRequest("A credential keeps its name: calls name it.", param="name")
+        changed = vendors.replace_credential(
+            change, hub.keyring, vendor, credential, secret=secret, weight=body.weight
+        )
+    return credential_shown(vendor, changed)
+
+
+def remove_credential(
+    provider_id: ProviderId, credential_id: CredentialId, admin: Admin, hub: Hub
+) -> dict[str, str]:
+    """Forget a key of a provider."""
+    with hub.changing(actor(admin)) as change:
+        vendor = vendors.find(change.connection, provider_id)
+        vendors.remove_credential(change, vendor, vendor.credential(credential_id))
+    return {"message": "The credential was removed."}
+
+
+def is_admin(caller: Principal) -> bool:
+    """Tell whether a caller sees what is for administrators."""
+    return Scope.ADMIN in caller.scopes and at_least(caller.role, Role.ADMIN)
+
+
+def providers_router(prefix: str, *, listed: bool) -> APIRouter:
+    router = APIRouter(prefix=prefix, include_in_schema=listed)
+    router.get("", tags=_MODELS, operation_id="listProviders", summary="Providers")(list_providers)
+    router.get(
+        "/health",
+        tags=_CLIENTS,
+        operation_id="getProvidersHealth",
+        summary="Keys that providers are called with",
+        openapi_extra={"security": []},
+    )(health)
+    router.get(
+        "/test-models", tags=_ADMIN, operation_id="listTestModels", summary="Cheap models to try"
+    )(models_to_try)
+    router.post("", tags=_ADMIN, operation_id="addProvider", summary="Offer another provider")(
+        add_provider
+    )
+    one = "/{provider_id}"
+    router.put(one, tags=_ADMIN, operation_id="changeProvider", summary="Reach it elsewhere")(
+        change_provider
+    )
+    router.delete(one, tags=_ADMIN, operation_id="removeProvider", summary="Remove a provider")(
+        remove_provider
+    )
+    keys = f"{one}/credentials"
+    router.post(keys, tags=_ADMIN, operation_id="addCredential", summary="Give it another key")(
+        add_credential
+    )
+    key = f"{keys}/{{credential_id}}"
+    router.put(key, tags=_ADMIN, operation_id="changeCredential", summary="Use another key")(
+        change_credential
+    )
+    router.delete(key, tags=_ADMIN, operation_id="removeCredential", summary="Forget a key")(
+        remove_credential
+    )
+    return router
+
+
+def _require_enabled(*, enabled: bool) -> None:
+    if not enabled:
+        raise InvalidRequest("A provider that is not to serve is removed.", param="enabled")
+
+
+def _address(kind: str, base_url: str | None) -> str | None:
+    """Return a base URL that can be called, None for the vendor's own. Raises InvalidRequest."""
+    try:
+        profile = profile_of(kind, base_url or None)
+        Origin.parse(profile.address(base_url or None))
+    except ValueError as error:
+        raise InvalidRequest(f"baseUrl: {error}.", param="baseUrl") from None
+    return base_url or None
