@@ -15,7 +15,7 @@ from aigne_hub.web.metrics import Gauge
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.reference import Reference
 from aigne_hub.web.security import SECURITY_HEADERS
-from aigne_hub.web.surface import GEMINI_METHODS, OPERATIONS
+from aigne_hub.web.surface import GEMINI_METHODS, OPERATIONS, STORED_OPERATIONS
 
 MANUAL = Path(__file__).parents[2] / "docs" / "http.md"
 # What AIGNE's clients ask before they have a key.
@@ -167,6 +167,9 @@ def test_the_data_plane_in_the_document_is_what_the_gateway_routes(document):
     known = {(method, f"/v1/{tail}") for tail, method in OPERATIONS.items()}
     known |= {("POST", f"/v1beta/models/{{model}}:{method}") for method in GEMINI_METHODS}
     known |= {("GET", f"/{version}/models/{{id}}") for version in ("v1", "v1beta")}
+    known |= {
+        (method, f"/v1/{tail}") for tail, methods in STORED_OPERATIONS.items() for method in methods
+    }
     assert shown == known | {("GET", "/v1beta/models")}
 
 

@@ -5,7 +5,7 @@ import json
 import ssl
 from typing import Any
 
-from tests.upstream import answers, events, gemini, media, messages
+from tests.upstream import answers, events, gemini, media, messages, responses
 from tests.upstream.connection import ClientGoneError, Connection, Request, chunk, head
 from tests.upstream.record import MAX_KEPT_BODY_BYTES, Log, Record
 from tests.upstream.scenarios import BadScenarioError, Scenario, parse
@@ -34,7 +34,15 @@ OBJECTS = {
     "/v1/moderations": media.moderations,
     "/v1/rerank": media.rerank,
 }
-PATHS = {*TEXTS, *OBJECTS, messages.PATH, messages.COUNT_PATH, *media.PATHS}
+PATHS = {
+    *TEXTS,
+    *OBJECTS,
+    messages.PATH,
+    messages.COUNT_PATH,
+    responses.PATH,
+    responses.COUNT_PATH,
+    *media.PATHS,
+}
 Json = dict[str, Any]
 
 
@@ -55,6 +63,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self._log = Log()
+        self._responses = responses.Responses()
         self._connections = 0
 
     async def listen(
@@ -122,9 +131,7 @@ class Upstream:
         if gemini.is_call(request.path):
             await self._gemini(request, record, connection)
             return
-        if request.method == "GET":
-            record.status = 200
-            await connection.reply(200, _dump(_catalogue(request.path)), JSON_TYPE)
+        if await self._told_of(request, record, connection):
             return
         body, scenario = _read(request, record)
         if scenario.silent:
@@ -139,12 +146,23 @@ class Upstream:
             if request.path.startswith(messages.PATH):
                 error = messages.error(529, "Overloaded")
             await connection.reply(200, _dump(error), JSON_TYPE)
-        elif request.path.startswith(messages.PATH):
-            await messages.serve(request, body, scenario, record, connection)
+        elif request.path.startswith((messages.PATH, responses.PATH)):
+            family = messages if request.path.startswith(messages.PATH) else self._responses
+            await family.serve(request, body, scenario, record, connection)
         elif record.stream and request.path in TEXTS:
             await self._stream(request.path, body, scenario, record, connection)
         else:
             await self._unary(request.path, body, scenario, record, connection)
+
+    async def _told_of(self, request: Request, record: Record, connection: Connection) -> bool:
+        """Answer what is asked of models and of what is stored."""
+        stored = request.path.startswith(f"{responses.PATH}/") and request.path not in PATHS
+        if stored:
+            await self._responses.about(request, record, connection)
+        elif request.method == "GET":
+            record.status = 200
+            await connection.reply(200, _dump(_catalogue(request.path)), JSON_TYPE)
+        return stored or request.method == "GET"
 
     async def _gemini(self, request: Request, record: Record, connection: Connection) -> None:
         """Answer a call whose model is in its path."""

@@ -52,7 +52,7 @@ async def relay_object(plane: Plane, dialect: Dialect, exchange: Exchange, wante
         principal = await plane.verifier.verify(exchange.fields)
         reply.mark(AUTH)
         found = await owned(plane, principal, wanted.named)
-        candidate = keeper(plane, found)
+        candidate = keeper(plane, found, dialect.language)
         answer = await fetched(exchange, candidate, wanted.method, with_query(wanted, exchange))
         body = await read(exchange, answer)
         reply.mark(UPSTREAM)
@@ -86,13 +86,12 @@ async def owned(plane: Plane, principal: Principal, named: Followed) -> Upstream
     return found
 
 
-def keeper(plane: Plane, found: UpstreamObject) -> Candidate:
+def keeper(plane: Plane, found: UpstreamObject, language: str) -> Candidate:
     """Return the way to where an object is; raises NotFound when that is gone."""
     models = plane.router.snapshot.models
     model = models.get(found.model)
-    candidates = (
-        plane.router.bound((model,), found.provider, found.credential) if model is not None else []
-    )
+    only = () if model is None else (model,)
+    candidates = plane.router.bound(only, language, found.provider, found.credential)
     for candidate in candidates:
         if isinstance(candidate.upstream, Keeper):
             return candidate
@@ -103,7 +102,7 @@ def keeper(plane: Plane, found: UpstreamObject) -> Candidate:
 
 
 async def bound(
-    plane: Plane, principal: Principal, request: Request, followed: Followed
+    plane: Plane, principal: Principal, request: Request, followed: Followed, language: str
 ) -> list[Candidate]:
     """Return the only ways to serve a request that goes on from an object.
 
@@ -111,7 +110,7 @@ async def bound(
     """
     try:
         found = await owned(plane, principal, followed)
-        ways = plane.router.bound(request.models, found.provider, found.credential)
+        ways = plane.router.bound(request.models, language, found.provider, found.credential)
         if ways:
             return ways
         raise InvalidRequest(

@@ -62,7 +62,9 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
             body = await reply.exchange.body()
         request = read(plane, reply.exchange, dialect, principal, body)
         if request.ask.follows is not None:
-            request.bound = await bound(plane, principal, request, request.ask.follows)
+            request.bound = await bound(
+                plane, principal, request, request.ask.follows, dialect.language
+            )
     except HubError as refusal:
         request = refusal
     call = await begin(plane, reply, dialect, principal, request)  # 3, 4, 5

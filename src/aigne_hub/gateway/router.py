@@ -12,6 +12,7 @@ from aigne_hub.providers.profiles import (
     ANTHROPIC_LANGUAGE,
     GEMINI_LANGUAGE,
     OPENAI_LANGUAGE,
+    RESPONSES_LANGUAGE,
     is_keyless,
     languages_of,
 )
@@ -23,6 +24,7 @@ _KEYLESS = (Credential("", "keyless", 1, ""),)
 _FIRST = (0,)
 LANGUAGE_NAMES = {
     OPENAI_LANGUAGE: "OpenAI",
+    RESPONSES_LANGUAGE: "OpenAI Responses",
     ANTHROPIC_LANGUAGE: "Anthropic",
     GEMINI_LANGUAGE: "Gemini",
 }
@@ -30,6 +32,7 @@ CHAT = "chat"
 # Where models that answer chats are called in each language.
 CHAT_PATHS = {
     OPENAI_LANGUAGE: "POST /v1/chat/completions",
+    RESPONSES_LANGUAGE: "POST /v1/responses",
     ANTHROPIC_LANGUAGE: "POST /v1/messages",
     GEMINI_LANGUAGE: "POST /v1beta/models/{model}:generateContent",
 }
@@ -117,16 +120,17 @@ class Router:
                 return self._in_turn(models, language)
         raise NoUpstream(f"{models[0].ref} has no credential to call its provider with.")
 
-    def bound(self, models: tuple[Model, ...], provider: str, credential: str) -> list[Candidate]:
+    def bound(
+        self, models: tuple[Model, ...], language: str, provider: str, credential: str
+    ) -> list[Candidate]:
         """Return the ways to serve one of the models with one credential, best first.
 
-        What providers keep is kept in OpenAI's formats. Empty when that credential, or the
-        provider, is not there any more. No turn is taken.
+        Empty when that credential, or the provider, is not there any more. No turn is taken.
         """
         found = []
         for model in models:
             if model.provider.name == provider and provider in self.pools:
-                candidates = self.pools[provider].candidates(model, OPENAI_LANGUAGE)
+                candidates = self.pools[provider].candidates(model, language)
                 found += [one for one in candidates if one.credential == credential]
         return found
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
-from aigne_hub.gateway import gemini_calls, gemini_models
+from aigne_hub.gateway import gemini_calls, gemini_models, response_calls
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
 from aigne_hub.gateway.dialects.openai_moderations import OpenAIModerations
+from aigne_hub.gateway.dialects.openai_responses import OpenAIInputTokens
 from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
 from aigne_hub.gateway.dialects.rerank import Rerank
 from aigne_hub.gateway.models import list_models, one_model
@@ -25,6 +26,8 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
     posts: dict[str, Handler] = {
         "/v1/chat/completions": partial(handle, plane, OpenAIChat()),
         "/v1/completions": partial(handle, plane, OpenAICompletions()),
+        "/v1/responses": partial(response_calls.respond, plane),
+        "/v1/responses/input_tokens": partial(handle, plane, OpenAIInputTokens()),
         "/v1/embeddings": partial(handle, plane, OpenAIEmbeddings()),
         "/v1/images/generations": partial(handle, plane, OpenAIImages()),
         "/v1/audio/speech": partial(handle, plane, OpenAISpeech()),
@@ -33,6 +36,7 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
         "/v1/messages": partial(handle, plane, AnthropicMessages()),
         "/v1/messages/count_tokens": partial(handle, plane, AnthropicCountTokens()),
     }
+    response: Handler = partial(response_calls.stored, plane)
     all_models: Handler = partial(list_models, plane)
     single_model: Handler = partial(one_model, plane)
     gemini_call: Handler = partial(gemini_calls.call, plane)
@@ -49,13 +53,14 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
             found = posts.get(path)
             if found is None and gemini_calls.called(path) is not None:
                 found = gemini_call
-            return found
+            if found is not None:
+                return found
         if method in {"GET", "HEAD"}:
             for base, whole, single in lists:
                 if path == base:
                     return whole
                 if path.startswith(f"{base}/"):
                     return single
-        return None
+        return None if response_calls.named(method, path) is None else response
 
     return find

@@ -43,8 +43,9 @@ class Targets:
         path, below = below_mount(url, parsed)
         handler = self._find(method.decode("ascii"), path)
         target = Target(handler, path, parsed.query or b"", below)
-        # Gemini's targets are as many as its models, and may have a key in them.
-        own = b":" in url or b"key=" in url
+        # Gemini's targets are as many as its models, and may have a key in them; and there
+        # are as many of what is stored.
+        own = b":" in url or b"key=" in url or b"/responses/" in url or b"/videos/" in url
         if handler is not None and not own and len(self._known) < KNOWN_MAX:
             self._known[method, url] = target
         return target

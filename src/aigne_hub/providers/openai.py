@@ -5,7 +5,7 @@ from typing import Self
 
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.providers.fitting import fitted
-from aigne_hub.providers.profile import OPENAI_LANGUAGE
+from aigne_hub.providers.profile import OPENAI_LANGUAGE, RESPONSES_LANGUAGE
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Answer
 from aigne_hub.providers.usage import compatible_wire
@@ -18,13 +18,15 @@ class OpenAIUpstream:
     Request heads are built once per operation: they hold nothing of the single call.
     """
 
+    _language: str = OPENAI_LANGUAGE
+
     def __init__(self, client: Client, provider: Provider, credential: Credential | None) -> None:
         profile = profile_of(provider.kind, provider.base_url)
-        self._spoken = spoken = profile.spoken(OPENAI_LANGUAGE)
+        self._spoken = spoken = profile.spoken(self._language)
         self.limit_field = spoken.limit_field
         self.wire = compatible_wire(provider.kind)
         self._client = client
-        address = profile.address(provider.base_url, OPENAI_LANGUAGE)
+        address = profile.address(provider.base_url, self._language)
         self._origin = Origin.parse(address, trusted=provider.trusted)
         root = address.removesuffix(spoken.path)
         self._elsewhere = {
@@ -54,3 +56,9 @@ class OpenAIUpstream:
         return self._client.send(
             self._origin, request_head(method, self._origin, path, self._headers)
         )
+
+
+class ResponsesUpstream(OpenAIUpstream):
+    """The same where Responses are spoken, which need not be the same address."""
+
+    _language = RESPONSES_LANGUAGE

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 OPENAI_LANGUAGE: Final = "openai"
+RESPONSES_LANGUAGE: Final = "openai-responses"
 ANTHROPIC_LANGUAGE: Final = "anthropic"
 GEMINI_LANGUAGE: Final = "gemini"
 

@@ -4,6 +4,7 @@ from aigne_hub.providers.profile import (
     ANTHROPIC_LANGUAGE,
     GEMINI_LANGUAGE,
     OPENAI_LANGUAGE,
+    RESPONSES_LANGUAGE,
     Profile,
     Spoken,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "GOOGLE",
     "OPENAI",
     "OPENAI_LANGUAGE",
+    "RESPONSES_LANGUAGE",
     "Profile",
     "Spoken",
     "is_keyless",

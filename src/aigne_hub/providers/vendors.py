@@ -9,6 +9,7 @@ from aigne_hub.providers.profile import (
     ANTHROPIC_LANGUAGE,
     GEMINI_LANGUAGE,
     OPENAI_LANGUAGE,
+    RESPONSES_LANGUAGE,
     Profile,
     Spoken,
 )
@@ -20,11 +21,12 @@ _ANTHROPIC_VERSION = (("anthropic-version", "2023-06-01"),)
 _X_API_KEY = ("x-api-key", "{key}")
 _PLAIN = Spoken()
 _OPENAIS_LIMIT = Spoken(limit_field="max_completion_tokens")
+_RESPONSES = Spoken(limit_field="max_output_tokens")
 
 OPENAI = Profile(
     kind="openai",
     base_url="https://api.openai.com/v1",
-    languages={OPENAI_LANGUAGE: _OPENAIS_LIMIT},
+    languages={OPENAI_LANGUAGE: _OPENAIS_LIMIT, RESPONSES_LANGUAGE: _RESPONSES},
     source="https://platform.openai.com/docs/api-reference/chat/create",
     checked="2026-08",
     stored=False,

@@ -30,6 +30,8 @@ APIS = (OPENAI, ANTHROPIC, GEMINI, AIGNE)
 OPENAI_OPERATIONS = {
     "chat/completions": "POST",
     "completions": "POST",
+    "responses": "POST",
+    "responses/input_tokens": "POST",
     "embeddings": "POST",
     "images/generations": "POST",
     "audio/speech": "POST",
@@ -46,13 +48,17 @@ GEMINI_METHODS = (
     "embedContent",
     "batchEmbedContents",
 )
+# What providers keep, and what may be done with it.
+STORED_OPERATIONS = {
+    "responses/{response_id}": ("GET", "DELETE"),
+    "responses/{response_id}/cancel": ("POST",),
+    "responses/{response_id}/input_items": ("GET",),
+}
 OPERATIONS = {**OPENAI_OPERATIONS, **ANTHROPIC_OPERATIONS}
 
 _CALLED = "|".join(name for name in OPENAI_OPERATIONS if name != "models")
 _SERVED = re.compile(rf"(?:.*?/)??(?:({_CALLED})|(models)(?:/.*)?)")
-_LATER = re.compile(
-    r"(?:.*?/)??((?:responses|images/edits|audio/(?!speech)[a-z]+|videos)(?=/|$))(?:/.*)?"
-)
+_LATER = re.compile(r"(?:.*?/)??((?:images/edits|audio/(?!speech)[a-z]+|videos)(?=/|$))(?:/.*)?")
 _GEMINI_CALL = re.compile(rf"(?:.*?/)?(?:(v1|v1beta)/)?(models/.*:(?:{'|'.join(GEMINI_METHODS)}))")
 _GEMINI_SERVED = re.compile(rf"/v1(?:beta)?/models/.+:(?:{'|'.join(GEMINI_METHODS)})")
 _GEMINI_LIST = re.compile(r"/v1beta/models(?:/.+)?")
@@ -60,6 +66,10 @@ _MESSAGES = re.compile(r"(?:.*/)?(messages(?:/count_tokens)?)")
 _BATCHES = re.compile(r"(?:.*/)?messages/batches(?:/.*)?")
 _GEMINI_OTHER = re.compile(r"v1beta(?:/.*)?")
 _OTHER_APIS = ((AIGNE, re.compile(r"(?:api/)?v2(?:/.*)?|api/v1(?:/.*)?")),)
+_STORED = [
+    (re.compile(re.sub(r"{\w+}", "[^/]+", name)), methods)
+    for name, methods in STORED_OPERATIONS.items()
+]
 _PATH_SHOWN_MAX = 200
 
 
@@ -75,6 +85,15 @@ def allowed_methods(path: str) -> str | None:
     if operation.startswith("models/"):
         operation = "models"
     method = OPERATIONS.get(operation)
+    if method is not None:
+        return _allowed(method)
+    for pattern, methods in _STORED:
+        if pattern.fullmatch(operation):
+            return ", ".join(map(_allowed, methods))
+    return None
+
+
+def _allowed(method: str) -> str:
     return "GET, HEAD" if method == "GET" else method
 
 

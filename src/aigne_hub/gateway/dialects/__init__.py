@@ -26,7 +26,8 @@ class Ask:
     and quality of pictures are empty where the provider may choose. `size` is how much a body
     holds that the general measure misreads, None for any other. `follows` is an object that
     an earlier call left at its provider, so that only its credential can serve this one.
-    `made` is what the answer left there: whoever reads a good answer's end sets it.
+    `stores` is whether this one's answer may be left there, and `made` what was: whoever reads
+    a good answer's end sets it.
     """
 
     body: bytes
@@ -42,6 +43,7 @@ class Ask:
     image_quality: str = ""
     size: Size | None = None
     follows: Followed | None = None
+    stores: bool = False
     made: Made | None = None
 
 

@@ -81,6 +81,11 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True):
 _decode_usual = msgspec.json.Decoder(_Usual).decode
 
 
+def tier_of(named: msgspec.Raw) -> str | None:
+    """Return what a rate card calls the tier that an answer names; None for the table to say."""
+    return _TIERS.get(bytes(named))
+
+
 def report_of(wire: Wire, answer: Reporting, **more: object) -> Report:
     """Return what an answer reports of its usage; `more` are further members of the answer.
 
