@@ -25,7 +25,7 @@ from sqlalchemy import Engine, event
 
 from aigne_hub.bootstrap import initialise, open_hub
 from aigne_hub.server.supervisor import listen
-from aigne_hub.server.worker import Worker
+from aigne_hub.server.worker import Place, Worker
 from aigne_hub.settings import load_settings
 from aigne_hub.storage import sqlite_journal
 from aigne_hub.telemetry import configure_logging
@@ -138,7 +138,7 @@ def serve(folder: Path, hooks: Hooks | None, ready: Callable[[Worker, int, str],
     worker = Worker(hub, environ)
     if hooks is not None:
         hooks.install()
-    uvloop.run(worker.run(listener, lambda: ready(worker, listener.getsockname()[1], key)))
+    uvloop.run(worker.run(Place(listener), lambda: ready(worker, listener.getsockname()[1], key)))
     sys.settrace(None)
     sys.setprofile(None)
 
