@@ -55,7 +55,7 @@ TOOL: Any = {
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Iterator[HubProcess]:
     models = [{"model": f"anthropic/{name}", "type": "chat", "rates": RATES} for name in MODELS]
-    models.append({"model": "openai/gpt-4o-mini", "type": "chat", "rates": RATES})
+    models.append({"model": "openai/text", "type": "embedding", "rates": {"input": "1"}})
     config = {
         "providers": [
             {
@@ -74,7 +74,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Ite
             "smart": {"model": "anthropic/claude-sonnet-4-5"},
             "steady": {
                 "model": "anthropic/claude-529",
-                "fallbacks": ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5"],
+                "fallbacks": ["openai/text", "anthropic/claude-sonnet-4-5"],
             },
         },
         "billing": {"enabled": True},
@@ -276,12 +276,7 @@ def test_counting_tokens_is_recorded_and_free(client: Anthropic, hub: HubProcess
         ("claude-529", anthropic.InternalServerError, "overloaded_error", "upstream_error"),
         ("claude-error200", anthropic.InternalServerError, "api_error", "upstream_error"),
         ("claude-html502", anthropic.InternalServerError, "api_error", "upstream_error"),
-        (
-            "openai/gpt-4o-mini",
-            anthropic.BadRequestError,
-            "invalid_request_error",
-            "invalid_request",
-        ),
+        ("openai/text", anthropic.BadRequestError, "invalid_request_error", "invalid_request"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -301,8 +296,8 @@ def test_errors_are_the_sdks_own_classes_in_anthropics_shape(
 
 
 def test_a_model_of_another_language_names_its_path(client: Anthropic, hub: HubProcess):
-    with pytest.raises(anthropic.BadRequestError, match="POST /v1/chat/completions"):
-        ask(client, "openai/gpt-4o-mini")
+    with pytest.raises(anthropic.BadRequestError, match="this path serves chat models"):
+        ask(client, "openai/text")
     request = urllib.request.Request(
         f"{hub.base_url}/chat/completions",
         json.dumps({"model": "smart", "messages": SAID}).encode(),

@@ -9,7 +9,7 @@ from aigne_hub.domain.errors import InvalidRequest
 
 KEY = "YOUR-KEY"
 MODEL_DEFAULT = "demo/echo"
-# What clients of other formats than OpenAI's are shown: the built-in provider does not speak them.
+# What clients of other formats than OpenAI's are shown: models made for them.
 _CLAUDE = "anthropic/claude-sonnet-4-5"
 _DEFAULTS: Final[Mapping[str, str]] = {
     "anthropic": _CLAUDE,

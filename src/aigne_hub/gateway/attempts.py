@@ -23,10 +23,8 @@ from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects import Ask, Dialect, StreamMeter
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.router import Candidate
-from aigne_hub.gateway.translate import JSON, Translation, Translator
+from aigne_hub.gateway.translate import JSON, Translation, translated
 from aigne_hub.ports import Clock
-from aigne_hub.providers.languages.registry import chat_language_of
-from aigne_hub.providers.profiles import profile_for
 from aigne_hub.providers.upstream import Answer, Upstream
 from aigne_hub.transport import (
     ConnectFailed,
@@ -124,7 +122,9 @@ async def first_answer(
         _require_wanted(exchange)
         upstream = candidate.upstream
         if dialect.language not in candidate.languages:
-            upstream = _translator(dialect, candidate, call, clock)
+            upstream = translated(
+                dialect, candidate, call.opened.call_id, clock.now_us() // 1_000_000
+            )
         body = dialect.outgoing(ask, candidate.model.name, upstream.limit_field, lowered)
         call.sent()
         started, began = clock.now_us(), clock.monotonic_us()
@@ -146,23 +146,6 @@ async def first_answer(
             raise result
         errors.append(result)
     raise next((e for e in errors if isinstance(e, RateLimited)), errors[-1])
-
-
-def _translator(
-    dialect: Dialect, candidate: Candidate, call: CallTracker, clock: Clock
-) -> Upstream:
-    """Return the candidate's upstream as one that speaks the caller's dialect."""
-    spoken = chat_language_of(candidate.languages)
-    assert dialect.form is not None
-    assert spoken is not None
-    return Translator(
-        dialect.form,
-        spoken.language,
-        candidate.upstream,
-        profile_for(candidate.model.provider.kind),
-        call.opened.call_id,
-        clock.now_us() // 1_000_000,
-    )
 
 
 def _require_wanted(exchange: Exchange) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import orjson
 
 from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.gateway.dialects import Estimating
 from aigne_hub.gateway.dialects.openai_neutral import ChatForm
 from aigne_hub.ports import Clock
 from aigne_hub.providers import demo
@@ -44,6 +45,22 @@ class LocalAnswer:
 
     def close(self) -> None:
         self._frames.clear()
+
+
+class Estimator:
+    """providers.upstream.Upstream that asks nobody: what is asked, the hub estimates."""
+
+    limit_field = ""
+    wire = OPENAI
+
+    def __init__(self, form: Estimating) -> None:
+        self._form = form
+
+    def serving(self, _model: str) -> Self:
+        return self
+
+    async def send(self, _operation: str, body: bytes, _headers: bytes = b"") -> LocalAnswer:
+        return LocalAnswer([self._form.estimate(body)], b"application/json")
 
 
 class DemoUpstream:

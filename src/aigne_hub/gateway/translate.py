@@ -10,9 +10,12 @@ from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 from aigne_hub.domain.inference import Finish, InferenceEvent, InferenceRequest
 from aigne_hub.domain.usage import NO_REPORT, Report
 from aigne_hub.gateway.custom_tools import PlainInput
-from aigne_hub.gateway.dialects import AnswerWriter, NeutralForm
+from aigne_hub.gateway.dialects import AnswerWriter, Dialect, Estimating, NeutralForm
+from aigne_hub.gateway.local import Estimator
+from aigne_hub.gateway.router import Candidate
 from aigne_hub.providers.languages import AnswerReader, Language
-from aigne_hub.providers.profiles import Profile
+from aigne_hub.providers.languages.registry import chat_language_of
+from aigne_hub.providers.profiles import Profile, profile_for
 from aigne_hub.providers.upstream import Answer, Upstream
 
 JSON = b"application/json"
@@ -139,3 +142,16 @@ class Translator:
             request,
             tuple(dict.fromkeys(request.not_carried + said.not_carried)),
         )
+
+
+def translated(dialect: Dialect, candidate: Candidate, answer_id: str, created: int) -> Upstream:
+    """Return a candidate's upstream as one that speaks the caller's dialect, for one call."""
+    if isinstance(dialect.form, Estimating):
+        return Estimator(dialect.form)
+    spoken = chat_language_of(candidate.languages)
+    assert dialect.form is not None
+    assert spoken is not None
+    profile = profile_for(candidate.model.provider.kind)
+    return Translator(
+        dialect.form, spoken.language, candidate.upstream, profile, answer_id, created
+    )

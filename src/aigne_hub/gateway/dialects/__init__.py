@@ -5,7 +5,7 @@ A dialect is stateless and sans-IO: bytes and values in, bytes and values out.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
@@ -109,6 +109,13 @@ class NeutralForm(Protocol):
     def writer(self, request: InferenceRequest, answer_id: str, created: int, /) -> AnswerWriter:
         """Return what writes the answer. `created` is in seconds since 1970."""
         ...
+
+
+@runtime_checkable
+class Estimating(NeutralForm, Protocol):
+    """The form of a question that no other format has: the hub answers it by an estimate."""
+
+    def estimate(self, body: bytes, /) -> bytes: ...
 
 
 class Dialect(Protocol):

@@ -15,6 +15,7 @@ from aigne_hub.domain.quotes import FREE, Quote, count_text, quote_tokens
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects import Ask, NeutralForm, StreamMeter
 from aigne_hub.gateway.dialects.anthropic_errors import error_body, error_event
+from aigne_hub.gateway.dialects.anthropic_neutral import CountForm, MessagesForm
 from aigne_hub.gateway.dialects.anthropic_stream import AnthropicStreamMeter, text_bytes
 from aigne_hub.gateway.dialects.anthropic_usage import report_of
 from aigne_hub.gateway.dialects.reading import answered, peeked
@@ -67,7 +68,7 @@ class AnthropicMessages:
     language = ANTHROPIC_LANGUAGE
     forwards: tuple[bytes, ...] = (b"anthropic-version", b"anthropic-beta")
     request_id_header: bytes | None = b"request-id"
-    form: NeutralForm | None = None
+    form: NeutralForm | None = MessagesForm()
     _decode: Any = msgspec.json.Decoder(_Peek).decode
     _relied_on: tuple[str, ...] = ("max_tokens",)
 
@@ -123,6 +124,7 @@ class AnthropicCountTokens(AnthropicMessages):
     """`/v1/messages/count_tokens`: recorded as a call of the model, and never charged."""
 
     operation = "messages/count_tokens"
+    form: NeutralForm | None = CountForm()
     _decode = msgspec.json.Decoder(_CountPeek).decode
     _relied_on = ()
 

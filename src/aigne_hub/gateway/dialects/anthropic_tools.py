@@ -1,0 +1,59 @@
+"""The tools of an Anthropic request: the caller's own, and those that Anthropic runs."""
+
+from typing import Any
+
+from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.domain.inference import HostedTool, Tool
+from aigne_hub.gateway.dialects.anthropic_content import cache_of
+from aigne_hub.gateway.dialects.members import a_text, an_object, maybe_flag, maybe_text
+
+# Tools that the provider runs, by the beginning of their dated types.
+_HOSTED = {
+    "web_search_": "web_search",
+    "web_fetch_": "web_fetch",
+    "code_execution_": "code_execution",
+}
+# Looks for tools that were not told at once; another provider is told all of them.
+_SEARCHING = "tool_search_tool_"
+_READ = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
+
+
+def tools_of(given: list[dict[str, Any]], lost: list[str]) -> tuple[Tool, ...]:
+    """Return the functions of the caller's. Raises InvalidRequest for tools made for Claude."""
+    found = []
+    for index, tool in enumerate(given):
+        kind = tool.get("type")
+        if kind in {None, "custom"}:
+            found.append(_function(tool, f"tools[{index}]"))
+            lost += [f"tools.{name}" for name, value in tool.items() if name not in _READ and value]
+        elif isinstance(kind, str) and kind.startswith(_SEARCHING):
+            lost.append("tools.tool_search")
+        elif _hosted(kind) is None:
+            raise InvalidRequest(
+                f"`tools[{index}].type`: only Claude knows tools of type {kind!r}; the provider "
+                "of this model speaks another format. Describe it with `input_schema`.",
+                param=f"tools[{index}].type",
+            )
+    return tuple(found)
+
+
+def hosted_tools(given: list[dict[str, Any]]) -> tuple[HostedTool, ...]:
+    """Return the tools that a provider would run."""
+    kinds = (_hosted(tool.get("type")) for tool in given)
+    return tuple(HostedTool(kind) for kind in dict.fromkeys(kinds) if kind is not None)
+
+
+def _hosted(kind: object) -> str | None:
+    if not isinstance(kind, str):
+        return None
+    return next((name for start, name in _HOSTED.items() if kind.startswith(start)), None)
+
+
+def _function(tool: dict[str, Any], path: str) -> Tool:
+    return Tool(
+        name=a_text(tool.get("name"), f"{path}.name"),
+        description=maybe_text(tool.get("description"), f"{path}.description"),
+        parameters=an_object(tool.get("input_schema"), f"{path}.input_schema"),
+        strict=maybe_flag(tool.get("strict"), f"{path}.strict"),
+        cache=cache_of(tool),
+    )
