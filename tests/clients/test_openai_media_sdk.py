@@ -1,5 +1,6 @@
 """The official `openai` package's other operations, against a real hub and a real upstream."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 
@@ -17,10 +18,14 @@ MODELS = [
     ("gpt-500", "moderation", {"request": "0.25"}),
     ("tts-1", "speech", {"characters": "15"}),
     ("gpt-4o-mini-tts", "speech", {"input": "1000", "audio_output": "2000"}),
-    ("gpt-nousage+long:1", "speech", {"input": "1000", "audio_output": "2000"}),
+    ("gpt-cached:0+nousage", "speech", {"input": "1000", "audio_output": "2000"}),
     ("gpt-error200", "speech", {"characters": "15"}),
-    ("gpt-slow:20+cut:3", "speech", {"characters": "15"}),
-    ("gpt-slow:20+errorevent:3", "speech", {"characters": "15"}),
+    ("gpt-slow:100+cut:3", "speech", {"characters": "15"}),
+    ("gpt-slow:100+errorevent:3", "speech", {"characters": "15"}),
+    ("whisper-1", "transcription", {"second": "0.0001"}),
+    ("gpt-cached:1+nousage", "transcription", {"second": "0.0001"}),
+    ("gpt-long:1", "transcription", {"second": "0.0001"}),
+    ("gpt-tokens:14:101", "transcription", {"input": "1000", "output": "2000"}),
     ("rerank-v3.5", "rerank", {"search": "0.002"}),
     ("gpt-nousage", "rerank", {"search": "0.002"}),
     ("gpt-tokens:815:0", "rerank", {"input": "50"}),
@@ -149,7 +154,7 @@ def test_speech_as_events_is_charged_by_their_report(client: OpenAI, hub: HubPro
 
 
 def test_speech_as_events_without_a_report_is_counted(client: OpenAI, hub: HubProcess):
-    events = events_of(client, "gpt-nousage+long:1")
+    events = events_of(client, "gpt-cached:0+nousage")
     call = last_call(hub)
     assert call["usage_source"] == "counted"
     usage = events[-1]["usage"]
@@ -157,13 +162,13 @@ def test_speech_as_events_without_a_report_is_counted(client: OpenAI, hub: HubPr
 
 
 def test_speech_that_is_an_error_or_breaks_off_is_free(client: OpenAI, hub: HubProcess):
-    for model in ("gpt-error200", "gpt-slow:20+cut:3"):
+    for model in ("gpt-error200", "gpt-slow:100+cut:3"):
         with pytest.raises(openai.InternalServerError):
             speak(client, model)
         assert last_call(hub)["credits"] == "0"
 
 
-@pytest.mark.parametrize("model", ["gpt-slow:20+cut:3", "gpt-slow:20+errorevent:3"])
+@pytest.mark.parametrize("model", ["gpt-slow:100+cut:3", "gpt-slow:100+errorevent:3"])
 def test_speech_that_breaks_off_amid_its_events_costs_its_characters(
     client: OpenAI, hub: HubProcess, model: str
 ):
@@ -193,3 +198,137 @@ def test_speech_is_repeated_for_an_idempotency_key(client: OpenAI, hub: HubProce
     assert again.content == first.content
     assert again.response.headers["content-type"] == "audio/wav"
     assert again.response.headers["idempotent-replayed"] == "true"
+
+
+def hear(client: OpenAI, model: str, data: bytes | None = None, **more):
+    file = ("speech.wav", sound(TEXT) if data is None else data)
+    return client.audio.transcriptions.create(model=f"openai/{model}", file=file, **more)
+
+
+@pytest.mark.parametrize(
+    ("model", "form", "units", "credits_", "source"),
+    [
+        ("whisper-1", "json", 7, "0.0007", "provider"),
+        ("whisper-1", "verbose_json", 3, "0.00025", "provider"),
+        ("whisper-1", "text", 1, "0.00006", "counted"),
+        ("whisper-1", "srt", 1, "0.00006", "counted"),
+        ("gpt-cached:1+nousage", "json", 1, "0.00006", "counted"),
+        ("gpt-tokens:14:101", "json", 1, "0.216", "provider"),
+    ],
+)
+def test_a_transcription_is_charged_by_what_it_reports_else_by_the_sounds_length(
+    client: OpenAI, hub: HubProcess, model: str, form: str, units: int, credits_: str, source: str
+):
+    answer = hear(client, model, response_format=form)
+    assert getattr(answer, "text", answer) == "one two three"
+    call = last_call(hub)
+    assert (call["type"], call["outcome"]) == ("transcription", "completed")
+    assert (call["units"], call["credits"], call["usage_source"]) == (units, credits_, source)
+
+
+def test_a_form_reaches_the_upstream_as_it_was_but_for_the_model(
+    client: OpenAI, upstream: FakeUpstream
+):
+    upstream.reset()
+    more = {"language": "de", "prompt": "ümlaut", "timestamp_granularities": ["word", "segment"]}
+    hear(client, "whisper-1", sound("x"), **more, response_format="verbose_json")
+    (record,) = upstream.log()
+    # The upstream reads it with the standard library's parser.
+    file = {"file": "speech.wav", "bytes": len(sound("x"))}
+    assert {**record["body"]["file"], "sha256": ""} == {**file, "sha256": ""}
+    assert record["body"]["file"]["sha256"] == hashlib.sha256(sound("x")).hexdigest()
+    assert (record["body"]["model"], record["body"]["prompt"]) == ("whisper-1", "ümlaut")
+    assert record["body"]["timestamp_granularities[]"] == ["word", "segment"]
+
+
+def test_a_transcript_streams_and_its_last_event_has_credits(client: OpenAI, hub: HubProcess):
+    events = list(hear(client, "gpt-tokens:14:101", stream=True))
+    assert [event.type.rpartition(".")[2] for event in events] == [*["delta"] * 3, "done"]
+    call = last_call(hub)
+    usage = events[-1].usage
+    assert (usage.input_tokens, usage.output_tokens) == (14, 101)
+    assert usage.model_extra["credits"] == call["credits"] == "0.216"
+    assert call["usage_source"] == "provider"
+
+
+def test_a_model_that_does_not_stream_answers_whole(client: OpenAI, hub: HubProcess):
+    with client.audio.transcriptions.with_streaming_response.create(
+        model="openai/gpt-long:1", file=("speech.wav", sound(TEXT)), stream=True
+    ) as answer:
+        assert json.loads(answer.read())["text"] == "one two three"
+        assert answer.headers["content-type"] == "application/json"
+    assert last_call(hub)["credits"] == "0.0007"
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_translations(client: OpenAI, hub: HubProcess):
+    file = ("speech.wav", sound(TEXT))
+    assert client.audio.translations.create(model="openai/whisper-1", file=file).text
+    assert last_call(hub)["credits"] == "0.0007"
+
+
+def test_a_form_is_repeated_whatever_its_boundary(client: OpenAI, hub: HubProcess):
+    headers = {"Idempotency-Key": "form"}
+    hear(client, "whisper-1", extra_headers=headers)
+    calls = len(hub.calls())
+    assert hear(client, "whisper-1", extra_headers=headers).text
+    assert len(hub.calls()) == calls
+    with pytest.raises(openai.UnprocessableEntityError):
+        hear(client, "whisper-1", data=sound("other"), extra_headers=headers)
+
+
+def test_a_recording_that_cannot_be_paid_goes_nowhere(hub: HubProcess, upstream: FakeUpstream):
+    with Books(hub) as books:
+        books.customers = 10
+        poor = books.customer(nano("0.00005"))
+        upstream.reset()
+        with (
+            OpenAI(base_url=hub.base_url, api_key=poor.key, max_retries=0) as client,
+            pytest.raises(openai.APIStatusError) as raised,
+        ):
+            hear(client, "whisper-1")
+        assert raised.value.status_code == 402
+        assert (poor.call()["outcome"], upstream.log()) == ("rejected", [])
+
+
+PICTURE = ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(300), "image/png")
+
+
+@pytest.mark.parametrize("image", [PICTURE, [PICTURE, PICTURE]])
+def test_edits_are_charged_by_the_picture(client: OpenAI, hub: HubProcess, image):
+    answer = client.images.edit(
+        model="openai/gpt-image-1", image=image, mask=PICTURE, prompt="a tree", n=2
+    )
+    assert len(answer.data) == 2
+    call = last_call(hub)
+    assert (call["type"], call["units"], call["credits"]) == ("image", 2, "0.08")
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_edits_as_json_and_variations(client: OpenAI, hub: HubProcess):
+    images = [{"image_url": "data:image/png;base64,aGVsbG8="}]
+    body = {"model": "openai/gpt-image-1", "prompt": "a tree", "images": images}
+    assert client.post("/images/edits", body=body, cast_to=dict)["data"]
+    assert last_call(hub)["credits"] == "0.04"
+    assert client.images.create_variation(model="openai/gpt-image-1", image=PICTURE, n=3).data
+    assert last_call(hub)["credits"] == "0.12"
+
+
+def test_pictures_stream_with_their_partial_ones(client: OpenAI, hub: HubProcess):
+    events = list(
+        client.images.generate(
+            model="openai/gpt-image-1", prompt="a tree", stream=True, partial_images=2
+        )
+    )
+    events += client.images.edit(
+        model="openai/gpt-image-1", image=PICTURE, prompt="a tree", stream=True
+    )
+    assert [event.type for event in events] == [
+        *["image_generation.partial_image"] * 2,
+        "image_generation.completed",
+        "image_edit.completed",
+    ]
+    made, edited = hub.calls(limit=2)
+    for event, call in ((events[2], edited), (events[3], made)):
+        assert (call["units"], call["credits"]) == (1, "0.04")
+        assert event.usage.model_extra["credits"] == call["credits"]

@@ -8,7 +8,7 @@ import wave
 from email import message_from_bytes
 from typing import Any
 
-from tests.upstream.answers import BadRequestError, usage
+from tests.upstream.answers import BadRequestError, images, usage
 from tests.upstream.connection import Connection, Request, chunk, head
 from tests.upstream.record import Record
 from tests.upstream.scenarios import Scenario
@@ -16,7 +16,10 @@ from tests.upstream.scenarios import Scenario
 Json = dict[str, Any]
 DOCUMENTS_PER_SEARCH = 100
 SPEECH = "/v1/audio/speech"
-PATHS = {SPEECH}
+HEARD = ("/v1/audio/transcriptions", "/v1/audio/translations")
+PICTURES = ("/v1/images/generations", "/v1/images/edits", "/v1/images/variations")
+PATHS = {SPEECH, *HEARD, *PICTURES[1:]}
+WORDS = ["one ", "two ", "three"]
 SSE_TYPE = "text/event-stream; charset=utf-8"
 MAX_SILENCE_S = 600.0
 
@@ -81,25 +84,75 @@ def form(request: Request) -> Json:
 
 
 def streams(body: Json) -> bool:
-    return body.get("stream_format") == "sse"
+    return body.get("stream_format") == "sse" or body.get("stream") in {True, "true"}
 
 
 async def serve(
-    _path: str, body: Json, scenario: Scenario, record: Record, connection: Connection
+    path: str, body: Json, scenario: Scenario, record: Record, connection: Connection
 ) -> None:
     """Answer with media, or with what was heard in some."""
-    if streams(body):
-        await _events(_speech_events(body, scenario), scenario, record, connection)
+    if streams(body) and scenario.words is None:
+        await _events(_events_of(path, body, scenario), scenario, record, connection)
         return
     if scenario.delay_ms:
         await connection.pause(scenario.delay_ms / 1000)
-    payload = sound(body["input"])
+    if path in HEARD:
+        payload, kind = _transcript(body, scenario)
+    elif path == SPEECH:
+        payload, kind = sound(body["input"]), "audio/wav"
+    else:
+        made = images({"prompt": "", **body, "n": int(body.get("n", 1))}, scenario)
+        payload, kind = json.dumps(made).encode(), "application/json"
     if scenario.cut_after is not None:
-        await connection.send(head(200, "audio/wav", {"content-length": str(len(payload))}))
+        await connection.send(head(200, kind, {"content-length": str(len(payload))}))
         await connection.send(payload[: len(payload) // 2])
         await connection.reset()
         return
-    await connection.reply(200, payload, "audio/wav")
+    await connection.reply(200, payload, kind)
+
+
+def _transcript(body: Json, scenario: Scenario) -> tuple[bytes, str]:
+    """Return what was heard: with the seconds of the file's name, or tokens if it has some."""
+    text, form = "".join(WORDS), body.get("response_format", "json")
+    if form in {"text", "srt", "vtt"}:
+        return text.encode(), "text/plain; charset=utf-8"
+    answer: Json = {"text": text}
+    if form == "verbose_json":
+        answer |= {"task": "transcribe", "language": "english", "duration": 2.5, "segments": []}
+    elif scenario.input_tokens is not None:
+        answer["usage"] = _tokens(scenario)
+    elif scenario.usage:
+        answer["usage"] = {"type": "duration", "seconds": 7}
+    return json.dumps(answer).encode(), "application/json"
+
+
+def _tokens(scenario: Scenario) -> Json:
+    read, made = scenario.input_tokens or 14, scenario.output_tokens or 101
+    return {"input_tokens": read, "output_tokens": made, "total_tokens": read + made}
+
+
+def _events_of(path: str, body: Json, scenario: Scenario) -> list[Json]:
+    reported = {"usage": _tokens(scenario)} if scenario.usage else {}
+    if path == SPEECH:
+        letters = [base64.b64encode(sound(letter)).decode() for letter in body["input"]]
+        parts = [{"type": "speech.audio.delta", "audio": audio} for audio in letters]
+        return [*parts, {"type": "speech.audio.done", **reported}]
+    if path in HEARD:
+        parts = [{"type": "transcript.text.delta", "delta": word} for word in WORDS]
+        done = {"type": "transcript.text.done", "text": "".join(WORDS)}
+        if reported:
+            reported["usage"]["type"] = "tokens"
+        return [*parts, {**done, **reported}]
+    name = "image_generation" if path == PICTURES[0] else "image_edit"
+    whole = {"b64_json": "aGVsbG8=", "created_at": 1, "size": "1024x1024", "quality": "high"}
+    whole |= {"background": "opaque", "output_format": "png"}
+    count = int(body.get("partial_images") or 0)
+    parts = [
+        {"type": f"{name}.partial_image", **whole, "partial_image_index": place}
+        for place in range(count)
+    ]
+    made = {"type": f"{name}.completed", **whole, **reported}
+    return [*parts, *[made] * int(body.get("n") or 1)]
 
 
 def sound(text: str) -> bytes:
@@ -111,18 +164,6 @@ def sound(text: str) -> bytes:
         writer.setframerate(24_000)
         writer.writeframes(b"\x01\x02" * 2_400 * len(text))
     return file.getvalue()
-
-
-def _speech_events(body: Json, scenario: Scenario) -> list[Json]:
-    events: list[Json] = [
-        {"type": "speech.audio.delta", "audio": base64.b64encode(sound(letter)).decode()}
-        for letter in body["input"]
-    ]
-    done: Json = {"type": "speech.audio.done"}
-    if scenario.usage:
-        read, made = scenario.input_tokens or 14, scenario.output_tokens or 101
-        done["usage"] = {"input_tokens": read, "output_tokens": made, "total_tokens": read + made}
-    return [*events, done]
 
 
 async def _events(

@@ -186,7 +186,7 @@ class Upstream:
     async def _unary(
         self, path: str, body: Json, scenario: Scenario, record: Record, connection: Connection
     ) -> None:
-        if path in media.PATHS:
+        if path in media.PATHS or record.stream:
             await media.serve(path, body, scenario, record, connection)
             return
         if path in OBJECTS:

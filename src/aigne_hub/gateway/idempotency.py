@@ -7,7 +7,7 @@ from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import Conflict, InvalidRequest
 from aigne_hub.domain.idempotency import KEY_CHARS_MAX, Claim
 from aigne_hub.domain.money import format_credits
-from aigne_hub.gateway.dialects import Dialect
+from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.reply import Reply
 
@@ -39,9 +39,7 @@ class Replayed(Exception):
         self.call_id = call_id
 
 
-def claim_of(
-    exchange: Exchange, principal: Principal, dialect: Dialect, body: bytes
-) -> Claim | None:
+def claim_of(exchange: Exchange, principal: Principal, dialect: Dialect, ask: Ask) -> Claim | None:
     """Return what a request claims, None when it sent no key. Raises InvalidRequest.
 
     A key is its principal's own; the same key for another operation is another body.
@@ -57,7 +55,7 @@ def claim_of(
     whose = principal.key_id.encode()
     return Claim(
         hashlib.sha256(b"%b\0%b" % (whose, sent)).digest(),
-        hashlib.sha256(b"%b\0%b" % (dialect.operation.encode(), body)).digest(),
+        hashlib.sha256(b"%b\0%b" % (dialect.operation.encode(), ask.alike)).digest(),
     )
 
 

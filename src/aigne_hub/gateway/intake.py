@@ -31,7 +31,7 @@ def read(
             ask.size or size_of(ask.body),
             billing=plane.settings.billing,
         )
-        request.claim = claim_of(exchange, principal, dialect, ask.body)
+        request.claim = claim_of(exchange, principal, dialect, ask)
     except HubError as error:
         error.add_note(ask.model)
         raise

@@ -7,11 +7,20 @@ from aigne_hub.gateway import gemini_calls, gemini_models, response_calls
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
+from aigne_hub.gateway.dialects.openai_image_edits import (
+    OpenAIImageEdits,
+    OpenAIImageVariations,
+)
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
 from aigne_hub.gateway.dialects.openai_moderations import OpenAIModerations
 from aigne_hub.gateway.dialects.openai_responses import OpenAIInputTokens
 from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
+from aigne_hub.gateway.dialects.openai_transcriptions import (
+    OpenAITranscriptions,
+    OpenAITranslations,
+)
 from aigne_hub.gateway.dialects.rerank import Rerank
+from aigne_hub.gateway.forms import handle_form
 from aigne_hub.gateway.models import list_models, one_model
 from aigne_hub.gateway.pipeline import handle
 from aigne_hub.gateway.plane import Plane
@@ -30,6 +39,10 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
         "/v1/responses/input_tokens": partial(handle, plane, OpenAIInputTokens()),
         "/v1/embeddings": partial(handle, plane, OpenAIEmbeddings()),
         "/v1/images/generations": partial(handle, plane, OpenAIImages()),
+        "/v1/images/edits": partial(handle_form, plane, OpenAIImageEdits),
+        "/v1/images/variations": partial(handle_form, plane, OpenAIImageVariations),
+        "/v1/audio/transcriptions": partial(handle_form, plane, OpenAITranscriptions),
+        "/v1/audio/translations": partial(handle_form, plane, OpenAITranslations),
         "/v1/audio/speech": partial(handle, plane, OpenAISpeech()),
         "/v1/moderations": partial(handle, plane, OpenAIModerations()),
         "/v1/rerank": partial(handle, plane, Rerank()),

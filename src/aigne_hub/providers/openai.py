@@ -11,6 +11,9 @@ from aigne_hub.providers.upstream import Answer
 from aigne_hub.providers.usage import compatible_wire
 from aigne_hub.transport import Client, Origin, request_head
 
+_OWN_TYPE = b"content-type:"
+_JSON_TYPE = b"content-type: application/json\r\n"
+
 
 class OpenAIUpstream:
     """providers.upstream.Upstream and Keeper over HTTP.
@@ -47,6 +50,9 @@ class OpenAIUpstream:
             origin = self._elsewhere.get(operation, self._origin)
             head = request_head("POST", origin, f"/{operation}", self._headers)
             self._heads[operation] = head
+        if headers.startswith(_OWN_TYPE):
+            # Bytes that are sent as they came, under the type that they came with.
+            return self._client.send(self._origin, head.replace(_JSON_TYPE, b"") + headers, body)
         if self._is_picky:
             body = fitted(body, self._spoken)
         return self._client.send(self._origin, head + headers if headers else head, body)

@@ -113,7 +113,7 @@ class Reference:
             parameters=tuple(
                 _parameter(self._resolved(value)) for value in operation.get("parameters", ())
             ),
-            body=_shape(body["content"]["application/json"]["schema"]) if body else None,
+            body=_shape(next(iter(body["content"].values()))["schema"]) if body else None,
             answers=tuple(
                 self._answer(status, self._resolved(value))
                 for status, value in operation["responses"].items()

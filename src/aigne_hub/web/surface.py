@@ -34,6 +34,10 @@ OPENAI_OPERATIONS = {
     "responses/input_tokens": "POST",
     "embeddings": "POST",
     "images/generations": "POST",
+    "images/edits": "POST",
+    "images/variations": "POST",
+    "audio/transcriptions": "POST",
+    "audio/translations": "POST",
     "audio/speech": "POST",
     "moderations": "POST",
     "rerank": "POST",
@@ -58,7 +62,7 @@ OPERATIONS = {**OPENAI_OPERATIONS, **ANTHROPIC_OPERATIONS}
 
 _CALLED = "|".join(name for name in OPENAI_OPERATIONS if name != "models")
 _SERVED = re.compile(rf"(?:.*?/)??(?:({_CALLED})|(models)(?:/.*)?)")
-_LATER = re.compile(r"(?:.*?/)??((?:images/edits|audio/(?!speech)[a-z]+|videos)(?=/|$))(?:/.*)?")
+_LATER = re.compile(r"(?:.*?/)??((?:audio/(?!speech|transcr|transl)[a-z_]+|videos)(?=/|$))(?:/.*)?")
 _GEMINI_CALL = re.compile(rf"(?:.*?/)?(?:(v1|v1beta)/)?(models/.*:(?:{'|'.join(GEMINI_METHODS)}))")
 _GEMINI_SERVED = re.compile(rf"/v1(?:beta)?/models/.+:(?:{'|'.join(GEMINI_METHODS)})")
 _GEMINI_LIST = re.compile(r"/v1beta/models(?:/.+)?")

@@ -46,6 +46,11 @@ class Ask:
     stores: bool = False
     made: Made | None = None
 
+    @property
+    def alike(self) -> bytes:
+        """What a repetition of this request has in common with it."""
+        return self.body
+
 
 class StreamMeter(Protocol):
     """Reads an answer as it passes: what may leave now, what was delivered, what it cost.

@@ -10,6 +10,7 @@ from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, quote_units
 from aigne_hub.domain.usage import NAME_MAX, Report, Usage
 from aigne_hub.gateway.dialects import Ask
+from aigne_hub.gateway.dialects.event_meter import Event, EventMeter
 from aigne_hub.gateway.dialects.openai_usage import report_of
 from aigne_hub.gateway.dialects.openai_whole import DataAnswer, OpenAIWhole
 from aigne_hub.gateway.dialects.reading import answered, peeked
@@ -21,6 +22,8 @@ IMAGES_MAX = 10
 # larger one takes more in proportion.
 TOKENS_PER_IMAGE = 6_240
 PIXELS_PER_IMAGE = 1536 * 1024
+# What the three partial pictures that a stream may have before each picture cost.
+TOKENS_OF_PARTIALS = 300
 
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
@@ -30,6 +33,7 @@ class _Peek(msgspec.Struct):
     prompt: str
     n: int | None = None
     stream: bool | None = None
+    partial_images: int | None = None
     size: Any = None
     quality: Any = None
 
@@ -44,6 +48,38 @@ _decode = msgspec.json.Decoder(_Peek).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
+class _Product:
+    """event_meter.Product of pictures: partial ones are none."""
+
+    ends = frozenset({"image_generation.completed", "image_edit.completed"})
+
+    def __init__(self, ask: Ask) -> None:
+        self.count = ask.images
+        self._ask = ask
+        self._made = 0
+
+    def measure(self, event: Event) -> int:
+        return int(event.type in self.ends)
+
+    def completed(self, report: Report, event: Event) -> Report:
+        self._made += 1
+        if report.refused is not None:
+            return report
+        kind = _kind(
+            chosen(event.size) or self._ask.image_size,
+            chosen(event.quality) or self._ask.image_quality,
+        )
+        usage = (report.usage or Usage())._replace(images=self._made, image_kind=kind)
+        return report._replace(usage=usage)
+
+    def shown(self, usage: Usage) -> dict[str, Any]:
+        return {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+        }
+
+
 class OpenAIImages(OpenAIWhole):
     """dialects.Dialect for `/v1/images/generations`."""
 
@@ -55,16 +91,15 @@ class OpenAIImages(OpenAIWhole):
         images = 1 if peek.n is None else peek.n
         if not 0 < images <= IMAGES_MAX:
             raise InvalidRequest(f"`n` is between 1 and {IMAGES_MAX}.", param="n")
-        if peek.stream:
-            raise InvalidRequest("Partial images are not served.", param="stream")
-        named = ("n", "size", "quality")
+        named = ("n", "size", "quality", "stream", "partial_images")
         return Ask(
             body=body,
             model=peek.model,
+            stream=bool(peek.stream),
             images=images,
             relied_on=tuple(name for name in named if getattr(peek, name) is not None),
-            image_size=_chosen(peek.size),
-            image_quality=_chosen(peek.quality),
+            image_size=chosen(peek.size),
+            image_quality=chosen(peek.quality),
         )
 
     def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, **_: int) -> Quote:
@@ -75,7 +110,7 @@ class OpenAIImages(OpenAIWhole):
             images=ask.images,
             image_kind=_kind(ask.image_size, ask.image_quality) if is_told else "",
             input_tokens=input_tokens,
-            output_tokens=ask.images * _tokens(ask.image_size),
+            output_tokens=ask.images * (_tokens(ask.image_size) + TOKENS_OF_PARTIALS * ask.stream),
         )
 
     def outgoing(self, ask: Ask, model: str, *_: object) -> bytes:
@@ -88,7 +123,7 @@ class OpenAIImages(OpenAIWhole):
         if report.usage is None:
             return report
         kind = _kind(
-            _chosen(answer.size) or ask.image_size, _chosen(answer.quality) or ask.image_quality
+            chosen(answer.size) or ask.image_size, chosen(answer.quality) or ask.image_quality
         )
         return report._replace(usage=report.usage._replace(image_kind=kind))
 
@@ -102,8 +137,14 @@ class OpenAIImages(OpenAIWhole):
     def output_of(self, body: bytes) -> int:
         return len(answered(_decode_answer, body).data)
 
+    def meter(self, ask: Ask, wire: Wire) -> EventMeter:
+        def whole(body: bytes) -> Report:
+            return self.usage(ask, body, wire)
 
-def _chosen(value: object) -> str:
+        return EventMeter(OPENAI_IMAGES, _Product(ask), whole)
+
+
+def chosen(value: object) -> str:
     """Return a size or quality that was named; empty when the provider chooses."""
     named = isinstance(value, str) and value != "auto" and len(value) < NAME_MAX // 2
     return str(value) if named else ""
