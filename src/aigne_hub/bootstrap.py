@@ -32,8 +32,7 @@ from aigne_hub.hub_file import DEMO, HubFile, load_hub_file
 from aigne_hub.payment_settings import misfits
 from aigne_hub.ports import Clock
 from aigne_hub.problems import ConfigError, Problem
-from aigne_hub.providers.connecting import connected
-from aigne_hub.providers.profiles import profile_of
+from aigne_hub.providers.connecting import connected, misfit
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
@@ -48,7 +47,7 @@ from aigne_hub.storage.pepper import load_or_create_pepper
 from aigne_hub.storage.sqlite_journal import SqliteStore
 from aigne_hub.storage.watch import SqliteWatch, Watch
 from aigne_hub.telemetry import Counters
-from aigne_hub.transport import Client, Origin, Timeouts
+from aigne_hub.transport import Client, Timeouts
 from aigne_hub.usage.tracker import Tracker
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file's name
@@ -211,12 +210,12 @@ def provider_problems(hub_file: HubFile) -> list[Problem]:
     """Return what is wrong with declared providers that no adapter can call."""
     problems = []
     for index, declared in enumerate(hub_file.providers):
-        try:
-            if declared.kind != DEMO:
-                profile = profile_of(declared.kind, declared.base_url)
-                Origin.parse(profile.address(declared.base_url))
-        except ValueError as error:
-            problems.append(Problem(f"providers[{index}].base_url", 0, str(error)))
+        secrets = [one.api_key.get_secret_value() for one in declared.credentials]
+        found = None
+        if declared.kind != DEMO:
+            found = misfit(declared.kind, declared.base_url, secrets)
+        if found is not None:
+            problems.append(Problem(f"providers[{index}].{found[0]}", 0, found[1]))
     return problems
 
 
@@ -364,7 +363,7 @@ def build_plane(
     def connect(provider: Provider, credential: Credential, language: str) -> Upstream:
         if provider.kind == DEMO:
             return DemoUpstream(hub.clock, hub.ids)
-        return connected(client, provider, credential, language)
+        return connected(client, provider, credential, language, hub.clock)
 
     return Plane(
         settings=plane_settings(hub),

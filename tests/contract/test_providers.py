@@ -45,8 +45,9 @@ class Case:
 
     def path(self, *, stream: bool) -> str:
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        prefix = f"/{self.name}"
-        return prefix + str(self.served["path"]).format(method=method, model=self.model)
+        raw = "streamRawPredict" if stream else "rawPredict"
+        path = str(self.served["path"]).format(method=method, raw=raw, model=self.model)
+        return f"/{self.name}{path}"
 
 
 CASES = [

@@ -15,6 +15,14 @@ BEARER = "authorization: Bearer K"
 OPENAI, ANTHROPIC, GEMINI = "openai", "anthropic", "gemini"
 
 
+class Clock:
+    def now_us(self) -> int:
+        return 0
+
+    def monotonic_us(self) -> int:
+        return 0
+
+
 class Client:
     def __init__(self) -> None:
         self.heads: list[list[str]] = []
@@ -37,7 +45,7 @@ def sent(
     client: Any = Client()
     provider = Provider("id", "p", kind, base_url, trusted=True, credentials=())
     credential = Credential("id", "main", 1, secret=secret)
-    connected(client, provider, credential, language).serving(model).send(operation, b"{}")
+    connected(client, provider, credential, language, Clock()).serving(model).send(operation, b"{}")
     (head,) = client.heads
     return head
 
@@ -212,6 +220,7 @@ def test_any_other_body_is_sent_as_it_is(body: bytes):
 def test_a_body_is_fitted_on_its_way():
     client: Any = Client()
     provider = Provider("id", "p", "mistral", None, trusted=True, credentials=())
-    upstream = connected(client, provider, Credential("id", "main", 1, secret="K"), OPENAI)
+    credential = Credential("id", "main", 1, secret="K")
+    upstream = connected(client, provider, credential, OPENAI, Clock())
     upstream.send("chat/completions", b'{"model":"m","stream_options":{"include_usage":true}}')
     assert client.bodies == [b'{"model":"m"}']

@@ -53,7 +53,7 @@ _CALLERS_FAULT = frozenset({400, 404, 413, 422})
 _OWN_CREDIT = "Your credit balance is too low"
 _TIMEOUTS = (FirstByteTimeout, IdleTimeout, TotalTimeout, ConnectTimeout)
 # What vendors' keys look like, for messages that repeat another or a masked one.
-_KEYS = re.compile(r"\b(?:(?:sk|pk|rk|key|gsk|xai)[-_]|AIza)[-_A-Za-z0-9*]{12,}")
+_KEYS = re.compile(r"\b(?:(?:sk|pk|rk|key|gsk|xai)[-_]|AIza|ya29\.)[-_A-Za-z0-9*]{12,}")
 # Google answers 400 for a key that is not valid.
 _KEY_CODES = frozenset({"api_key_invalid"})
 _DELAY = re.compile(r"([0-9]{1,9})(\.[0-9]+)?s")

@@ -1,5 +1,6 @@
 """The model of hub.yaml: providers with their keys, models with their prices, aliases."""
 
+import json
 from typing import Annotated, Final, Literal
 
 from pydantic import (
@@ -45,6 +46,11 @@ MEANINGS: Final = {
 
 def _api_key(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
+    if text.lstrip().startswith("{"):  # a service account's file, on as many lines as it came
+        try:
+            return SecretStr(json.dumps(json.loads(text), separators=(",", ":")))
+        except ValueError:
+            raise ValueError("begins like JSON and is none") from None
     if not names.is_key(text):
         raise ValueError("must be printable ASCII: no line breaks, no spaces at its ends")
     return key

@@ -62,9 +62,9 @@ class Profile:
     then shows what one looks like. `is_keyless` says that it may be called without a
     credential. `models_path` lists what a key may use, below the first language's address;
     None where nothing does. `takes_query` is what a declared address may end with behind
-    a question mark. `quirks` are sentences for docs/providers.md. `source` is the page that it
-    was checked against and `checked` when; `stored` says that it was a stored copy of the page,
-    not the live one.
+    a question mark, and `form` what it must be like. `quirks` are sentences for
+    docs/providers.md. `source` is the page that it was checked against and `checked` when;
+    `stored` says that it was a stored copy of the page, not the live one.
     """
 
     kind: str
@@ -77,6 +77,7 @@ class Profile:
     is_keyless: bool = False
     models_path: str | None = "/models"
     takes_query: re.Pattern[str] | None = None
+    form: re.Pattern[str] | None = None
     quirks: tuple[str, ...] = ()
 
     @property

@@ -81,4 +81,6 @@ def profile_of(kind: str, base_url: str | None) -> Profile:
     query = (base_url or "").partition("?")[2]
     if query and not (profile.takes_query and profile.takes_query.fullmatch(query)):
         raise ValueError(f"the base_url of the kind {kind!r} must end with its path, without ?")
+    if profile.form is not None and not profile.form.search((base_url or "").rstrip("/")):
+        raise ValueError(f"the base_url of the kind {kind!r} must be like {profile.like}")
     return profile

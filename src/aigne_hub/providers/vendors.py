@@ -78,6 +78,31 @@ GOOGLE = Profile(
     quirks=("The version in the address is dropped: the call names it.",),
 )
 
+# Which wire a model speaks is its publisher's, and so its name tells.
+_CLAUDE = re.compile("^claude")
+VERTEX = Profile(
+    kind="vertex",
+    base_url=None,
+    languages={
+        GEMINI_LANGUAGE: Spoken(
+            limit_field="generationConfig.maxOutputTokens", models=re.compile("^(?!claude)")
+        ),
+        ANTHROPIC_LANGUAGE: Spoken(models=_CLAUDE),
+    },
+    source="https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
+    checked="2026-11",
+    like="https://REGION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/REGION",
+    form=re.compile(r"/v1(beta1)?/projects/[^/]+/locations/[^/]+$"),
+    models_path=None,
+    quirks=(
+        "A key is an access token, or a service account's JSON.",
+        "Tokens of a service account are renewed before they end.",
+        "Models named `claude…` are reached in Anthropic's format, as raw predictions.",
+        "All others are reached in Gemini's.",
+        "The version of the address holds, whichever the call names.",
+    ),
+)
+
 # In the older form, with a query, the path names the deployment (providers/azure.py).
 AZURE = Profile(
     kind="azure",
@@ -265,6 +290,7 @@ VENDORS = (
     OPENAI,
     ANTHROPIC,
     GOOGLE,
+    VERTEX,
     AZURE,
     DEEPSEEK,
     XAI,
