@@ -129,6 +129,12 @@ def named(connection: Connection, user_ids: Iterable[str]) -> dict[str, User]:
     return {row.id: _user(*row) for row in rows}
 
 
+def of_dids(connection: Connection, dids: Iterable[str]) -> dict[str, User]:
+    """Return users by their DIDs, those that are known."""
+    rows = connection.execute(select(*_COLUMNS).where(schema.user.c.did.in_(sorted(set(dids)))))
+    return {row.did: _user(*row) for row in rows}
+
+
 def page(
     connection: Connection, *, did: str | None, search: str | None, offset: int, limit: int
 ) -> tuple[int, list[User]]:

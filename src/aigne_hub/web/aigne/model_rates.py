@@ -21,9 +21,9 @@ from aigne_hub.storage import model_rates, prices, vendors
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.vendors import Vendor
 from aigne_hub.web.aigne.models import type_of
-from aigne_hub.web.aigne.providers import ProviderId, is_admin
+from aigne_hub.web.aigne.providers import ProviderId
 from aigne_hub.web.aigne.shapes import rate_shown
-from aigne_hub.web.api.access import Admin, Caller, actor
+from aigne_hub.web.api.access import Admin, Caller, actor, is_admin
 from aigne_hub.web.api.bodies import Number
 from aigne_hub.web.api.bulk_rates import Wire
 from aigne_hub.web.api.unit_prices import WHOLE_OUTPUT

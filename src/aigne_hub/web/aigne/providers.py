@@ -7,7 +7,6 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from aigne_hub.domain import names
-from aigne_hub.domain.access import Principal, Role, Scope, at_least
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.providers.profiles import profile_of
@@ -15,7 +14,7 @@ from aigne_hub.storage import prices, vendors
 from aigne_hub.transport import Origin
 from aigne_hub.web.aigne.models import amounts_of
 from aigne_hub.web.aigne.shapes import credential_shown, provider_shown, rate_shown
-from aigne_hub.web.api.access import Admin, Caller, actor
+from aigne_hub.web.api.access import Admin, Caller, actor, is_admin
 from aigne_hub.web.api.bulk_rates import Wire
 from aigne_hub.web.backend import Hub
 
@@ -197,11 +196,6 @@ def remove_credential(
         vendor = vendors.find(change.connection, provider_id)
         vendors.remove_credential(change, vendor, vendor.credential(credential_id))
     return {"message": "The credential was removed."}
-
-
-def is_admin(caller: Principal) -> bool:
-    """Tell whether a caller sees what is for administrators."""
-    return Scope.ADMIN in caller.scopes and at_least(caller.role, Role.ADMIN)
 
 
 def providers_router(prefix: str, *, listed: bool) -> APIRouter:

@@ -26,6 +26,11 @@ Caller = Annotated[Principal, Depends(authenticated)]
 Admin = Annotated[Principal, Depends(administrator)]
 
 
+def is_admin(principal: Principal) -> bool:
+    """Tell whether a caller may see what is for administrators."""
+    return Scope.ADMIN in principal.scopes and at_least(principal.role, Role.ADMIN)
+
+
 def actor(principal: Principal) -> str:
     """Return how the audit log names a caller."""
     return f"key:{principal.key_id}"

@@ -124,7 +124,7 @@ def list_calls(
         count, rows = call_pages.page(view, wanted, offset=(number - 1) * size, limit=size)
     body = {
         "count": count,
-        "list": [_shown(row) for row in rows],
+        "list": [call_shown(row) for row in rows],
         "paging": {"page": number, "pageSize": size},
     }
     return Response(orjson.dumps(body), media_type="application/json")
@@ -161,7 +161,7 @@ def _type(name: str) -> str:
     return next((own for own, shown in TYPE_NAMES.items() if shown == name), name)
 
 
-def _shown(row: Any) -> dict[str, Any]:
+def call_shown(row: Any) -> dict[str, Any]:
     provider, _, model = row.model.partition("/")
     read, wrote = row.input_tokens or 0, row.output_tokens or 0
     cached, written = row.cache_read_tokens or 0, row.cache_write_tokens or 0

@@ -7,6 +7,8 @@ from aigne_hub.web.aigne.connect import connect_router
 from aigne_hub.web.aigne.model_rates import model_rates_router
 from aigne_hub.web.aigne.models import models_router
 from aigne_hub.web.aigne.providers import providers_router
+from aigne_hub.web.aigne.trends import all_trends_router, trends_router
+from aigne_hub.web.aigne.user_stats import user_stats_routers
 from aigne_hub.web.api.account import account_router
 from aigne_hub.web.api.admin_credit import admin_credit_router
 from aigne_hub.web.api.admin_payments import admin_payments_router
@@ -42,6 +44,9 @@ def api_routers() -> list[APIRouter]:
         blocklet_router(),
         connect_router(),
         models_router(),
+        trends_router(),
+        all_trends_router(),
+        *user_stats_routers(),
         *aigne_routers("/api/ai-providers", listed=True),
         # The older name of the same.
         *aigne_routers("/api/ai", listed=False),
