@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from aigne_hub.domain.errors import HubError, InvalidRequest, RateLimited, UpstreamError
 from aigne_hub.domain.objects import Followed, Made
 from aigne_hub.domain.pricing import RateCard
+from aigne_hub.domain.quotes import size_of
 from aigne_hub.domain.usage import TOKENS_MAX, Usage
 from aigne_hub.gateway.dialects.openai_responses import OpenAIInputTokens, OpenAIResponses
 from aigne_hub.providers.usage import OPENAI
@@ -240,3 +241,9 @@ def test_counting_input_is_free_and_leaves_nothing():
         counting.usage(ask, b'{"input_tokens":-5}', OPENAI)
     with pytest.raises(UpstreamError):
         counting.usage(ask, b'{"object":"response"}', OPENAI)
+
+
+def test_the_results_of_tools_are_text_of_the_prompt():
+    result = {"type": "function_call_output", "call_id": "call_1", "output": "x" * 400}
+    sent = body(input=[{"role": "user", "content": "hello"}, result])
+    assert size_of(sent).text_bytes == 405

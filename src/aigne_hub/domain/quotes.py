@@ -31,7 +31,7 @@ _INLINE_MEDIA = (
 # String values that are prompt text; names such as roles and types are not. A text member
 # may also hold a list of strings (prompts, embedding inputs).
 _TEXT = re.compile(
-    rb'"(?:content|text|prompt|input|description|arguments|instructions)"\s*:\s*'
+    rb'"(?:content|text|prompt|input|output|description|arguments|instructions)"\s*:\s*'
     rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 )
 _LINKED_MEDIA = (re.compile(rb'_url"\s*:'), re.compile(rb'file_id"\s*:'))
