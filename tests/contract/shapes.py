@@ -132,6 +132,98 @@ class OpenAI:
         }
 
 
+class Responses:
+    """https://platform.openai.com/docs/api-reference/responses and its page on streaming."""
+
+    expected = {"input_tokens": 36, "output_tokens": 87}  # noqa: RUF012 - no test changes it
+
+    def __init__(self, vendor: Json) -> None:
+        self.vendor = vendor
+
+    def request(self, model: str, *, stream: bool, **more: Any) -> tuple[str, Json]:
+        body = {"model": model, "input": "Hi", **({"stream": True} if stream else {})}
+        return "/v1/responses", {**body, **more}
+
+    def pictured(self) -> Json:
+        picture = {"type": "input_image", "image_url": f"data:image/png;base64,{PICTURE}"}
+        return {"input": [{"role": "user", "content": [picture]}]}
+
+    def tooled(self) -> Json:
+        return {"tools": [{"type": "function", "name": TOOL, "parameters": _PARAMETERS}]}
+
+    def structured(self) -> Json:
+        schema = {"type": "json_schema", "name": "a", "schema": SCHEMA, "strict": True}
+        return {"text": {"format": schema}}
+
+    def whole(self, *, calls: bool = False) -> Json:
+        usage = {"input_tokens": 36, "output_tokens": 87, "total_tokens": 123}
+        details = {
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": 0},
+        }
+        return {
+            "id": "resp_1",
+            "object": "response",
+            "created_at": 1_767_225_600,
+            "status": "completed",
+            "model": "m",
+            "output": [self._item(calls=calls)],
+            "usage": {**usage, **details},
+        }
+
+    def frames(self, *, calls: bool = False) -> list[Json]:
+        whole = self.whole(calls=calls)
+        begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+        item = whole["output"][0]
+        place: Json = {"output_index": 0, "item_id": item["id"]}
+        if calls:
+            kind, rest = "response.function_call_arguments.delta", json.dumps(ARGUMENTS)
+            parts = (rest[:4], rest[4:])
+        else:
+            kind, parts = "response.output_text.delta", ("Hello", " there")
+            place["content_index"] = 0
+        frames = [
+            {"type": "response.created", "response": begun},
+            {"type": "response.output_item.added", "output_index": 0, "item": item},
+            *({"type": kind, "delta": part, **place} for part in parts),
+            {"type": "response.output_item.done", "output_index": 0, "item": item},
+            {"type": "response.completed", "response": whole},
+        ]
+        return [{**frame, "sequence_number": at} for at, frame in enumerate(frames)]
+
+    def answer(self, *, stream: bool, calls: bool = False, is_cut: bool = False) -> Answer:
+        if not stream:
+            return Answer((json.dumps(self.whole(calls=calls)).encode(),))
+        frames = [_event(one) for one in self.frames(calls=calls)]
+        frames = frames[:3] if is_cut else frames
+        return Answer(tuple(frames), content_type=SSE_TYPE, is_cut=is_cut)
+
+    def text(self, answer: Json) -> str:
+        return str(answer["output"][0]["content"][0]["text"])
+
+    def streamed_text(self, events: list[Json]) -> str:
+        return "".join(one["delta"] for one in events if "delta" in one)
+
+    def called(self, answer: Json) -> tuple[str, Any]:
+        return answer["output"][0]["name"], json.loads(answer["output"][0]["arguments"])
+
+    def streamed_call(self, events: list[Json]) -> tuple[str, Any]:
+        name = next(one["item"]["name"] for one in events if "item" in one)
+        return name, json.loads(self.streamed_text(events))
+
+    def error(self, answer: Json) -> str:
+        found = answer.get("response", answer).get("error", answer)
+        return str(found["message"])
+
+    def _item(self, *, calls: bool) -> Json:
+        if calls:
+            call = {"call_id": "call_1", "name": TOOL, "arguments": json.dumps(ARGUMENTS)}
+            return {"type": "function_call", "id": "fc_1", "status": "completed", **call}
+        part = {"type": "output_text", "text": TEXT, "annotations": []}
+        message = {"type": "message", "id": "msg_1", "role": "assistant"}
+        return {**message, "status": "completed", "content": [part]}
+
+
 class Anthropic:
     """https://platform.claude.com/docs/en/api/messages and its page on streaming."""
 
@@ -194,10 +286,7 @@ class Anthropic:
     def answer(self, *, stream: bool, calls: bool = False, is_cut: bool = False) -> Answer:
         if not stream:
             return Answer((json.dumps(self.whole(calls=calls)).encode(),))
-        frames = [
-            b"event: %b\n%b" % (one["type"].encode(), _frame(one))
-            for one in self.frames(calls=calls)
-        ]
+        frames = [_event(one) for one in self.frames(calls=calls)]
         frames = frames[: len(frames) // 2] if is_cut else frames
         return Answer(tuple(frames), content_type=SSE_TYPE, is_cut=is_cut)
 
@@ -286,8 +375,13 @@ class Gemini:
         return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m"}
 
 
-SHAPES = {"openai": OpenAI, "anthropic": Anthropic, "gemini": Gemini}
-Shape = OpenAI | Anthropic | Gemini
+SHAPES = {
+    "openai": OpenAI,
+    "openai-responses": Responses,
+    "anthropic": Anthropic,
+    "gemini": Gemini,
+}
+Shape = OpenAI | Responses | Anthropic | Gemini
 
 
 def refused(status: int, body: Json, **headers: str) -> Answer:
@@ -297,6 +391,10 @@ def refused(status: int, body: Json, **headers: str) -> Answer:
 def _frame(value: Json | str) -> bytes:
     """Return an event; a comment is written as text."""
     return (value if isinstance(value, str) else f"data: {json.dumps(value)}").encode() + b"\n\n"
+
+
+def _event(value: Json) -> bytes:
+    return b"event: %b\n%b" % (value["type"].encode(), _frame(value))
 
 
 def _choices(events: list[Json]) -> list[Json]:

@@ -12,7 +12,7 @@ from aigne_hub.providers.profiles import is_keyless, languages_of, profile_of
 from aigne_hub.providers.vendors import VENDORS
 
 BEARER = "authorization: Bearer K"
-OPENAI, ANTHROPIC, GEMINI = "openai", "anthropic", "gemini"
+OPENAI, RESPONSES, ANTHROPIC, GEMINI = "openai", "openai-responses", "anthropic", "gemini"
 
 
 class Clock:
@@ -28,7 +28,7 @@ class Client:
         self.heads: list[list[str]] = []
         self.bodies: list[bytes] = []
 
-    def send(self, origin: Any, head: bytes, body: bytes) -> None:
+    def send(self, origin: Any, head: bytes, body: bytes = b"") -> None:
         self.heads.append([origin.host, *head.decode().split("\r\n")[:-1]])
         self.bodies.append(body)
 
@@ -146,6 +146,22 @@ def test_azure_is_called_at_its_new_paths_and_at_its_older_ones(base_url: str, p
     assert not any(line.startswith("authorization") for line in head)
 
 
+def test_what_azure_keeps_is_asked_for_below_its_version():
+    client: Any = Client()
+    base_url = "https://r.openai.azure.com/openai?api-version=2025-04-01-preview"
+    provider = Provider("id", "p", "azure", base_url, trusted=True, credentials=())
+    credential = Credential("id", "main", 1, secret="K")
+    upstream: Any = connected(client, provider, credential, "openai-responses", Clock())
+    upstream.serving("d1").send("responses", b"{}")
+    upstream.fetch("GET", "/responses/resp_1")
+    upstream.fetch("GET", "/responses/resp_1?include=a")
+    assert [head[1] for head in client.heads] == [
+        "POST /openai/responses?api-version=2025-04-01-preview HTTP/1.1",
+        "GET /openai/responses/resp_1?api-version=2025-04-01-preview HTTP/1.1",
+        "GET /openai/responses/resp_1?include=a&api-version=2025-04-01-preview HTTP/1.1",
+    ]
+
+
 def test_only_azures_address_has_a_query():
     with pytest.raises(ValueError, match="without \\?"):
         profile_of("openai", "https://h/v1?api-version=1")
@@ -167,8 +183,16 @@ def test_a_kind_without_a_profile_is_openai_compatible_at_its_address():
 
 def test_languages_are_of_a_kind_and_of_a_model():
     assert languages_of("deepseek") == languages_of("deepseek", "m") == {OPENAI, ANTHROPIC}
-    assert languages_of("poe") == languages_of("poe", "Claude-Opus-4.7") == {OPENAI, ANTHROPIC}
-    assert languages_of("poe", "GPT-5.4") == {OPENAI}
+    assert (
+        languages_of("poe")
+        == languages_of("poe", "Claude-Opus-4.7")
+        == {
+            OPENAI,
+            RESPONSES,
+            ANTHROPIC,
+        }
+    )
+    assert languages_of("poe", "GPT-5.4") == {OPENAI, RESPONSES}
     assert languages_of("google", "m") == {GEMINI}
 
 

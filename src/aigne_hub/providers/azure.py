@@ -5,16 +5,17 @@ November 2026. Its newer paths, /openai/v1, are OpenAI's own.
 """
 
 from collections.abc import Awaitable
+from typing import Self
 from urllib.parse import quote
 
 from aigne_hub.catalog.snapshot import Credential, Provider
-from aigne_hub.providers.profile import OPENAI_LANGUAGE
-from aigne_hub.providers.profiles import profile_of
+from aigne_hub.providers.openai import OpenAIUpstream
 from aigne_hub.providers.upstream import Answer
-from aigne_hub.providers.usage import OPENAI
 from aigne_hub.transport import Client, Origin, request_head
 
 _DEPLOYMENTS = "/openai/deployments"
+# What is not asked of a deployment: the body names it.
+_OF_NONE = frozenset({"responses"})
 
 
 def is_older_form(base_url: str | None) -> bool:
@@ -22,20 +23,16 @@ def is_older_form(base_url: str | None) -> bool:
     return "?" in (base_url or "")
 
 
-class AzureUpstream:
-    """providers.upstream.Upstream over HTTP, for one deployment.
+class AzureUpstream(OpenAIUpstream):
+    """providers.upstream.Upstream and Keeper over HTTP, for one deployment.
 
     An address that names a deployment has that one for all models.
     """
 
-    wire = OPENAI
-
     def __init__(
         self, client: Client, provider: Provider, credential: Credential | None, model: str = ""
     ) -> None:
-        spoken = profile_of(provider.kind, provider.base_url).spoken(OPENAI_LANGUAGE)
-        self.limit_field = spoken.limit_field
-        self._client = client
+        super().__init__(client, provider, credential)
         self._provider = provider
         self._credential = credential
         url, _, self._query = (provider.base_url or "").partition("?")
@@ -44,17 +41,19 @@ class AzureUpstream:
         self._origin = Origin.parse(root, trusted=provider.trusted)
         own = deployment.strip("/") if named else ""
         self._path = f"{_DEPLOYMENTS}/{own or quote(model, safe='')}"
-        secret = credential.secret if credential is not None else ""
-        self._headers = [("content-type", "application/json"), *spoken.authorisation(secret)]
-        self._heads: dict[str, bytes] = {}
 
-    def serving(self, model: str) -> "AzureUpstream":
-        return AzureUpstream(self._client, self._provider, self._credential, model)
+    def serving(self, model: str) -> Self:
+        return type(self)(self._client, self._provider, self._credential, model)
 
-    def send(self, operation: str, body: bytes, headers: bytes = b"") -> Awaitable[Answer]:
-        head = self._heads.get(operation)
-        if head is None:
-            target = f"{self._path}/{operation}?{self._query}"
-            head = request_head("POST", self._origin, target, self._headers)
-            self._heads[operation] = head
-        return self._client.send(self._origin, head + headers if headers else head, body)
+    def _head(self, operation: str) -> bytes:
+        path = "/openai" if operation in _OF_NONE else self._path
+        target = f"{path}/{operation}?{self._query}"
+        return request_head("POST", self._origin, target, self._headers)
+
+    def fetch(self, method: str, path: str) -> Awaitable[Answer]:
+        """Ask about an object that is kept here: providers.upstream.Keeper."""
+        joined = "&" if "?" in path else "?"
+        target = f"/openai{path}{joined}{self._query}"
+        return self._client.send(
+            self._origin, request_head(method, self._origin, target, self._headers)
+        )

@@ -47,15 +47,17 @@ class OpenAIUpstream:
     def send(self, operation: str, body: bytes, headers: bytes = b"") -> Awaitable[Answer]:
         head = self._heads.get(operation)
         if head is None:
-            origin = self._elsewhere.get(operation, self._origin)
-            head = request_head("POST", origin, f"/{operation}", self._headers)
-            self._heads[operation] = head
+            head = self._heads[operation] = self._head(operation)
         if headers.startswith(_OWN_TYPE):
             # Bytes that are sent as they came, under the type that they came with.
             return self._client.send(self._origin, head.replace(_JSON_TYPE, b"") + headers, body)
         if self._is_picky:
             body = fitted(body, self._spoken)
         return self._client.send(self._origin, head + headers if headers else head, body)
+
+    def _head(self, operation: str) -> bytes:
+        origin = self._elsewhere.get(operation, self._origin)
+        return request_head("POST", origin, f"/{operation}", self._headers)
 
     def fetch(self, method: str, path: str) -> Awaitable[Answer]:
         """Ask about an object that is kept here: providers.upstream.Keeper."""

@@ -113,7 +113,13 @@ AZURE = Profile(
             drops=("/openai/v1", "/openai"),
             auth=("api-key", "{key}"),
             limit_field="max_completion_tokens",
-        )
+        ),
+        RESPONSES_LANGUAGE: Spoken(
+            path="/openai/v1",
+            drops=("/openai/v1", "/openai"),
+            auth=("api-key", "{key}"),
+            limit_field="max_output_tokens",
+        ),
     },
     source="https://learn.microsoft.com/en-us/azure/foundry/openai/api-version-lifecycle",
     checked="2026-11",
@@ -151,7 +157,7 @@ DEEPSEEK = Profile(
 XAI = Profile(
     kind="xai",
     base_url="https://api.x.ai/v1",
-    languages={OPENAI_LANGUAGE: _OPENAIS_LIMIT},
+    languages={OPENAI_LANGUAGE: _OPENAIS_LIMIT, RESPONSES_LANGUAGE: _RESPONSES},
     source="https://docs.x.ai/developers/model-capabilities/text/comparison",
     checked="2026-11",
     quirks=("Its Anthropic-shaped path is deprecated by the vendor and not used.",),
@@ -162,6 +168,7 @@ OPENROUTER = Profile(
     base_url="https://openrouter.ai/api/v1",
     languages={
         OPENAI_LANGUAGE: _PLAIN,
+        RESPONSES_LANGUAGE: _RESPONSES,
         ANTHROPIC_LANGUAGE: Spoken(path="/v1", default_headers=_ANTHROPIC_VERSION),
     },
     source="https://openrouter.ai/docs/api/reference/streaming",
@@ -178,6 +185,7 @@ OLLAMA = Profile(
     base_url="http://localhost:11434/v1",
     languages={
         OPENAI_LANGUAGE: Spoken(path="/v1", drops=("/api",)),
+        RESPONSES_LANGUAGE: Spoken(path="/v1", drops=("/api",), limit_field="max_output_tokens"),
         ANTHROPIC_LANGUAGE: Spoken(path="/v1", drops=("/api",), default_headers=_ANTHROPIC_VERSION),
     },
     source="https://docs.ollama.com/api/openai-compatibility",
@@ -192,7 +200,7 @@ OLLAMA = Profile(
 DOUBAO = Profile(
     kind="doubao",
     base_url="https://ark.cn-beijing.volces.com/api/v3",
-    languages={OPENAI_LANGUAGE: _PLAIN},
+    languages={OPENAI_LANGUAGE: _PLAIN, RESPONSES_LANGUAGE: _RESPONSES},
     source="https://www.volcengine.com/docs/82379/1494384",
     checked="2026-11",
     quirks=("A model is called by its name or by an endpoint's id, `ep-…`.",),
@@ -203,6 +211,7 @@ POE = Profile(
     base_url="https://api.poe.com/v1",
     languages={
         OPENAI_LANGUAGE: _PLAIN,
+        RESPONSES_LANGUAGE: _RESPONSES,
         ANTHROPIC_LANGUAGE: Spoken(
             path="/v1",
             auth=_X_API_KEY,
@@ -238,7 +247,7 @@ MISTRAL = Profile(
 GROQ = Profile(
     kind="groq",
     base_url="https://api.groq.com/openai/v1",
-    languages={OPENAI_LANGUAGE: _OPENAIS_LIMIT},
+    languages={OPENAI_LANGUAGE: _OPENAIS_LIMIT, RESPONSES_LANGUAGE: _RESPONSES},
     source="https://console.groq.com/docs/openai",
     checked="2026-11",
     quirks=("Usage is read from `x_groq` too.",),
