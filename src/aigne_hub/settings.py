@@ -77,6 +77,7 @@ class Limits(Frozen):
     header_timeout_s: StrictInt = Field(default=15, ge=1, le=HEADER_TIMEOUT_S_MAX)
     upstream_first_byte_s: StrictInt = Field(default=600, ge=1, le=UPSTREAM_WAIT_S_MAX)
     stream_idle_s: StrictInt = Field(default=300, ge=1, le=UPSTREAM_WAIT_S_MAX)
+    head_within_s: StrictInt = Field(default=20, ge=1, le=UPSTREAM_WAIT_S_MAX)
     calls_in_flight: StrictInt = Field(default=1_000, ge=1, le=CALLS_IN_FLIGHT_MAX)
 
 

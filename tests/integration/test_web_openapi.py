@@ -15,7 +15,13 @@ from aigne_hub.web.metrics import Gauge
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.reference import Reference
 from aigne_hub.web.security import SECURITY_HEADERS
-from aigne_hub.web.surface import GEMINI_METHODS, OPERATIONS, STORED_OPERATIONS
+from aigne_hub.web.surface import (
+    AIGNE_BASE,
+    AIGNE_OPERATIONS,
+    GEMINI_METHODS,
+    OPERATIONS,
+    STORED_OPERATIONS,
+)
 
 MANUAL = Path(__file__).parents[2] / "docs" / "http.md"
 # What AIGNE's clients ask before they have a key.
@@ -158,7 +164,7 @@ def test_the_data_plane_in_the_document_is_what_the_gateway_routes(document):
     shown = {
         (method.upper(), path)
         for path, method, operation in operations(document)
-        if path.startswith(("/v1/", "/v1beta/"))
+        if path.startswith(("/v1/", "/v1beta/", "/api/v2/"))
     }
     assert all(
         find(method, path.replace("{id}", "a/b").replace("{model}", "a/b"))
@@ -166,6 +172,7 @@ def test_the_data_plane_in_the_document_is_what_the_gateway_routes(document):
     )
     known = {(method, f"/v1/{tail}") for tail, method in OPERATIONS.items()}
     known |= {("POST", f"/v1beta/models/{{model}}:{method}") for method in GEMINI_METHODS}
+    known |= {("POST", f"{AIGNE_BASE}/{tail}") for tail in AIGNE_OPERATIONS}
     known |= {("GET", f"/{version}/models/{{id}}") for version in ("v1", "v1beta")}
     known |= {
         (method, f"/v1/{tail}") for tail, methods in STORED_OPERATIONS.items() for method in methods

@@ -260,6 +260,7 @@ def test_every_scalar_of_the_file_has_a_variable_that_wins_over_the_file(tmp_pat
         "AIGNE_HUB_LIMITS_HEADER_TIMEOUT_S": ("9", 9),
         "AIGNE_HUB_LIMITS_UPSTREAM_FIRST_BYTE_S": ("10", 10),
         "AIGNE_HUB_LIMITS_STREAM_IDLE_S": ("11", 11),
+        "AIGNE_HUB_LIMITS_HEAD_WITHIN_S": ("15", 15),
         "AIGNE_HUB_LIMITS_CALLS_IN_FLIGHT": ("12", 12),
         "AIGNE_HUB_OAUTH_REGISTRATION": ("token", "token"),
         "AIGNE_HUB_RETENTION_CALLS_MONTHS": ("13", 13),
@@ -362,4 +363,4 @@ def test_the_page_states_the_default_and_bounds_of_every_number():
             assert f"| `{field.default}` |" in row
             assert f"| {bounds['Ge'].ge} to {bounds['Le'].le} |" in row
             checked += 1
-    assert checked == 11
+    assert checked == 12

@@ -1,5 +1,6 @@
 """The configuration the data plane reads: immutable, swapped as a whole on every change."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -7,6 +8,8 @@ from types import MappingProxyType
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.limits import Limit
 from aigne_hub.domain.pricing import RateCard
+
+_SEPARATOR = re.compile("[/:]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,15 @@ class Alias:
     fallbacks: tuple[str, ...] = ()
 
 
+def _respelled(reference: str) -> str:
+    """Return a reference that AIGNE's clients spell their way: `Open-AI:model`."""
+    split = _SEPARATOR.search(reference)
+    if split is None:
+        return reference
+    provider = reference[: split.start()].lower().replace("-", "")
+    return f"{provider}/{reference[split.end() :]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a call needs to know, as of one version of the configuration."""
@@ -85,7 +97,8 @@ class Snapshot:
         """Return the models behind a reference, best first.
 
         `provider/model` names one; an alias its model and fallbacks; a bare name every
-        provider that offers it. Raises NotFound for anything else.
+        provider that offers it; `Provider:model` one, where that is no other's name.
+        Raises NotFound for anything else.
         """
         model = self.models.get(reference)
         if model is not None:
@@ -101,6 +114,9 @@ class Snapshot:
         named = self.by_name.get(reference)
         if named:
             return named
+        respelled = self.models.get(_respelled(reference))
+        if respelled is not None:
+            return (respelled,)
         shown = reference if len(reference) <= 200 else f"{reference[:200]}…"
         raise NotFound(
             f"The model {shown!r} is not offered here. GET /v1/models lists what is.",

@@ -16,11 +16,16 @@ from aigne_hub.usage.tracker import Tracker
 
 @dataclass(frozen=True, slots=True)
 class PlaneSettings:
-    """`payment_link` is where a caller buys credit; `in_flight_max` calls run at once."""
+    """What the data plane is told of the configuration.
+
+    `payment_link` is where a caller buys credit; `in_flight_max` calls run at once;
+    `head_within_s` is how long callers that would give up wait for the head of an answer.
+    """
 
     billing: bool
     payment_link: str
     in_flight_max: int
+    head_within_s: float
 
 
 class Plane:

@@ -22,9 +22,9 @@ from aigne_hub.gateway.attempts import (
     from_transport,
     without_words,
 )
-from aigne_hub.gateway.dialects import Ask, Dialect
+from aigne_hub.gateway.dialects import Ask, Dialect, Served
 from aigne_hub.gateway.exchange import Exchange
-from aigne_hub.gateway.reply import EVENT_STREAM, SETTLE, Reply
+from aigne_hub.gateway.reply import SETTLE, Reply
 from aigne_hub.providers.upstream import Answer
 from aigne_hub.transport import TransportError
 from aigne_hub.usage.tracker import CallTracker
@@ -60,11 +60,15 @@ async def relay_whole(
     )
     if outcome is Outcome.COMPLETED:
         closing.made = ask.made
+    body = whole.body
+    if ask.presented is not None:
+        charge = format_credits(closing.charge)
+        body = _presented(ask, call, model, charge, _shown(whole.usage, counted), body)
     if call.kept is not None and outcome is Outcome.COMPLETED:
-        closing.answer = call.answer(whole.content_type.decode("latin-1"), model, whole.body)
+        closing.answer = call.answer(whole.content_type.decode("latin-1"), model, body)
     settled = await call.settle(closing, whole.report)
     reply.mark(SETTLE)
-    reply.whole(model, format_credits(settled.charge), whole.content_type, whole.body)
+    reply.whole(model, format_credits(settled.charge), whole.content_type, body)
     return settled
 
 
@@ -100,9 +104,12 @@ async def relay_stream(
     last = b""
     if outcome is Outcome.COMPLETED:
         closing.made = ask.made
-        last = meter.last(format_credits(closing.charge), _shown(stream.usage, counted))
+        charge, shown = format_credits(closing.charge), _shown(stream.usage, counted)
+        last = _presented(ask, call, model, charge, shown, meter.last(charge, shown))
         if call.kept is not None:
-            content_type = EVENT_STREAM if not meter.plain else _type_of(answer).decode("latin-1")
+            content_type = (
+                ask.stream_type if not meter.plain else _type_of(answer).decode("latin-1")
+            )
             closing.answer = call.answer(content_type, model, last)
     settled = await call.settle(closing, stream.report)
     answer.close()
@@ -116,6 +123,15 @@ async def relay_stream(
             reply.start_stream(model, b"")
         exchange.finish(last)
     return settled
+
+
+def _presented(
+    ask: Ask, call: CallTracker, model: str, charge: str, usage: Usage, data: bytes
+) -> bytes:
+    """Return an answer, or its last bytes, as it is told with what the call came to."""
+    if ask.presented is None:
+        return data
+    return ask.presented(data, Served(call.opened.call_id, model, charge, usage))
 
 
 def _type_of(answer: Answer) -> bytes:
@@ -193,6 +209,8 @@ class _Passage:
         self._stream = stream
         self._meter = stream.meter
         self.out = b""
+        if reply.exchange.response_started:  # its head left early
+            call.ttfb_us = call.elapsed_us()
 
     def take(self, data: bytes) -> bool:
         """Pass a piece on; return False when the next one must wait."""

@@ -3,7 +3,7 @@
 import re
 
 from aigne_hub.domain.errors import HubError, Overloaded, RateLimited
-from aigne_hub.gateway.dialects import Dialect
+from aigne_hub.gateway.dialects import EVENT_STREAM, Dialect
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.ports import Clock
 
@@ -18,11 +18,8 @@ _TIMING = (
     b"server-timing: auth;dur=%.3f, open;dur=%.3f, upstream;dur=%.3f, settle;dur=%.3f, "
     b"total;dur=%.3f\r\n"
 )
-EVENT_STREAM = "text/event-stream; charset=utf-8"
-_EVENT_STREAM = (
-    b"content-type: text/event-stream; charset=utf-8\r\n"
-    b"cache-control: no-store\r\nx-accel-buffering: no\r\n"
-)
+_STREAM = b"content-type: %b\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n"
+_EVENT_STREAM = _STREAM % EVENT_STREAM.encode()
 
 
 class Reply:
@@ -32,12 +29,14 @@ class Reply:
         "_began",
         "_clock",
         "_dialect",
+        "_is_whole_begun",
         "_last",
         "_spent",
         "call_id",
         "exchange",
         "ids",
         "request_id",
+        "stream_head",
     )
 
     def __init__(self, exchange: Exchange, dialect: Dialect, clock: Clock, call_id: str) -> None:
@@ -47,6 +46,8 @@ class Reply:
         self._clock = clock
         self._began = self._last = clock.monotonic_us()
         self._spent = [0.0, 0.0, 0.0, 0.0]
+        self._is_whole_begun = False
+        self.stream_head = _EVENT_STREAM
         sent = exchange.header(b"x-request-id")
         known = sent if sent is not None and _REQUEST_ID.fullmatch(sent) else call_id.encode()
         self.request_id = known.decode()
@@ -66,9 +67,15 @@ class Reply:
         self._last = now
 
     def refuse(self, error: HubError) -> None:
-        """Answer an error in the caller's dialect: an event once a stream has begun."""
+        """Answer an error in the caller's dialect: an event once a stream has begun.
+
+        Of an answer whose head left early the error is the body, and the status stays 200.
+        """
         exchange = self.exchange
         timestamp_ms = self._clock.now_us() // 1000
+        if self._is_whole_begun:
+            exchange.finish(self._dialect.error(error, timestamp_ms, self.request_id))
+            return
         if exchange.response_started:
             exchange.finish(self._dialect.error_event(error, timestamp_ms))
             return
@@ -79,6 +86,9 @@ class Reply:
         exchange.respond(error.status, b"".join(head), body)
 
     def whole(self, model: str, charge: str, content_type: bytes, body: bytes) -> None:
+        if self._is_whole_begun:
+            self.exchange.finish(body)
+            return
         head = b"content-type: %b\r\n%bx-aigne-hub-model: %b\r\nx-aigne-hub-credits: %b\r\n%b" % (
             content_type,
             self.ids,
@@ -109,9 +119,19 @@ class Reply:
         """Answer a JSON document that is not a call."""
         self.exchange.respond(200, _JSON + self.ids, body)
 
+    def expect(self, stream_type: str) -> None:
+        """Give a stream that is to come another media type."""
+        self.stream_head = _STREAM % stream_type.encode()
+
+    def start_early(self, sign: bytes, *, stream: bool) -> None:
+        """Send the head before anybody has answered, and a sign of life as the body's first."""
+        self._is_whole_begun = not stream
+        kind = self.stream_head if stream else _JSON
+        self.exchange.start(200, b"%b%b%b" % (kind, self.ids, self._timing()), sign)
+
     def start_stream(self, model: str, first: bytes) -> None:
         head = b"%b%bx-aigne-hub-model: %b\r\n%b" % (
-            _EVENT_STREAM,
+            self.stream_head,
             self.ids,
             model.encode(),
             self._timing(),

@@ -9,6 +9,7 @@ from aigne_hub.domain.routing import SmoothRoundRobin
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.providers.languages.registry import chat_language_of
 from aigne_hub.providers.profiles import (
+    AIGNE_LANGUAGE,
     ANTHROPIC_LANGUAGE,
     GEMINI_LANGUAGE,
     OPENAI_LANGUAGE,
@@ -27,6 +28,7 @@ LANGUAGE_NAMES = {
     RESPONSES_LANGUAGE: "OpenAI Responses",
     ANTHROPIC_LANGUAGE: "Anthropic",
     GEMINI_LANGUAGE: "Gemini",
+    AIGNE_LANGUAGE: "AIGNE",
 }
 CHAT = "chat"
 # Where models that answer chats are called in each language.

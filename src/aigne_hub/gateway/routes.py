@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from aigne_hub.gateway import gemini_calls, gemini_models, response_calls
+from aigne_hub.gateway import aigne_paths, gemini_calls, gemini_models, response_calls
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
@@ -50,6 +50,7 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
         "/v1/messages/count_tokens": partial(handle, plane, AnthropicCountTokens()),
     }
     response: Handler = partial(response_calls.stored, plane)
+    aigne = aigne_paths.posts(plane)
     all_models: Handler = partial(list_models, plane)
     single_model: Handler = partial(one_model, plane)
     gemini_call: Handler = partial(gemini_calls.call, plane)
@@ -63,7 +64,7 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
 
     def find(method: str, path: str) -> Handler | None:
         if method == "POST":
-            found = posts.get(path)
+            found = posts.get(path) or aigne.get(aigne_paths.canonical(path))
             if found is None and gemini_calls.called(path) is not None:
                 found = gemini_call
             if found is not None:

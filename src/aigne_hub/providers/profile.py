@@ -9,6 +9,8 @@ OPENAI_LANGUAGE: Final = "openai"
 RESPONSES_LANGUAGE: Final = "openai-responses"
 ANTHROPIC_LANGUAGE: Final = "anthropic"
 GEMINI_LANGUAGE: Final = "gemini"
+# Spoken by AIGNE's clients alone: no provider has it, so every call in it is translated.
+AIGNE_LANGUAGE: Final = "aigne"
 
 BEARER: Final = ("authorization", "Bearer {key}")
 

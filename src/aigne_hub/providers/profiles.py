@@ -1,6 +1,7 @@
 """Looking vendors up by the kind that a provider is declared with."""
 
 from aigne_hub.providers.profile import (
+    AIGNE_LANGUAGE,
     ANTHROPIC_LANGUAGE,
     GEMINI_LANGUAGE,
     OPENAI_LANGUAGE,
@@ -11,6 +12,7 @@ from aigne_hub.providers.profile import (
 from aigne_hub.providers.vendors import ANTHROPIC, COMPATIBLE, GOOGLE, OPENAI, VENDORS
 
 __all__ = [
+    "AIGNE_LANGUAGE",
     "ANTHROPIC",
     "ANTHROPIC_LANGUAGE",
     "COMPATIBLE",

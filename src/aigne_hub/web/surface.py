@@ -23,7 +23,7 @@ class Api:
 OPENAI = Api("OpenAI", "OpenAI SDKs, LangChain, Open WebUI, curl", OPENAI_BASE, served=True)
 ANTHROPIC = Api("Anthropic Messages", "Anthropic SDKs, Claude Code", "", served=True)
 GEMINI = Api("Gemini", "Google Gen AI SDKs", "", served=True)
-AIGNE = Api("AIGNE", "AIGNE Framework and SDKs", "/ai-kit", served=False)
+AIGNE = Api("AIGNE", "AIGNE Framework and SDKs", "", served=True)
 APIS = (OPENAI, ANTHROPIC, GEMINI, AIGNE)
 
 # What the data plane serves below OPENAI_BASE, with its method; a path ends with one of these.
@@ -59,6 +59,9 @@ STORED_OPERATIONS = {
     "responses/{response_id}/input_items": ("GET",),
 }
 OPERATIONS = {**OPENAI_OPERATIONS, **ANTHROPIC_OPERATIONS}
+# Below AIGNE_BASE, which older clients write as `/v2`.
+AIGNE_BASE = "/api/v2"
+AIGNE_OPERATIONS = ("chat",)
 
 _CALLED = "|".join(name for name in OPENAI_OPERATIONS if name != "models")
 _SERVED = re.compile(rf"(?:.*?/)??(?:({_CALLED})|(models)(?:/.*)?)")
@@ -69,7 +72,9 @@ _GEMINI_LIST = re.compile(r"/v1beta/models(?:/.+)?")
 _MESSAGES = re.compile(r"(?:.*/)?(messages(?:/count_tokens)?)")
 _BATCHES = re.compile(r"(?:.*/)?messages/batches(?:/.*)?")
 _GEMINI_OTHER = re.compile(r"v1beta(?:/.*)?")
-_OTHER_APIS = ((AIGNE, re.compile(r"(?:api/)?v2(?:/.*)?|api/v1(?:/.*)?")),)
+_AIGNE_SERVED = re.compile(rf"(?:/api)?/v2/({'|'.join(AIGNE_OPERATIONS)})")
+_AIGNE_CALL = re.compile(rf".*?v2/({'|'.join(AIGNE_OPERATIONS)})")
+_AIGNE_OTHER = re.compile(r"(?:api/)?v2(?:/.*)?|api/v1(?:/.*)?")
 _STORED = [
     (re.compile(re.sub(r"{\w+}", "[^/]+", name)), methods)
     for name, methods in STORED_OPERATIONS.items()
@@ -79,7 +84,7 @@ _PATH_SHOWN_MAX = 200
 
 def allowed_methods(path: str) -> str | None:
     """Return the `Allow` value of a data-plane path, None when the path is not one."""
-    if _GEMINI_SERVED.fullmatch(path):
+    if _GEMINI_SERVED.fullmatch(path) or _AIGNE_SERVED.fullmatch(path):
         return "POST"
     if _GEMINI_LIST.fullmatch(path):
         return "GET, HEAD"
@@ -116,12 +121,13 @@ def explanation(method: str, path: str, public_url: str) -> str:
 
 
 def _guess(path: str, public_url: str) -> str | None:
-    named = _of_anthropic(path, public_url) or _of_gemini(path, public_url)
+    named = (
+        _of_anthropic(path, public_url)
+        or _of_gemini(path, public_url)
+        or _of_aigne(path, public_url)
+    )
     if named:
         return named
-    for api, pattern in _OTHER_APIS:
-        if pattern.fullmatch(path):
-            return f"It looks like the {api.name} API, which this hub does not serve yet."
     later = _LATER.fullmatch(path)
     if later:
         return f"This hub does not serve OpenAI's {later[1]} yet."
@@ -130,6 +136,18 @@ def _guess(path: str, public_url: str) -> str | None:
         operation = served[1] or served[2]
         base = f"{public_url}{OPENAI_BASE}"
         return f"Did you mean {OPENAI_OPERATIONS[operation]} {base}/{operation}?"
+    return None
+
+
+def _of_aigne(path: str, public_url: str) -> str | None:
+    call = _AIGNE_CALL.fullmatch(path)
+    if call:
+        return (
+            f"Did you mean POST {public_url}{AIGNE_BASE}/{call[1]}? "
+            f"AIGNE's clients take {public_url} as base URL."
+        )
+    if _AIGNE_OTHER.fullmatch(path):
+        return "This hub does not serve this part of the AIGNE API yet."
     return None
 
 

@@ -3,9 +3,9 @@
 A dialect is stateless and sans-IO: bytes and values in, bytes and values out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
@@ -14,6 +14,21 @@ from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, Size
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.providers.usage import Wire
+
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+
+class Served(NamedTuple):
+    """What is known of an answer at its settlement. `model` served it, for `charge` credits."""
+
+    call_id: str
+    model: str
+    charge: str
+    usage: Usage
+
+
+# Rewrites a whole answer, or a stream's last bytes, once it is known what it cost.
+Presented = Callable[[bytes, Served], bytes]
 
 
 @dataclass(slots=True)
@@ -27,7 +42,9 @@ class Ask:
     holds that the general measure misreads, None for any other. `follows` is an object that
     an earlier call left at its provider, so that only its credential can serve this one.
     `stores` is whether this one's answer may be left there, and `made` what was: whoever reads
-    a good answer's end sets it.
+    a good answer's end sets it. `presented` is for answers that tell of their call;
+    `answers_early` for callers that must get the head of an answer long before its body;
+    `stream_type` is a stream's media type.
     """
 
     body: bytes
@@ -45,6 +62,9 @@ class Ask:
     follows: Followed | None = None
     stores: bool = False
     made: Made | None = None
+    presented: Presented | None = None
+    answers_early: bool = False
+    stream_type: str = EVENT_STREAM
 
     @property
     def alike(self) -> bytes:
