@@ -8,7 +8,7 @@ from tests.shop import Shop
 from tests.visitor import ask
 
 from aigne_hub.storage import users
-from aigne_hub.web.payment.lookups import WRONG_A_MINUTE_MAX
+from aigne_hub.web.payment.pages import WRONG_A_MINUTE_MAX
 
 MINUS = "\u2212"
 

@@ -25,7 +25,15 @@ from aigne_hub.web.surface import (
 
 MANUAL = Path(__file__).parents[2] / "docs" / "http.md"
 # What AIGNE's clients ask before they have a key.
-OPEN = {"/api/ai-providers/models", "/api/ai/models", "/api/ai-providers/health"}
+OPEN = {
+    "/api/ai-providers/models",
+    "/api/ai/models",
+    "/api/ai-providers/health",
+    "/api/app/register",
+    "/api/app/status",
+    "/api/app/subscription/cancel",
+    "/api/app/subscription/recover",
+}
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 

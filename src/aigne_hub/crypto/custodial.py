@@ -76,5 +76,16 @@ def verify(
     return True
 
 
+def is_sound(public_key: bytes) -> bool:
+    """Tell whether bytes are an Ed25519 public key by which somebody can be known."""
+    if len(public_key) != SEED_BYTES or _is_small_order(public_key):
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_small_order(public_key: bytes) -> bool:
     return int.from_bytes(public_key, "little") & _Y_MASK in _SMALL_ORDER_Y

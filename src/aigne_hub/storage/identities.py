@@ -1,12 +1,14 @@
-"""Custodial identities: DIDs whose secret keys the hub keeps, sealed."""
+"""Identities: DIDs whose secret keys the hub keeps, sealed, and applications with their own."""
 
-from typing import Literal
+from contextlib import suppress
+from typing import Final, Literal
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from aigne_hub.crypto.custodial import Identity
 from aigne_hub.crypto.envelope import Keyring
-from aigne_hub.domain.errors import NotFound
+from aigne_hub.domain.errors import NotFound, Overloaded
 from aigne_hub.storage import schema
 from aigne_hub.storage.changes import Changes
 
@@ -30,6 +32,40 @@ def keep(
             created_us=change.clock.now_us(),
         )
     )
+
+
+# Applications that registered themselves.
+APPLICATIONS_MAX: Final = 10_000
+
+
+def register(connection: Connection, now_us: int, did: str, public_key: bytes) -> None:
+    """Keep the public key of an application that has its own secret key; once is enough.
+
+    Raises Overloaded when too many have registered.
+    """
+    if known(connection, did):
+        return
+    table = schema.identity.c
+    own = (table.kind == "application", table.user_id.is_(None))
+    count = connection.execute(select(func.count()).where(*own)).scalar_one()
+    if count >= APPLICATIONS_MAX:
+        raise Overloaded(
+            "Too many applications have registered. Ask the operator.", retry_after_s=3600
+        )
+    # Somebody else may be registering the same key at this moment.
+    with suppress(IntegrityError), connection.begin_nested():
+        connection.execute(
+            insert(schema.identity).values(
+                did=did, kind="application", public_key=public_key, created_us=now_us
+            )
+        )
+
+
+def known(connection: Connection, did: str) -> bool:
+    """Tell whether the hub knows the identity of an application."""
+    table = schema.identity.c
+    found = select(table.did).where(table.did == did, table.kind == "application")
+    return connection.execute(found).first() is not None
 
 
 def secret_key(connection: Connection, keyring: Keyring, did: str) -> bytes:

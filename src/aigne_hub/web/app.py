@@ -16,11 +16,11 @@ from aigne_hub.web.backend import Backend
 from aigne_hub.web.cors import OpenToScripts
 from aigne_hub.web.errors import malformed, method_not_allowed, not_found, refused
 from aigne_hub.web.failures import FailureBoundary
+from aigne_hub.web.minute import PerMinute
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.operations import Operations
 from aigne_hub.web.pages import pages_router
-from aigne_hub.web.payment.lookups import WrongNames
-from aigne_hub.web.payment.pages import payment_pages_router
+from aigne_hub.web.payment.pages import WRONG_A_MINUTE_MAX, payment_pages_router
 from aigne_hub.web.payment.webhooks import webhooks_router
 from aigne_hub.web.probe_routes import operations_router
 from aigne_hub.web.rendering import Renderer
@@ -66,7 +66,7 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
     app.state.operations = operations
     app.state.backend = backend
     app.state.renderer = Renderer()
-    app.state.wrong_names = WrongNames()
+    app.state.wrong_names = PerMinute(WRONG_A_MINUTE_MAX)
     app.include_router(operations_router())
     app.include_router(pages_router())
     app.include_router(setup_router())

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from aigne_hub.web.aigne.apps import apps_router
 from aigne_hub.web.aigne.blocklet import blocklet_router
 from aigne_hub.web.aigne.connect import connect_router
 from aigne_hub.web.aigne.model_rates import model_rates_router
@@ -44,6 +45,7 @@ def api_routers() -> list[APIRouter]:
         blocklet_router(),
         connect_router(),
         models_router(),
+        apps_router(),
         trends_router(),
         all_trends_router(),
         *user_stats_routers(),

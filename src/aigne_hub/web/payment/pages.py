@@ -20,10 +20,12 @@ from aigne_hub.storage.orders import OrderRecord
 from aigne_hub.storage.users import User
 from aigne_hub.web.backend import Backend, Hub
 from aigne_hub.web.forms import fields, form_of
-from aigne_hub.web.payment.lookups import WrongNames
+from aigne_hub.web.minute import PerMinute
 from aigne_hub.web.payment.views import account_shown, order_view
 from aigne_hub.web.rendering import renderer_of
 
+# Names that strangers may try: enough to buy, too few to list accounts.
+WRONG_A_MINUTE_MAX = 30
 ORDER, ACCOUNT, RECEIPT = "order", "account", "receipt"
 _ACTOR = "page:pay"
 _FRESH = {"cache-control": "no-store"}
@@ -63,7 +65,7 @@ def _form_of_link(
     return _form(request, hub, {"credits": format_credits(link.credits), **values})
 
 
-def _buy(hub: Backend, form: Mapping[str, str], wrong_names: WrongNames) -> OrderRecord:
+def _buy(hub: Backend, form: Mapping[str, str], wrong_names: PerMinute) -> OrderRecord:
     """Make the order that a form asks for."""
     known = _known_account(hub, form)
     account = known or _named_account(hub, form.get("to", ""), wrong_names)
@@ -85,7 +87,7 @@ def _known_account(hub: Backend, values: Mapping[str, str]) -> User | None:
         return users.find(view, user_id)
 
 
-def _named_account(hub: Backend, name: str, wrong_names: WrongNames) -> User:
+def _named_account(hub: Backend, name: str, wrong_names: PerMinute) -> User:
     now = hub.clock.now_us()
     if wrong_names.exhausted(now):
         raise RateLimited("Too many unknown accounts were named just now.", retry_after_s=60)

@@ -1,0 +1,186 @@
+"""`/api/app`: applications that call with keys of their own (wire/aigne.md, section 1.10).
+
+An application registers its public key. Requests that it signs are not verified yet: what
+needs a signature answers 401 and says so, and an administrator's key is taken instead where
+the wire allows one.
+"""
+
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
+
+from aigne_hub.auth.verifier import fields_of, presented
+from aigne_hub.crypto import base58
+from aigne_hub.crypto.custodial import is_sound
+from aigne_hub.crypto.did import DidType, InvalidDid, RoleType, address_of, did_of
+from aigne_hub.domain.access import Principal
+from aigne_hub.domain.errors import Conflict, InvalidRequest, RateLimited, Unauthenticated
+from aigne_hub.domain.instants import format_instant
+from aigne_hub.storage import identities, usage_totals
+from aigne_hub.storage.usage_totals import Wanted
+from aigne_hub.web.aigne.periods import Within, credits_number
+from aigne_hub.web.api.access import administrator
+from aigne_hub.web.api.bulk_rates import Wire
+from aigne_hub.web.backend import Hub
+from aigne_hub.web.minute import PerMinute
+
+REGISTRATIONS_A_MINUTE_MAX: Final = 60
+ROWS_MAX: Final = 10_000
+KEY_CHARS_MAX: Final = 200
+
+_APPLICATION: Final = DidType(RoleType.APPLICATION)
+_UNSIGNED: Final = (
+    "This hub does not verify the signatures of applications yet. Use an API key of the hub."
+)
+
+
+class AppBody(Wire):
+    """An Ed25519 public key: hex with or without `0x`, or base58 behind a `z`."""
+
+    public_key: Annotated[str, Field(max_length=KEY_CHARS_MAX)]
+
+
+class AppConfig(Wire):
+    """Whether another hub is called instead of providers."""
+
+    use_a_i_kit_service: bool = Field(alias="useAIKitService")
+
+
+async def _signed_or_admin(request: Request, hub: Hub) -> Principal:
+    """Return the administrator who calls. Raises Unauthenticated for a signed request."""
+    if presented(fields_of(request.headers.raw)) is None:
+        raise Unauthenticated(_UNSIGNED)
+    return await administrator(request, hub)
+
+
+Trusted = Annotated[Principal, Depends(_signed_or_admin)]
+
+
+class Registry:
+    """Takes registrations, so many a minute."""
+
+    def __init__(self) -> None:
+        self._begun = PerMinute(REGISTRATIONS_A_MINUTE_MAX)
+
+    def register(self, body: AppBody, hub: Hub) -> dict[str, Any]:
+        """Make an application known by its public key; its id is the address of that key."""
+        public_key = _key(body.public_key)
+        now = hub.clock.now_us()
+        if self._begun.exhausted(now):
+            raise RateLimited("Too many applications registered just now.", retry_after_s=60)
+        self._begun.note(now)
+        address = address_of(public_key, _APPLICATION)
+        with hub.posting() as view:
+            identities.register(view, now, did_of(address), public_key)
+        return {"id": address, "paymentLink": hub.payment_link if hub.billing else None}
+
+
+def status(request: Request, hub: Hub) -> None:
+    """Return null for an application that has not registered; what others see takes a signature."""
+    app_id = request.headers.get("x-app-id", "")
+    if _registered(hub, app_id):
+        raise Unauthenticated(_UNSIGNED)
+
+
+def config(_: Trusted) -> dict[str, bool]:
+    """Return whether another hub is called instead of providers: never."""
+    return {"useAIKitService": False}
+
+
+def change_config(_: Trusted, body: AppConfig) -> dict[str, bool]:
+    """Refuse to call another hub instead of providers; anything else is so already."""
+    if body.use_a_i_kit_service:
+        raise Conflict(
+            "This hub calls providers itself. Another hub can be one of them: its kind is openai."
+        )
+    return {"useAIKitService": False}
+
+
+def usage(
+    _: Trusted,
+    hub: Hub,
+    period: Within,
+    app_did: Annotated[
+        str | None, Query(alias="appDid", max_length=256, description="Only of this application.")
+    ] = None,
+) -> Response:
+    """Return what models were used on each day, the newest first."""
+    with hub.reading() as view:
+        found = usage_totals.by_model_and_day(view, Wanted(period, app_did=app_did), limit=ROWS_MAX)
+    body = {
+        "list": [
+            {
+                "model": day.model,
+                "date": format_instant(day.day_us)[:10],
+                "usedCredits": credits_number(day.charge),
+                "promptTokens": day.input_tokens,
+                "completionTokens": day.output_tokens,
+                "numberOfImageGeneration": day.images,
+            }
+            for day in found
+        ]
+    }
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+def subscription() -> None:
+    """Refuse: an application proves who it is by a signature."""
+    raise Unauthenticated(_UNSIGNED)
+
+
+def _registered(hub: Hub, app_id: str) -> bool:
+    try:
+        did = did_of(app_id)
+    except InvalidDid:
+        return False
+    with hub.reading() as view:
+        return identities.known(view, did)
+
+
+def _key(text: str) -> bytes:
+    try:
+        if text.startswith("z"):
+            key = base58.decode(text[1:])
+        else:
+            key = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        key = b""
+    if not is_sound(key):
+        raise InvalidRequest(
+            "publicKey is an Ed25519 key: 32 bytes in hex, or in base58 behind a z.",
+            param="publicKey",
+        )
+    return key
+
+
+def apps_router() -> APIRouter:
+    router = APIRouter(prefix="/api/app", tags=["Clients"])
+    registry = Registry()
+    open_to_all: dict[str, Any] = {"security": []}
+    router.post(
+        "/register",
+        operation_id="registerApp",
+        summary="Make an application known",
+        openapi_extra=open_to_all,
+    )(registry.register)
+    router.get(
+        "/status",
+        operation_id="getAppStatus",
+        summary="An application's subscription",
+        openapi_extra=open_to_all,
+    )(status)
+    router.get("/config", operation_id="getAppConfig", summary="How the hub works")(config)
+    router.patch("/config", operation_id="changeAppConfig", summary="Change how the hub works")(
+        change_config
+    )
+    router.get("/usage", operation_id="getAppUsage", summary="Usage by model and day")(usage)
+    for verb in ("cancel", "recover"):
+        router.post(
+            f"/subscription/{verb}",
+            operation_id=f"{verb}Subscription",
+            summary=f"{verb.capitalize()} an application's subscription",
+            openapi_extra=open_to_all,
+        )(subscription)
+    return router
