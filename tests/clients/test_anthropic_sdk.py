@@ -299,8 +299,8 @@ def test_a_model_of_another_language_names_its_path(client: Anthropic, hub: HubP
     with pytest.raises(anthropic.BadRequestError, match="this path serves chat models"):
         ask(client, "openai/text")
     request = urllib.request.Request(
-        f"{hub.base_url}/chat/completions",
-        json.dumps({"model": "smart", "messages": SAID}).encode(),
+        f"{hub.base_url}/completions",
+        json.dumps({"model": "smart", "prompt": "hello"}).encode(),
         {"authorization": f"Bearer {hub.key}"},
     )
     with pytest.raises(urllib.error.HTTPError) as refused:

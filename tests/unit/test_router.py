@@ -12,7 +12,7 @@ from aigne_hub.catalog.snapshot import Alias, Credential, Model, Provider, Snaps
 from aigne_hub.domain.errors import InvalidRequest, NotFound, NoUpstream
 from aigne_hub.domain.routing import SmoothRoundRobin
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
-from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
+from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.router import Router, models_of
 
@@ -145,15 +145,19 @@ def test_only_models_of_the_paths_own_kind_serve():
         models_of(made.snapshot, "one/m", CHAT)
 
 
-def test_only_providers_that_speak_the_paths_language_serve():
+def test_models_are_reached_in_the_language_of_a_path_or_by_translation():
     made = router(model(CLAUDE, "m"), model(ONE, "m"), both=Alias("both", "claude/m", ("one/m",)))
+    completions = OpenAICompletions()
     for reference in ("m", "both"):
-        assert [item.ref for item in models_of(made.snapshot, reference, CHAT)] == ["one/m"]
-        assert [item.ref for item in models_of(made.snapshot, reference, MESSAGES)] == ["claude/m"]
+        for dialect, reached in (
+            (CHAT, ["claude/m", "one/m"]),
+            (MESSAGES, ["claude/m", "one/m"]),
+            (completions, ["one/m"]),
+        ):
+            found = models_of(made.snapshot, reference, dialect)
+            assert [item.ref for item in found] == reached
     with pytest.raises(InvalidRequest, match=r"OpenAI format.* POST /v1/messages\."):
-        models_of(made.snapshot, "claude/m", CHAT)
-    with pytest.raises(InvalidRequest, match=r"Anthropic format.* POST /v1/chat/completions or"):
-        models_of(made.snapshot, "one/m", MESSAGES)
+        models_of(made.snapshot, "claude/m", completions)
     made = router(model(CLAUDE, "v", "embedding"))
     with pytest.raises(InvalidRequest, match="No path of this hub serves it yet"):
         models_of(made.snapshot, "claude/v", OpenAIEmbeddings())

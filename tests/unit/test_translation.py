@@ -1,5 +1,7 @@
 """The neutral form against each wire: what goes out comes back, however it was cut."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from hypothesis import given
@@ -29,15 +31,18 @@ from aigne_hub.domain.inference import (
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.custom_tools import PlainInput
 from aigne_hub.gateway.dialects import NeutralForm
+from aigne_hub.gateway.dialects.anthropic_neutral import MessagesForm
 from aigne_hub.gateway.dialects.openai_neutral import ChatForm
-from aigne_hub.providers.languages import Language, openai
-from aigne_hub.providers.profiles import OPENAI, OPENAI_LANGUAGE
+from aigne_hub.providers.languages import Language, anthropic, openai
+from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, OPENAI, OPENAI_LANGUAGE
+from aigne_hub.providers.usage import ANTHROPIC as ANTHROPIC_USAGE
 from aigne_hub.providers.usage import OPENAI as OPENAI_USAGE
 from aigne_hub.providers.usage import Wire
 
 # A client's half and a provider's half of one wire, and how usage is read from it.
 WIRES: dict[str, tuple[NeutralForm, Language, Wire]] = {
     OPENAI_LANGUAGE: (ChatForm(), openai, OPENAI_USAGE),
+    ANTHROPIC_LANGUAGE: (MessagesForm(), anthropic, ANTHROPIC_USAGE),
 }
 LOOK = {"type": "object", "properties": {"city": {"type": "string"}}}
 PLAIN = InferenceRequest(
@@ -72,6 +77,20 @@ PLAIN = InferenceRequest(
     output_format=OutputFormat(LOOK, "weather", strict=True),
     thinking=Thinking("low"),
 )
+# What each wire can say of it: Anthropic's models that think are not told how to sample or which
+# tool to call, and a schema of theirs has no name and is closed.
+CLOSED = {**LOOK, "required": ["city"], "additionalProperties": False}
+PLAINS = {
+    OPENAI_LANGUAGE: PLAIN,
+    ANTHROPIC_LANGUAGE: replace(
+        PLAIN,
+        model="claude-sonnet-4-6",
+        temperature=None,
+        top_p=None,
+        tool_choice=ToolChoice("auto"),
+        output_format=OutputFormat(CLOSED, strict=True),
+    ),
+}
 USAGE = Usage(input_tokens=5, output_tokens=9, cache_read_tokens=2, reasoning_tokens=1)
 EVENTS: list[InferenceEvent] = [
     ReasoningDelta("hm"),
@@ -106,8 +125,8 @@ def folded(events: list[InferenceEvent]) -> list[InferenceEvent]:
 @pytest.mark.parametrize("name", WIRES)
 def test_a_request_comes_back_as_it_went_out(name: str):
     form, language, _ = WIRES[name]
-    sent = language.outgoing(PLAIN, OPENAI)
-    assert form.request(sent.body) == PLAIN
+    sent = language.outgoing(PLAINS[name], OPENAI)
+    assert form.request(sent.body) == PLAINS[name]
     assert sent.not_carried == ()
 
 

@@ -161,12 +161,16 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """What a chat asks for. `not_carried` names members of the caller's that are left out."""
+    """What a chat asks for. `not_carried` names members of the caller's that are left out.
+
+    `output_max` is what a caller without a limit may get at most, for wires that demand one.
+    """
 
     model: str
     messages: tuple[Message, ...]
     stream: bool = False
     max_output_tokens: int | None = None
+    output_max: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None

@@ -5,6 +5,7 @@ dialect; only what it reports of usage is the provider's own and not read from t
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 from aigne_hub.domain.inference import Finish, InferenceEvent, InferenceRequest
@@ -104,7 +105,7 @@ class Translation:
 class Translator:
     """providers.upstream.Upstream that takes the caller's dialect and speaks another.
 
-    For one call. `created` is in seconds since 1970.
+    For one call. `created` is in seconds since 1970, `output_max` what its model says at most.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Translator:
         profile: Profile,
         answer_id: str,
         created: int,
+        output_max: int,
     ) -> None:
         self.limit_field = upstream.limit_field
         self.wire = upstream.wire
@@ -124,13 +126,14 @@ class Translator:
         self._profile = profile
         self._answer_id = answer_id
         self._created = created
+        self._output_max = output_max
 
     def serving(self, _model: str) -> "Translator":
         raise AssertionError("it was made for a call of one model")
 
     async def send(self, _operation: str, body: bytes, _headers: bytes = b"") -> Translation:
         """Send a request of the caller's dialect. Raises InvalidRequest for what cannot be said."""
-        request = self._form.request(body)
+        request = replace(self._form.request(body), output_max=self._output_max)
         if not request.messages:
             raise InvalidRequest("There is no message to answer.", param="messages")
         said = self._language.outgoing(request, self._profile)
@@ -153,5 +156,11 @@ def translated(dialect: Dialect, candidate: Candidate, answer_id: str, created: 
     assert spoken is not None
     profile = profile_for(candidate.model.provider.kind)
     return Translator(
-        dialect.form, spoken.language, candidate.upstream, profile, answer_id, created
+        dialect.form,
+        spoken.language,
+        candidate.upstream,
+        profile,
+        answer_id,
+        created,
+        candidate.model.max_output_tokens,
     )

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from aigne_hub.providers.languages import Language, gemini, openai
-from aigne_hub.providers.profiles import GEMINI_LANGUAGE, OPENAI_LANGUAGE
+from aigne_hub.providers.languages import Language, anthropic, gemini, openai
+from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, GEMINI_LANGUAGE, OPENAI_LANGUAGE
 
 # Best first: where a provider speaks several, the one that carries most.
-_CHAT: Mapping[str, Language] = {OPENAI_LANGUAGE: openai, GEMINI_LANGUAGE: gemini}
+_CHAT: Mapping[str, Language] = {
+    OPENAI_LANGUAGE: openai,
+    ANTHROPIC_LANGUAGE: anthropic,
+    GEMINI_LANGUAGE: gemini,
+}
 
 
 class Spoken(NamedTuple):
