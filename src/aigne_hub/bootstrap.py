@@ -373,7 +373,7 @@ def build_plane(
         verifier=Verifier(StoredKeys(hub), hub.pepper, hub.clock.now_us),
         tracker=Tracker(journal, hub.clock),
         answers=StoredAnswers(hub),
-        objects=StoredObjects(hub.engine),
+        objects=StoredObjects(hub.engine, hub.clock, hub.ids),
         clock=hub.clock,
         new_id=hub.ids,
         counters=counters,

@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import openai
 import pytest
 from openai import OpenAI
@@ -11,8 +13,13 @@ from tests.books import Books, nano
 from tests.conftest import config_for
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
-from tests.upstream.media import sound
+from tests.upstream.media import VIDEO_BYTES, sound
 
+# OpenAI has given up some of these; others serve them still.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning"),
+]
 MODELS = [
     ("omni-moderation-latest", "moderation", {"request": "0.25"}),
     ("gpt-500", "moderation", {"request": "0.25"}),
@@ -26,6 +33,10 @@ MODELS = [
     ("gpt-cached:1+nousage", "transcription", {"second": "0.0001"}),
     ("gpt-long:1", "transcription", {"second": "0.0001"}),
     ("gpt-tokens:14:101", "transcription", {"input": "1000", "output": "2000"}),
+    ("sora-2", "video", {"second": "0.1"}),
+    ("sora-fails", "video", {"second": "0.1"}),
+    ("sora-breaks", "video", {"second": "0.1"}),
+    ("gpt-503", "video", {"second": "0.1"}),
     ("rerank-v3.5", "rerank", {"search": "0.002"}),
     ("gpt-nousage", "rerank", {"search": "0.002"}),
     ("gpt-tokens:815:0", "rerank", {"input": "50"}),
@@ -260,7 +271,6 @@ def test_a_model_that_does_not_stream_answers_whole(client: OpenAI, hub: HubProc
     assert last_call(hub)["credits"] == "0.0007"
 
 
-@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 def test_translations(client: OpenAI, hub: HubProcess):
     file = ("speech.wav", sound(TEXT))
     assert client.audio.translations.create(model="openai/whisper-1", file=file).text
@@ -304,7 +314,6 @@ def test_edits_are_charged_by_the_picture(client: OpenAI, hub: HubProcess, image
     assert (call["type"], call["units"], call["credits"]) == ("image", 2, "0.08")
 
 
-@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 def test_edits_as_json_and_variations(client: OpenAI, hub: HubProcess):
     images = [{"image_url": "data:image/png;base64,aGVsbG8="}]
     body = {"model": "openai/gpt-image-1", "prompt": "a tree", "images": images}
@@ -332,3 +341,76 @@ def test_pictures_stream_with_their_partial_ones(client: OpenAI, hub: HubProcess
     for event, call in ((events[2], edited), (events[3], made)):
         assert (call["units"], call["credits"]) == (1, "0.04")
         assert event.usage.model_extra["credits"] == call["credits"]
+
+
+def test_a_video_is_charged_by_the_second_and_fetched_for_nothing(
+    client: OpenAI, hub: HubProcess, upstream: FakeUpstream
+):
+    job = client.videos.create(model="openai/sora-2", prompt="a tree", seconds="8")
+    assert job.status == "queued"
+    call = last_call(hub)
+    assert (call["type"], call["units"], call["credits"]) == ("video", 8, "0.8")
+    upstream.reset()
+    assert client.videos.retrieve(job.id).status == "completed"
+    content = client.videos.download_content(job.id)
+    assert content.read() == VIDEO_BYTES
+    assert content.response.headers["content-type"] == "video/mp4"
+    assert client.videos.delete(job.id).deleted
+    assert [record["method"] for record in upstream.log()] == ["GET", "GET", "DELETE"]
+    assert last_call(hub)["id"] == call["id"]
+
+
+def test_a_video_without_seconds_or_with_a_picture(client: OpenAI, hub: HubProcess):
+    client.videos.create(model="openai/sora-2", prompt="a tree", input_reference=PICTURE)
+    assert last_call(hub)["credits"] == "0.4"
+    body = {"prompt": "a tree", "seconds": 12}
+    assert client.post("/videos", body=body, cast_to=dict)["status"] == "queued"
+    assert (last_call(hub)["credits"], last_call(hub)["model"]) == ("1.2", "openai/sora-2")
+
+
+def test_a_video_that_failed_is_refunded_once(hub: HubProcess):
+    with Books(hub) as books:
+        books.customers = 20
+        customer = books.customer(nano("10"))
+        with OpenAI(base_url=hub.base_url, api_key=customer.key, max_retries=0) as client:
+            job = client.videos.create(model="openai/sora-fails", prompt="a tree")
+            assert customer.balance == nano("9.6")
+            with ThreadPoolExecutor(4) as pool:
+                polls = list(pool.map(client.videos.retrieve, [job.id] * 8))
+        assert {poll.status for poll in polls} == {"failed"}
+        assert (customer.balance, customer.held) == (nano("10"), 0)
+
+
+def test_a_video_is_its_accounts_own(client: OpenAI, hub: HubProcess, upstream: FakeUpstream):
+    job = client.videos.create(model="openai/sora-2", prompt="a tree")
+    upstream.reset()
+    with Books(hub) as books:
+        books.customers = 30
+        other = books.customer(nano("10"))
+    with OpenAI(base_url=hub.base_url, api_key=other.key, max_retries=0) as stranger:
+        for ask in (
+            stranger.videos.retrieve,
+            stranger.videos.download_content,
+            stranger.videos.delete,
+        ):
+            for name in (job.id, "video_0", "no.video"):
+                with pytest.raises(openai.NotFoundError) as raised:
+                    ask(name)
+                assert (raised.value.code, raised.value.param) == ("not_found", "video_id")
+    assert upstream.log() == []
+
+
+def test_a_video_that_breaks_off_does_not_end_well(client: OpenAI):
+    job = client.videos.create(model="openai/sora-breaks", prompt="a tree")
+    with pytest.raises((openai.APIError, httpx2.HTTPError)):
+        client.videos.download_content(job.id).read()
+
+
+def test_a_job_that_is_not_made_is_free(client: OpenAI, hub: HubProcess):
+    with pytest.raises(openai.InternalServerError):
+        client.videos.create(model="openai/gpt-503", prompt="a tree")
+    assert last_call(hub)["credits"] == "0"
+    for seconds in ("0", "1.5", "many", 3_601):
+        with pytest.raises(openai.BadRequestError) as raised:
+            client.videos.create(model="openai/sora-2", prompt="a", seconds=seconds)
+        assert raised.value.param == "seconds"

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from tests.integration.journaling import USER, add_customer, journal, opening, query, settling
 
+from aigne_hub.clock import SystemClock
 from aigne_hub.domain.objects import KNOWN_US, RESPONSE, Made, UpstreamObject, made
 from aigne_hub.storage import engine, objects
 
@@ -20,7 +21,7 @@ def database(database_url: str) -> Iterator[Engine]:
 
 
 async def test_an_object_is_known_once_its_call_is_settled(database: Engine):
-    found = objects.StoredObjects(database)
+    found = objects.StoredObjects(database, SystemClock(), str)
     async with journal(database) as books:
         call = opening()
         await books.open(call)

@@ -250,7 +250,7 @@ def test_a_well_formed_request_id_is_echoed_and_another_is_not():
         ("GET", "/models", f"Did you mean GET {BASE}/models?"),
         ("GET", "/v1/v1/models/a/b", f"Did you mean GET {BASE}/models?"),
         ("POST", "/responses", f"Did you mean POST {ADDRESS}/v1/responses?"),
-        ("GET", "/v1/videos/v1/content", "This hub does not serve OpenAI's videos yet."),
+        ("POST", "/v1/videos/v1/remix", "This hub does not serve OpenAI's videos/v1/remix yet."),
         ("POST", "/v1/audio/voices", "This hub does not serve OpenAI's audio/voices yet."),
         ("POST", "/audio/speech", f"Did you mean POST {BASE}/audio/speech?"),
         ("POST", "/v1/v1/messages", f"Did you mean POST {BASE}/messages? The Anthropic base URL"),

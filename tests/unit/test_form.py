@@ -32,14 +32,16 @@ def named(name: bytes, *more: bytes, content: bytes = b"m") -> bytes:
 def test_a_form_is_read_and_only_the_field_is_changed():
     form = read_form(WHOLE, TYPE)
     assert (form.field("model"), form.file("file"), form.field("n")) == ("m", b"sound", None)
-    assert form.with_text("model", "other") == WHOLE.replace(b"\r\n\r\nm\r\n", b"\r\n\r\nother\r\n")
-    added = read_form(form.with_text("n", "3"), TYPE)
+    assert form.with_field("model", "other") == WHOLE.replace(
+        b"\r\n\r\nm\r\n", b"\r\n\r\nother\r\n"
+    )
+    added = read_form(form.with_field("n", "3"), TYPE)
     assert (added.field("n"), added.field("model"), added.file("file")) == ("3", "m", b"sound")
 
 
 def test_the_length_that_a_field_says_of_itself_is_changed_with_it():
     body = named(b"model", b"Content-Length: 1", content=b"m") + END
-    changed = read_form(body, TYPE).with_text("model", "a longer name")
+    changed = read_form(body, TYPE).with_field("model", "a longer name")
     assert b"Content-Length: 13\r\n\r\na longer name\r\n" in changed
 
 
@@ -231,7 +233,7 @@ def test_others_read_the_same_parts(parts):
 def test_every_byte_but_the_models_name_is_sent_on(parts, model):
     others = [each for each in parts if each[0] != "model"]
     body = written([*others[:2], ("model", False, b"m"), *others[2:]])
-    changed = read_form(body, TYPE).with_text("model", model)
+    changed = read_form(body, TYPE).with_field("model", model)
     assert changed == written([*others[:2], ("model", False, model.encode()), *others[2:]])
 
 
@@ -243,4 +245,4 @@ def test_whatever_is_done_to_a_form_it_is_read_or_refused(at, put, dropped):
     except InvalidRequest:
         return
     if model is not None:
-        assert form.with_text("model", model) == body
+        assert form.with_field("model", model) == body

@@ -18,7 +18,10 @@ DOCUMENTS_PER_SEARCH = 100
 SPEECH = "/v1/audio/speech"
 HEARD = ("/v1/audio/transcriptions", "/v1/audio/translations")
 PICTURES = ("/v1/images/generations", "/v1/images/edits", "/v1/images/variations")
-PATHS = {SPEECH, *HEARD, *PICTURES[1:]}
+VIDEOS = "/v1/videos"
+PATHS = {SPEECH, VIDEOS, *HEARD, *PICTURES[1:]}
+JSON_TYPE = "application/json"
+VIDEO_BYTES = bytes(range(256)) * 4_096
 WORDS = ["one ", "two ", "three"]
 SSE_TYPE = "text/event-stream; charset=utf-8"
 MAX_SILENCE_S = 600.0
@@ -98,6 +101,10 @@ async def serve(
         await connection.pause(scenario.delay_ms / 1000)
     if path in HEARD:
         payload, kind = _transcript(body, scenario)
+    elif path == VIDEOS:
+        identifier = f"video_{record.number}_{body['model']}"
+        job = _job(identifier, "queued") | {"seconds": str(body.get("seconds", 4))}
+        payload, kind = json.dumps(job).encode(), JSON_TYPE
     elif path == SPEECH:
         payload, kind = sound(body["input"]), "audio/wav"
     else:
@@ -164,6 +171,34 @@ def sound(text: str) -> bytes:
         writer.setframerate(24_000)
         writer.writeframes(b"\x01\x02" * 2_400 * len(text))
     return file.getvalue()
+
+
+def _job(identifier: str, status: str) -> Json:
+    error = {"code": "moderation_blocked", "message": "no"} if status == "failed" else None
+    model = identifier.split("_", 2)[2]
+    job = {"id": identifier, "object": "video", "status": status, "model": model, "error": error}
+    return job | {"progress": 0, "created_at": 1, "size": "720x1280"}
+
+
+async def about_video(request: Request, record: Record, connection: Connection) -> None:
+    """Answer what is asked of a job: one of a model `…-fails` has failed, `…-breaks` breaks off."""
+    identifier, _, rest = request.path.removeprefix(f"{VIDEOS}/").partition("/")
+    record.status = 200
+    if rest == "content":
+        length = {"content-length": str(len(VIDEO_BYTES))}
+        if identifier.endswith("-breaks"):
+            await connection.send(head(200, "video/mp4", length) + VIDEO_BYTES[:100_000])
+            await connection.pause(0.1)
+            await connection.reset()
+            return
+        await connection.reply(200, VIDEO_BYTES, "video/mp4")
+    elif request.method == "DELETE":
+        gone = {"id": identifier, "object": "video.deleted", "deleted": True}
+        await connection.reply(200, json.dumps(gone).encode(), JSON_TYPE)
+    else:
+        status = "failed" if identifier.endswith("-fails") else "completed"
+        job = _job(identifier, status)
+        await connection.reply(200, json.dumps(job).encode(), JSON_TYPE)
 
 
 async def _events(

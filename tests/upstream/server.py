@@ -157,7 +157,10 @@ class Upstream:
     async def _told_of(self, request: Request, record: Record, connection: Connection) -> bool:
         """Answer what is asked of models and of what is stored."""
         stored = request.path.startswith(f"{responses.PATH}/") and request.path not in PATHS
-        if stored:
+        if request.path.startswith(f"{media.VIDEOS}/"):
+            stored = True
+            await media.about_video(request, record, connection)
+        elif stored:
             await self._responses.about(request, record, connection)
         elif request.method == "GET":
             record.status = 200

@@ -7,6 +7,7 @@ import re
 from typing import Final, NamedTuple
 
 RESPONSE: Final = "response"
+VIDEO: Final = "video"
 # How long an object is known. OpenAI keeps responses for 30 days, everybody keeps films for less.
 KNOWN_US: Final = 31 * 24 * 3600 * 1_000_000
 ID_CHARS_MAX: Final = 256

@@ -5,6 +5,7 @@ calls: nothing is produced, recorded or charged.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -35,6 +36,9 @@ _QUERY_SAFE: Final = "=&%+-._~,:@!$'()*;/?"
 _log = structlog.get_logger()
 
 
+Responding = Callable[[Plane, Reply, UpstreamObject, Answer], Awaitable[None]]
+
+
 class Wanted(NamedTuple):
     """What is asked of an object: `path` is below the provider's base URL."""
 
@@ -43,8 +47,22 @@ class Wanted(NamedTuple):
     path: str
 
 
-async def relay_object(plane: Plane, dialect: Dialect, exchange: Exchange, wanted: Wanted) -> None:
-    """Answer with what the provider says of an object: its bytes, its refusal."""
+async def answer_whole(_plane: Plane, reply: Reply, found: UpstreamObject, answer: Answer) -> None:
+    """Answer with a provider's bytes."""
+    body = await read(reply.exchange, answer)
+    reply.mark(UPSTREAM)
+    kind = answer.header(b"content-type") or b"application/json"
+    reply.whole(found.model, "0", kind, body)
+
+
+async def relay_object(
+    plane: Plane,
+    dialect: Dialect,
+    exchange: Exchange,
+    wanted: Wanted,
+    respond: Responding = answer_whole,
+) -> None:
+    """Answer with what the provider says of an object, passed on by `respond`; or its refusal."""
     reply = Reply(exchange, dialect, plane.clock, plane.new_id())
     plane.counters.in_flight += 1
     try:
@@ -54,10 +72,7 @@ async def relay_object(plane: Plane, dialect: Dialect, exchange: Exchange, wante
         found = await owned(plane, principal, wanted.named)
         candidate = keeper(plane, found, dialect.language)
         answer = await fetched(exchange, candidate, wanted.method, with_query(wanted, exchange))
-        body = await read(exchange, answer)
-        reply.mark(UPSTREAM)
-        kind = answer.header(b"content-type") or b"application/json"
-        reply.whole(found.model, "0", kind, body)
+        await respond(plane, reply, found, answer)
     except HubError as error:
         plane.counters.refused[error.code] += 1
         reply.refuse(plane.explained(error))

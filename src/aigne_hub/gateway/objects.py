@@ -9,3 +9,7 @@ class Objects(Protocol):
     async def find(self, account_id: str, identifier: str) -> UpstreamObject | None:
         """Return an account's own object; None for one that is unknown or another's."""
         ...
+
+    async def give_back(self, found: UpstreamObject) -> None:
+        """Refund the call that made an object, all that is left of its charge and only once."""
+        ...

@@ -138,6 +138,16 @@ class Reply:
         )
         self.exchange.start(200, head, first)
 
+    def start_media(self, model: str, content_type: bytes, first: bytes) -> None:
+        """Begin an answer that is passed on as it comes, and costs nothing."""
+        head = (b"content-type: %b\r\n%bx-aigne-hub-model: %b\r\nx-aigne-hub-credits: 0\r\n%b") % (
+            content_type,
+            self.ids,
+            model.encode(),
+            self._timing(),
+        )
+        self.exchange.start(200, head, first)
+
     def _timing(self) -> bytes:
         """Return Server-Timing (W3C), milliseconds; steps still to come are 0."""
         return _TIMING % (*self._spent, (self._clock.monotonic_us() - self._began) / 1000)

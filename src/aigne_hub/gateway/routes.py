@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
-from aigne_hub.gateway import aigne_paths, gemini_calls, gemini_models, response_calls
+from aigne_hub.gateway import (
+    aigne_paths,
+    gemini_calls,
+    gemini_models,
+    response_calls,
+    video_calls,
+)
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
@@ -19,6 +25,7 @@ from aigne_hub.gateway.dialects.openai_transcriptions import (
     OpenAITranscriptions,
     OpenAITranslations,
 )
+from aigne_hub.gateway.dialects.openai_videos import OpenAIVideos
 from aigne_hub.gateway.dialects.rerank import Rerank
 from aigne_hub.gateway.forms import handle_form
 from aigne_hub.gateway.models import list_models, one_model
@@ -44,12 +51,14 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
         "/v1/audio/transcriptions": partial(handle_form, plane, OpenAITranscriptions),
         "/v1/audio/translations": partial(handle_form, plane, OpenAITranslations),
         "/v1/audio/speech": partial(handle, plane, OpenAISpeech()),
+        "/v1/videos": partial(handle_form, plane, OpenAIVideos),
         "/v1/moderations": partial(handle, plane, OpenAIModerations()),
         "/v1/rerank": partial(handle, plane, Rerank()),
         "/v1/messages": partial(handle, plane, AnthropicMessages()),
         "/v1/messages/count_tokens": partial(handle, plane, AnthropicCountTokens()),
     }
     response: Handler = partial(response_calls.stored, plane)
+    video: Handler = partial(video_calls.stored, plane)
     aigne = aigne_paths.posts(plane)
     all_models: Handler = partial(list_models, plane)
     single_model: Handler = partial(one_model, plane)
@@ -75,6 +84,8 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
                     return whole
                 if path.startswith(f"{base}/"):
                     return single
+        if video_calls.named(method, path) is not None:
+            return video
         return None if response_calls.named(method, path) is None else response
 
     return find

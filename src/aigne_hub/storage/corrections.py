@@ -152,6 +152,14 @@ def standing(connection: Connection, account_id: str, call_id: str) -> Standing:
     return Standing(paid, written_off)
 
 
+def is_known(connection: Connection, call_id: str, operation_id: str) -> bool:
+    """Tell whether a correction of a call was made."""
+    query = select(_TRANSFER.seq).where(
+        _TRANSFER.call_id == call_id, _TRANSFER.operation_id == operation_id
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def granted_to(connection: Connection, grant_id: str) -> str:
     """Return whose grant it is. Raises NotFound."""
     granted = schema.credit_grant.c

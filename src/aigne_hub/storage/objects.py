@@ -4,13 +4,16 @@ The journal writes them as it settles the call; here they are read and pruned.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, delete, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
-from aigne_hub.domain.errors import Overloaded
+from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound, Overloaded
 from aigne_hub.domain.objects import KNOWN_US, UpstreamObject
-from aigne_hub.storage import schema
+from aigne_hub.ports import Clock
+from aigne_hub.storage import refunds, schema
+from aigne_hub.storage.changes import changes
 from aigne_hub.storage.engine import reading
 
 PRUNE_BATCH = 1_000
@@ -41,8 +44,10 @@ def prune(connection: Connection, now_us: int) -> int:
 class StoredObjects:
     """gateway.objects.Objects over the database, read in a thread."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, clock: Clock, ids: Callable[[], str]) -> None:
         self._engine = engine
+        self._clock = clock
+        self._ids = ids
 
     async def find(self, account_id: str, identifier: str) -> UpstreamObject | None:
         try:
@@ -53,3 +58,20 @@ class StoredObjects:
     def _find(self, account_id: str, identifier: str) -> UpstreamObject | None:
         with reading(self._engine) as connection:
             return find(connection, account_id, identifier)
+
+    async def give_back(self, found: UpstreamObject) -> None:
+        try:
+            await asyncio.to_thread(self._give_back, found)
+        except SQLAlchemyError as error:
+            raise Overloaded("The hub cannot refund this right now. Retry shortly.") from error
+
+    def _give_back(self, found: UpstreamObject) -> None:
+        with reading(self._engine) as connection:
+            if refunds.is_given_back(connection, found.call_id):
+                return
+        try:
+            with changes(self._engine, self._clock, self._ids, actor="hub") as change:
+                refunds.give_back(change, found.call_id, f"the {found.kind} {found.id} failed")
+        except (Conflict, NotFound, InvalidRequest):
+            # Somebody was quicker; or nothing was charged, or nothing is left of it.
+            return

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from sqlalchemy import Connection
+
 from aigne_hub.domain.money import format_credits
 from aigne_hub.storage import corrections
 from aigne_hub.storage.changes import Changes
@@ -20,6 +22,27 @@ def refund(change: Changes, call_id: str, amount: int | None = None) -> Correcti
     )
     change.audit("credits.refund", account_id, {"call": call_id, **_detail(made)})
     return made
+
+
+def give_back(change: Changes, call_id: str, reason: str) -> None:
+    """Refund a call whose provider failed after it was charged: all that is left, once.
+
+    Raises what `corrections.refund_call` does: Conflict for the second time.
+    """
+    account_id = corrections.charged_account(change.connection, call_id)
+    operation_id = _failure(call_id)
+    made = corrections.refund_call(change.connection, change.clock.now_us(), operation_id, call_id)
+    detail = {"call": call_id, "reason": reason, **_detail(made)}
+    change.audit("credits.refund", account_id, detail)
+
+
+def is_given_back(connection: Connection, call_id: str) -> bool:
+    """Tell whether `give_back` has refunded a call."""
+    return corrections.is_known(connection, call_id, _failure(call_id))
+
+
+def _failure(call_id: str) -> str:
+    return f"refund/{call_id}/failed"
 
 
 def revoke(change: Changes, grant_id: str, amount: int | None = None) -> Correction:

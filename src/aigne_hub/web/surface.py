@@ -36,6 +36,7 @@ OPENAI_OPERATIONS = {
     "images/generations": "POST",
     "images/edits": "POST",
     "images/variations": "POST",
+    "videos": "POST",
     "audio/transcriptions": "POST",
     "audio/translations": "POST",
     "audio/speech": "POST",
@@ -57,6 +58,8 @@ STORED_OPERATIONS = {
     "responses/{response_id}": ("GET", "DELETE"),
     "responses/{response_id}/cancel": ("POST",),
     "responses/{response_id}/input_items": ("GET",),
+    "videos/{video_id}": ("GET", "DELETE"),
+    "videos/{video_id}/content": ("GET",),
 }
 OPERATIONS = {**OPENAI_OPERATIONS, **ANTHROPIC_OPERATIONS}
 # Below AIGNE_BASE, which older clients write as `/v2`.
@@ -65,7 +68,9 @@ AIGNE_OPERATIONS = ("chat",)
 
 _CALLED = "|".join(name for name in OPENAI_OPERATIONS if name != "models")
 _SERVED = re.compile(rf"(?:.*?/)??(?:({_CALLED})|(models)(?:/.*)?)")
-_LATER = re.compile(r"(?:.*?/)??((?:audio/(?!speech|transcr|transl)[a-z_]+|videos)(?=/|$))(?:/.*)?")
+_LATER = re.compile(
+    r"(?:.*?/)??((?:audio/(?!speech|transcr|transl)[a-z_]+|videos/.+)(?=/|$))(?:/.*)?"
+)
 _GEMINI_CALL = re.compile(rf"(?:.*?/)?(?:(v1|v1beta)/)?(models/.*:(?:{'|'.join(GEMINI_METHODS)}))")
 _GEMINI_SERVED = re.compile(rf"/v1(?:beta)?/models/.+:(?:{'|'.join(GEMINI_METHODS)})")
 _GEMINI_LIST = re.compile(r"/v1beta/models(?:/.+)?")

@@ -72,7 +72,7 @@ class Form:
             raise InvalidRequest(f"The form has no file `{name}`.", param=name)
         return self.body[part.start : part.end]
 
-    def with_text(self, name: str, value: str) -> bytes:
+    def with_field(self, name: str, value: str) -> bytes:
         """Return the body with one field changed and every other byte as it was.
 
         A field that is not there is put first.

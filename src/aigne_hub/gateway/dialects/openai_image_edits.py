@@ -69,7 +69,7 @@ class OpenAIImageEdits(OpenAIImages):
 
     def outgoing(self, ask: Ask, model: str, *_: object) -> bytes:
         if isinstance(ask, FormAsk) and ask.form is not None:
-            return ask.form.with_text("model", model)
+            return ask.form.with_field("model", model)
         return with_members(ask.body, ask.model, model, {}, ask.relied_on)
 
     def _model(self, form: Any) -> str:

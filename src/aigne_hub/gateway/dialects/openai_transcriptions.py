@@ -116,7 +116,7 @@ class OpenAITranscriptions(OpenAIWhole):
         )
 
     def outgoing(self, ask: Any, model: str, *_: object) -> bytes:
-        changed: bytes = ask.form.with_text("model", model)
+        changed: bytes = ask.form.with_field("model", model)
         return changed
 
     def usage(self, ask: Any, body: bytes, wire: Wire) -> Report:
