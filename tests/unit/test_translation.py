@@ -32,10 +32,17 @@ from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.custom_tools import PlainInput
 from aigne_hub.gateway.dialects import NeutralForm
 from aigne_hub.gateway.dialects.anthropic_neutral import MessagesForm
+from aigne_hub.gateway.dialects.gemini_neutral import GenerateForm
 from aigne_hub.gateway.dialects.openai_neutral import ChatForm
-from aigne_hub.providers.languages import Language, anthropic, openai
-from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, OPENAI, OPENAI_LANGUAGE
+from aigne_hub.providers.languages import Language, anthropic, gemini, openai
+from aigne_hub.providers.profiles import (
+    ANTHROPIC_LANGUAGE,
+    GEMINI_LANGUAGE,
+    OPENAI,
+    OPENAI_LANGUAGE,
+)
 from aigne_hub.providers.usage import ANTHROPIC as ANTHROPIC_USAGE
+from aigne_hub.providers.usage import GEMINI as GEMINI_USAGE
 from aigne_hub.providers.usage import OPENAI as OPENAI_USAGE
 from aigne_hub.providers.usage import Wire
 
@@ -43,6 +50,7 @@ from aigne_hub.providers.usage import Wire
 WIRES: dict[str, tuple[NeutralForm, Language, Wire]] = {
     OPENAI_LANGUAGE: (ChatForm(), openai, OPENAI_USAGE),
     ANTHROPIC_LANGUAGE: (MessagesForm(), anthropic, ANTHROPIC_USAGE),
+    GEMINI_LANGUAGE: (GenerateForm("gemini-3-flash", stream=True), gemini, GEMINI_USAGE),
 }
 LOOK = {"type": "object", "properties": {"city": {"type": "string"}}}
 PLAIN = InferenceRequest(
@@ -78,7 +86,8 @@ PLAIN = InferenceRequest(
     thinking=Thinking("low"),
 )
 # What each wire can say of it: Anthropic's models that think are not told how to sample or which
-# tool to call, and a schema of theirs has no name and is closed.
+# tool to call, and a schema of theirs has no name and is closed; of Gemini's the schema has the
+# name, it is strict where that is said within, and one of several calls is sealed.
 CLOSED = {**LOOK, "required": ["city"], "additionalProperties": False}
 PLAINS = {
     OPENAI_LANGUAGE: PLAIN,
@@ -89,6 +98,23 @@ PLAINS = {
         top_p=None,
         tool_choice=ToolChoice("auto"),
         output_format=OutputFormat(CLOSED, strict=True),
+    ),
+    GEMINI_LANGUAGE: replace(
+        PLAIN,
+        model="gemini-3-flash",
+        messages=(
+            *PLAIN.messages[:2],
+            Message(
+                "assistant",
+                (
+                    Text("I look"),
+                    ToolCall("c1", "look", '{"city":"Oslo"}', seal=Seal("gemini", "c2Vh")),
+                    ToolCall("c2", "look", '{"city":"Rome"}'),
+                ),
+            ),
+            *PLAIN.messages[3:],
+        ),
+        output_format=OutputFormat({"title": "weather", **LOOK}, "weather"),
     ),
 }
 USAGE = Usage(input_tokens=5, output_tokens=9, cache_read_tokens=2, reasoning_tokens=1)

@@ -14,11 +14,12 @@ from aigne_hub.catalog.snapshot import Model
 from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
 from aigne_hub.domain.price_text import format_card
-from aigne_hub.gateway.dialects.gemini import Called, GeminiGenerate
+from aigne_hub.gateway.dialects.gemini import METHODS, Called, GeminiGenerate
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.gemini_calls import take_key
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
+from aigne_hub.gateway.router import is_reached
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE, languages_of
 
 PAGE_MAX = 1_000
@@ -80,19 +81,30 @@ async def _answer(
 def _entry(model: Model) -> dict[str, Any]:
     """Return Gemini's model object, with what a caller of a gateway wants to know beside it.
 
-    A model whose provider does not speak Gemini's format has no method here.
+    A model that is not reached in Gemini's format has no method here.
     """
-    is_reached = GEMINI_LANGUAGE in languages_of(model.provider.kind, model.name)
     return {
         "name": f"{_COLLECTION}{model.ref}",
         "displayName": model.ref,
         "inputTokenLimit": model.context_tokens,
         "outputTokenLimit": model.max_output_tokens,
-        "supportedGenerationMethods": _METHODS.get(model.type, []) if is_reached else [],
+        "supportedGenerationMethods": _methods(model),
         "ownedBy": model.provider.name,
         "type": model.type,
         "pricing": format_card(model.rates),
     }
+
+
+def _methods(model: Model) -> list[str]:
+    """Return the methods that a model is called by, those that only Google answers apart."""
+    known = _METHODS.get(model.type, [])
+    if GEMINI_LANGUAGE in languages_of(model.provider.kind, model.name):
+        return known
+    return [
+        method
+        for method in known
+        if is_reached(model, METHODS[method](Called("v1beta", model.ref, method)))
+    ]
 
 
 def _number(asked: dict[str, list[str]], name: str, most: int) -> int:

@@ -168,13 +168,14 @@ def models_of(snapshot: Snapshot, reference: str, dialect: Dialect) -> tuple[Mod
             f"{models[0].ref} is of type {models[0].type}; this path serves {kind} models.",
             param="model",
         )
-    reached = tuple(model for model in fitting if _is_reached(model, dialect))
+    reached = tuple(model for model in fitting if is_reached(model, dialect))
     if not reached:
         raise InvalidRequest(_elsewhere(fitting[0], language), param="model")
     return reached
 
 
-def _is_reached(model: Model, dialect: Dialect) -> bool:
+def is_reached(model: Model, dialect: Dialect) -> bool:
+    """Tell whether a model of a dialect's type is called through it, translated or not."""
     spoken = languages_of(model.provider.kind, model.name)
     if dialect.language in spoken:
         return True

@@ -105,7 +105,8 @@ class Translation:
 class Translator:
     """providers.upstream.Upstream that takes the caller's dialect and speaks another.
 
-    For one call. `created` is in seconds since 1970, `output_max` what its model says at most.
+    For one call of `model`, which not every dialect names in its body, and which says
+    `output_max` at most. `created` is in seconds since 1970.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Translator:
         language: Language,
         upstream: Upstream,
         profile: Profile,
+        model: str,
         answer_id: str,
         created: int,
         output_max: int,
@@ -124,6 +126,7 @@ class Translator:
         self._language = language
         self._upstream = upstream
         self._profile = profile
+        self._model = model
         self._answer_id = answer_id
         self._created = created
         self._output_max = output_max
@@ -133,7 +136,8 @@ class Translator:
 
     async def send(self, _operation: str, body: bytes, _headers: bytes = b"") -> Translation:
         """Send a request of the caller's dialect. Raises InvalidRequest for what cannot be said."""
-        request = replace(self._form.request(body), output_max=self._output_max)
+        asked = self._form.request(body)
+        request = replace(asked, model=self._model, output_max=self._output_max)
         if not request.messages:
             raise InvalidRequest("There is no message to answer.", param="messages")
         said = self._language.outgoing(request, self._profile)
@@ -160,6 +164,7 @@ def translated(dialect: Dialect, candidate: Candidate, answer_id: str, created: 
         spoken.language,
         candidate.upstream,
         profile,
+        candidate.model.name,
         answer_id,
         created,
         candidate.model.max_output_tokens,

@@ -27,6 +27,7 @@ from aigne_hub.gateway.dialects.gemini_body import (
     size_in,
 )
 from aigne_hub.gateway.dialects.gemini_errors import error_body, error_event
+from aigne_hub.gateway.dialects.gemini_neutral import CountForm, GenerateForm
 from aigne_hub.gateway.dialects.gemini_stream import GeminiStreamMeter, frames_text, parts_text
 from aigne_hub.gateway.dialects.reading import peeked
 from aigne_hub.providers.google import STREAM_METHOD
@@ -73,10 +74,11 @@ class GeminiGenerate:
     language = GEMINI_LANGUAGE
     forwards: tuple[bytes, ...] = ()
     request_id_header: bytes | None = None
-    form: NeutralForm | None = None
+    form: NeutralForm | None
 
     def __init__(self, called: Called) -> None:
         self.operation = called.operation
+        self.form = self._form(called)
         self._called = called
 
     def ask(self, body: bytes) -> Ask:
@@ -135,6 +137,9 @@ class GeminiGenerate:
     def error_event(self, error: HubError, timestamp_ms: int) -> bytes:
         return error_event(error, timestamp_ms)
 
+    def _form(self, called: Called) -> NeutralForm | None:
+        return GenerateForm(called.model, stream=called.method == STREAM_METHOD)
+
     def _inner(self, _value: Members) -> Iterator[Any]:
         """Yield the objects in a body, beside itself, that may name the model."""
         yield from ()
@@ -162,6 +167,9 @@ class GeminiCountTokens(GeminiGenerate):
     def output_of(self, _body: bytes) -> int:
         return 0
 
+    def _form(self, called: Called) -> NeutralForm | None:
+        return CountForm(called.model, stream=False)
+
     def _inner(self, value: Members) -> Iterator[Any]:
         yield value.get("generateContentRequest")
         yield value.get("generate_content_request")
@@ -184,6 +192,9 @@ class GeminiEmbed(GeminiGenerate):
 
     def output_of(self, _body: bytes) -> int:
         return 0
+
+    def _form(self, _called: Called) -> NeutralForm | None:
+        return None
 
     def _inner(self, value: Members) -> Iterator[Any]:
         requests = value.get("requests")

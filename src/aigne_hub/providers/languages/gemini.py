@@ -162,7 +162,8 @@ class _Contents:
                     yield self._call(part)
                 case Text():
                     self._note(part)
-                    yield {"text": part.text}
+                    if part.text:
+                        yield {"text": part.text}
                 case Media():
                     yield self._media(part)
                 case Reasoning():
