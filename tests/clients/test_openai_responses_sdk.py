@@ -322,6 +322,21 @@ def test_counting_input_is_recorded_and_free(client: OpenAI, hub: HubProcess):
             assert error["link"] in error["message"]
 
 
+def test_a_conversation_is_compacted_and_charged(client: OpenAI, hub: HubProcess):
+    identifier = ask(client).id
+    compacted = client.responses.compact(model="openai/gpt-4o-mini", input=SAID)
+    assert compacted.output[-1].type == "compaction"
+    call = last_call(hub)
+    assert (call["input_tokens"], call["output_tokens"], call["credits"]) == (4, 5, "0.014")
+    assert float(call["held"]) > 32
+    client.responses.compact(
+        model="openai/gpt-4o-mini", input=SAID, previous_response_id=identifier
+    )
+    assert float(last_call(hub)["held"]) > 32 + 130
+    with pytest.raises(openai.NotFoundError, match="knows no stored response"):
+        client.responses.retrieve(compacted.id)
+
+
 @pytest.mark.parametrize(
     ("model", "error", "code"),
     [

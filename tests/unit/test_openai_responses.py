@@ -13,6 +13,7 @@ from aigne_hub.domain.objects import Followed, Made
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import size_of
 from aigne_hub.domain.usage import TOKENS_MAX, Usage
+from aigne_hub.gateway.dialects.openai_compaction import OpenAICompaction
 from aigne_hub.gateway.dialects.openai_responses import OpenAIInputTokens, OpenAIResponses
 from aigne_hub.providers.usage import OPENAI
 
@@ -228,6 +229,16 @@ def test_an_error_event_goes_on_from_the_streams_numbers():
     assert (shown["message"], shown["param"], shown["sequence_number"]) == ("It broke.", None, 42)
     assert shown["error"]["code"] == "upstream_error"
     assert json.loads(dialect.error(RateLimited("Slow."), 5, ""))["error"]["code"] == "rate_limited"
+
+
+def test_a_compaction_is_held_for_whole():
+    compaction = OpenAICompaction()
+    ask = compaction.ask(body(stream=True, max_output_tokens=5))
+    assert (ask.stream, ask.output_limit, ask.stores) == (False, None, False)
+    quote = compaction.quote(ask, RATES, input_tokens=100, output_max=16_384)
+    assert (quote.tokens_wanted, quote.tokens_min) == (16_384, 16_384)
+    with pytest.raises(InvalidRequest):
+        compaction.ask(body(conversation="conv_1"))
 
 
 def test_counting_input_is_free_and_leaves_nothing():

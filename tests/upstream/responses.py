@@ -17,6 +17,7 @@ from tests.upstream.schema import instance
 
 PATH = "/v1/responses"
 COUNT_PATH = "/v1/responses/input_tokens"
+COMPACT_PATH = "/v1/responses/compact"
 MAX_SILENCE_S = 600.0
 JSON_TYPE = "application/json"
 SSE_TYPE = "text/event-stream; charset=utf-8"
@@ -80,6 +81,9 @@ class Responses:
             await connection.reply(200, _dump(count), JSON_TYPE)
             return
         self._require(body, record)
+        if request.path == COMPACT_PATH:
+            await connection.reply(200, _dump(_compacted(body, scenario, record)), JSON_TYPE)
+            return
         response = _response(body, record)
         items = content(body, scenario)
         limit = body.get("max_output_tokens")
@@ -266,6 +270,12 @@ def _ended(item: Json, index: int) -> Json:
 def _emptied(item: Json) -> Json:
     names = {"content": [], "summary": [], "arguments": ""}
     return {name: empty for name, empty in names.items() if name in item}
+
+
+def _compacted(body: Json, scenario: Scenario, record: Record) -> Json:
+    kept = {"type": "compaction", "id": "cmp_1", "encrypted_content": ENCRYPTED}
+    answer = {"id": f"resp_{record.number}", "object": "response.compaction", "output": [kept]}
+    return {**answer, "created_at": CREATED, "usage": usage(body, scenario, 5)}
 
 
 def _response(body: Json, record: Record) -> Json:

@@ -41,6 +41,7 @@ PATHS = {
     messages.COUNT_PATH,
     responses.PATH,
     responses.COUNT_PATH,
+    responses.COMPACT_PATH,
     *media.PATHS,
 }
 Json = dict[str, Any]

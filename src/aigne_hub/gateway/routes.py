@@ -12,6 +12,7 @@ from aigne_hub.gateway import (
 )
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
+from aigne_hub.gateway.dialects.openai_compaction import OpenAICompaction
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_image_edits import (
     OpenAIImageEdits,
@@ -43,6 +44,7 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
         "/v1/chat/completions": partial(handle, plane, OpenAIChat()),
         "/v1/completions": partial(handle, plane, OpenAICompletions()),
         "/v1/responses": partial(response_calls.respond, plane),
+        "/v1/responses/compact": partial(handle, plane, OpenAICompaction()),
         "/v1/responses/input_tokens": partial(handle, plane, OpenAIInputTokens()),
         "/v1/embeddings": partial(handle, plane, OpenAIEmbeddings()),
         "/v1/images/generations": partial(handle, plane, OpenAIImages()),

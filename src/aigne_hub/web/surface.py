@@ -31,6 +31,7 @@ OPENAI_OPERATIONS = {
     "chat/completions": "POST",
     "completions": "POST",
     "responses": "POST",
+    "responses/compact": "POST",
     "responses/input_tokens": "POST",
     "embeddings": "POST",
     "images/generations": "POST",
