@@ -6,6 +6,7 @@ Every answer says TEXT, or calls the tool TOOL with ARGUMENTS.
 import json
 from typing import Any
 
+from tests.contract import aws
 from tests.contract.scripted import JSON_TYPE, SSE_TYPE, Answer
 
 Json = dict[str, Any]
@@ -286,9 +287,12 @@ class Anthropic:
     def answer(self, *, stream: bool, calls: bool = False, is_cut: bool = False) -> Answer:
         if not stream:
             return Answer((json.dumps(self.whole(calls=calls)).encode(),))
-        frames = [_event(one) for one in self.frames(calls=calls)]
+        is_aws = self.vendor.get("framing") == "aws"
+        framed = aws.chunk if is_aws else _event
+        frames = [framed(one) for one in self.frames(calls=calls)]
         frames = frames[: len(frames) // 2] if is_cut else frames
-        return Answer(tuple(frames), content_type=SSE_TYPE, is_cut=is_cut)
+        kind = "application/vnd.amazon.eventstream" if is_aws else SSE_TYPE
+        return Answer(tuple(frames), content_type=kind, is_cut=is_cut)
 
     def text(self, answer: Json) -> str:
         return str(answer["content"][0]["text"])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.caller import Reply, post
+from tests.contract import aws
 from tests.contract.scripted import Answer, Scripted, scripted
 from tests.contract.shapes import ARGUMENTS, SHAPES, TEXT, TOOL, Json, Shape, refused
 from tests.hub import HubProcess
@@ -46,7 +47,10 @@ class Case:
     def path(self, *, stream: bool) -> str:
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
         raw = "streamRawPredict" if stream else "rawPredict"
-        path = str(self.served["path"]).format(method=method, raw=raw, model=self.model)
+        action = "invoke-with-response-stream" if stream else "invoke"
+        path = str(self.served["path"]).format(
+            method=method, raw=raw, action=action, model=self.model
+        )
         return f"/{self.name}{path}"
 
 
@@ -249,6 +253,8 @@ def test_an_error_in_a_stream_ends_it(hub: HubProcess, upstream: Scripted, case:
     whole = case.shape.answer(stream=True)
     kept = whole.pieces[: len(whole.pieces) // 2 + 1]
     frame = b"event: error\ndata: %b\n\n" % json.dumps(broken).encode()
+    if case.vendor.get("framing") == "aws":
+        frame = aws.exception("serviceUnavailableException", said)
     answer = Answer((*kept, frame, *whole.pieces[-1:]), content_type=whole.content_type)
     reply = sent(hub, upstream, case, answer, stream=True)
     # What was read at once with the error never left: then it is the whole answer.

@@ -6,6 +6,7 @@ from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.ports import Clock
 from aigne_hub.providers.anthropic import AnthropicUpstream
 from aigne_hub.providers.azure import AzureUpstream, is_older_form
+from aigne_hub.providers.bedrock import AccessKey, BedrockAnthropic
 from aigne_hub.providers.google import GoogleUpstream
 from aigne_hub.providers.openai import OpenAIUpstream, ResponsesUpstream
 from aigne_hub.providers.profile import ANTHROPIC_LANGUAGE, GEMINI_LANGUAGE, RESPONSES_LANGUAGE
@@ -24,6 +25,7 @@ _CLASSES: dict[str, Callable[[Client, Provider, Credential], Upstream]] = {
 _TIMED: dict[tuple[str, str], Callable[[Client, Provider, str, Clock], Upstream]] = {
     ("vertex", GEMINI_LANGUAGE): VertexGemini.of,
     ("vertex", ANTHROPIC_LANGUAGE): VertexAnthropic.of,
+    ("bedrock", ANTHROPIC_LANGUAGE): BedrockAnthropic,
 }
 
 
@@ -48,13 +50,15 @@ def misfit(kind: str, base_url: str | None, secrets: Iterable[str]) -> tuple[str
     The place is below the provider: `base_url` or `credentials[N].api_key`. No secret is shown.
     """
     try:
-        Origin.parse(profile_of(kind, base_url).address(base_url))
+        origin = Origin.parse(profile_of(kind, base_url).address(base_url))
     except ValueError as error:
         return "base_url", str(error)
     for number, secret in enumerate(secrets):
         try:
             if kind == "vertex" and is_account(secret):
                 ServiceAccount.parse(secret).request(0)
+            if kind == "bedrock" and secret.startswith("{"):
+                AccessKey.parse(secret, origin.host)
         except ValueError as error:
             return f"credentials[{number}].api_key", str(error)
     return None

@@ -103,6 +103,23 @@ VERTEX = Profile(
     ),
 )
 
+# Other models wait for the Converse wire. A profile of an application tells nothing of its model.
+BEDROCK = Profile(
+    kind="bedrock",
+    base_url=None,
+    languages={ANTHROPIC_LANGUAGE: Spoken(models=re.compile("anthropic"))},
+    source="https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html",
+    checked="2026-11",
+    like="https://bedrock-runtime.REGION.amazonaws.com",
+    models_path=None,
+    quirks=(
+        'A key is one of Bedrock\'s own, or `{"access_key_id": …, "secret_access_key": …}`.',
+        "With the latter calls are signed (SigV4); `session_token` and `region` may be in it.",
+        "Models with `anthropic` in their name are served, by InvokeModel; no others yet.",
+        "Streams are binary there, and Anthropic's events here; betas go into the body.",
+    ),
+)
+
 # In the older form, with a query, the path names the deployment (providers/azure.py).
 AZURE = Profile(
     kind="azure",
@@ -300,6 +317,7 @@ VENDORS = (
     ANTHROPIC,
     GOOGLE,
     VERTEX,
+    BEDROCK,
     AZURE,
     DEEPSEEK,
     XAI,
