@@ -5,8 +5,10 @@ from itertools import count
 
 import pytest
 from tests.api import Api, admin_of
+from tests.conftest import config_for
 from tests.hub import HubProcess
 from tests.patience import until
+from tests.upstream.server import BAD_KEY
 
 from aigne_hub.storage.engine import create_engine, reading
 from aigne_hub.storage.prices import priced_models
@@ -56,6 +58,14 @@ def member(hub):
 @pytest.fixture(scope="module")
 def admin(hub):
     return admin_of(hub)
+
+
+@pytest.fixture(scope="module")
+def scoped(hub):
+    """A member with a key that has the scope of administrators."""
+    hub.cli("users", "create", "--email", "m@example.com")
+    made = hub.cli("keys", "create", "--user", "m@example.com", "--scope", "admin")
+    return Api(hub, made["key"])
 
 
 @pytest.fixture
@@ -195,6 +205,8 @@ WRITES = [
     ("POST", f"/api/ai-providers/{DECLARED}/credentials"),
     ("PUT", f"/api/ai-providers/{DECLARED}/credentials/main"),
     ("DELETE", f"/api/ai-providers/{DECLARED}/credentials/main"),
+    ("POST", f"/api/ai-providers/{DECLARED}/credentials/test"),
+    ("GET", f"/api/ai-providers/{DECLARED}/credentials/main/check"),
     ("POST", "/api/ai-providers/model-rates"),
     ("POST", f"/api/ai-providers/{DECLARED}/model-rates"),
     ("PUT", f"/api/ai-providers/{DECLARED}/model-rates/x"),
@@ -204,14 +216,12 @@ WRITES = [
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
-def test_changes_are_for_administrators(hub, nobody, member, method, path):
-    """Also for an owner's key without the scope, and a member's key with it."""
-    hub.run("users", "create", "--email", "m@example.com")
-    scoped = hub.cli("keys", "create", "--user", "m@example.com", "--scope", "admin")["key"]
+def test_changes_are_for_administrators(nobody, member, scoped, method, path):
+    """An owner's key without the scope is refused, and a member's key with it."""
     for alias in (path, path.replace("/api/ai-providers", "/api/ai")):
         assert nobody.send(method, alias, body={}).status == 401
         assert member.send(method, alias, body={}).status == 403
-        assert Api(hub, scoped).send(method, alias, body={}).status == 403
+        assert scoped.send(method, alias, body={}).status == 403
 
 
 def test_what_the_file_declares_is_changed_there(hub, admin):
@@ -319,6 +329,54 @@ def test_a_provider_that_was_removed_comes_back_without_its_models(admin, vendor
     again = admin.post("/api/ai-providers", name=vendor["name"], baseUrl="https://example.com/v1")
     assert again.json["id"] == vendor["id"]
     assert admin.get(f"{path}/model-rates").json == []
+
+
+# -- does a key work? --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reached(tmp_path_factory, upstream):
+    """A hub whose provider answers; only its own user may be tried too often."""
+    with HubProcess(tmp_path_factory.mktemp("reached"), config_for(upstream)) as running:
+        yield running
+
+
+def test_a_kept_key_is_checked(reached):
+    path = "/api/ai-providers/openai/credentials/main/check"
+    works = admin_of(reached).get(path)
+    assert (works.status, works.json["active"], works.json["error"]) == (200, True, None)
+    lacks = admin_of(reached).get(path, testModel="gpt-9")
+    assert (lacks.status, lacks.json["active"]) == (200, False)
+    assert "gpt-9" in lacks.json["error"]
+    assert Api(reached, reached.key).get(path).code == "forbidden"
+    assert admin_of(reached).get(path.replace("main", "spare")).code == "not_found"
+
+
+def test_a_key_is_tried_before_it_is_kept_but_not_without_end(reached):
+    admin, path = admin_of(reached), "/api/ai-providers/openai/credentials/test"
+    assert admin.post(path, value="sk-good").json == {"success": True}
+    refused = admin.post(path, value={"api_key": BAD_KEY}, testModel="gpt-4o-mini")
+    assert (refused.status, refused.code) == (400, "invalid_request")
+    assert "refused the key" in refused.message
+    assert BAD_KEY not in refused.text
+    for _ in range(3):
+        assert admin.post(path, value="sk-good").status == 200
+    limited = admin.post(path, value="sk-good")
+    assert (limited.status, limited.code) == (429, "rate_limited")
+    assert 0 < int(limited.headers["retry-after"]) <= 600
+
+
+def test_trying_a_key_reaches_nothing_private(reached, upstream):
+    """What hub.yaml may name, an administrator's own provider may not."""
+    reached.cli("users", "create", "--email", "eve@example.com", "--role", "admin")
+    made = reached.cli("keys", "create", "--user", "eve@example.com", "--scope", "admin")
+    eve = Api(reached, made["key"])
+    tried = {"value": "sk-good"}
+    assert eve.post("/api/ai-providers/openai/credentials/test", **tried).status == 200
+    eve.post("/api/ai-providers", name="inside", baseUrl=upstream.base_url)
+    answer = eve.post("/api/ai-providers/inside/credentials/test", **tried)
+    assert (answer.status, answer.code) == (400, "invalid_request")
+    assert "no answer" in answer.message
 
 
 # -- rates --------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ from aigne_hub.cli.checks import Check
 from aigne_hub.cli.context import Invocation, command, single
 from aigne_hub.cli.failures import FAILED
 from aigne_hub.cli.payment_checks import payment_checks
-from aigne_hub.cli.probe import Probe, probe, targets_of
 from aigne_hub.cli.providers import known
 from aigne_hub.clock import SystemClock
 from aigne_hub.hub_file import load_hub_file
 from aigne_hub.problems import ConfigError
+from aigne_hub.server.probe import Probe, probe, targets_of
 from aigne_hub.settings import Settings
 
 app = single()

@@ -6,10 +6,10 @@ import typer
 from aigne_hub.catalog.snapshot import Credential, Provider, Snapshot
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.cli.failures import FAILED
-from aigne_hub.cli.probe import Probe, Target, probe, targets_of
 from aigne_hub.domain.errors import NotFound
 from aigne_hub.hub_file import DEMO, HubFile
 from aigne_hub.providers.profiles import profile_of
+from aigne_hub.server.probe import Probe, Target, probe, targets_of
 from aigne_hub.storage.catalogue import load_snapshot
 
 COLUMNS = ("name", "kind", "base_url", "credentials", "models")

@@ -8,11 +8,12 @@ from sqlalchemy import Connection
 
 from aigne_hub.auth.verifier import Headers, fields_of
 from aigne_hub.bootstrap import Hub
-from aigne_hub.catalog.snapshot import Snapshot
+from aigne_hub.catalog.snapshot import Provider, Snapshot
 from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.payment_bootstrap import cashier, page_tokens
 from aigne_hub.payments.cashier import Cashier
+from aigne_hub.server.probe import probe, targets_of
 from aigne_hub.storage import engine
 from aigne_hub.storage.changes import Changes, changes
 
@@ -70,6 +71,12 @@ class ProcessBackend:
     def changing(self, actor: str) -> AbstractContextManager[Changes]:
         hub = self._hub()
         return changes(hub.engine, hub.clock, hub.ids, actor=actor)
+
+    def try_key(self, provider: Provider, model: str | None) -> str | None:
+        proxy = self._hub().settings.upstream_proxy
+        environ = {} if proxy is None else {"AIGNE_HUB_UPSTREAM_PROXY": str(proxy)}
+        (found,) = probe(targets_of(provider), environ, model=model)
+        return None if found.ok else f"{provider.name} {found.detail}: {found.fix}."
 
     async def verify(self, headers: Headers, scope: Scope | None) -> Principal:
         return await self._plane.verifier.verify(fields_of(headers), scope)

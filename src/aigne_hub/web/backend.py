@@ -11,7 +11,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from aigne_hub.auth.verifier import Headers
-from aigne_hub.catalog.snapshot import Snapshot
+from aigne_hub.catalog.snapshot import Provider, Snapshot
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.crypto.page_token import PageTokens
 from aigne_hub.domain.access import Principal, Scope
@@ -71,6 +71,13 @@ class Backend(Protocol):
 
     def changing(self, actor: str) -> AbstractContextManager[Changes]:
         """Give one administrative change, which every process notices."""
+        ...
+
+    def try_key(self, provider: Provider, model: str | None) -> str | None:
+        """Ask a provider for its models with the one key it has here; takes up to 20 s.
+
+        Returns what is wrong in words safe to show, None when the key works.
+        """
         ...
 
     async def verify(self, headers: Headers, scope: Scope | None) -> Principal:

@@ -50,13 +50,11 @@ class KeyValue(Wire):
     api_key: Secret = Field(alias="api_key", repr=False)
 
 
-class CredentialBody(Wire):
-    """A key of a provider, as text or within an object. It is never shown again."""
+class KeyBody(Wire):
+    """A key of a provider, as text or within an object."""
 
-    name: Annotated[str, Field(pattern=names.CREDENTIAL)]
     value: Secret | KeyValue = Field(repr=False)
     credential_type: Annotated[str, Field(max_length=40)] = "api_key"
-    weight: Annotated[int, Field(ge=1, le=names.CREDENTIAL_WEIGHT_MAX)] = 100
 
     def secret(self) -> str:
         """Return the key. Raises InvalidRequest for what no provider of the hub takes."""
@@ -71,6 +69,13 @@ class CredentialBody(Wire):
                 "A key is printable ASCII: no line breaks, no spaces at its ends.", param="value"
             )
         return text
+
+
+class CredentialBody(KeyBody):
+    """A key that is kept under a name. It is never shown again."""
+
+    name: Annotated[str, Field(pattern=names.CREDENTIAL)]
+    weight: Annotated[int, Field(ge=1, le=names.CREDENTIAL_WEIGHT_MAX)] = 100
 
 
 def list_providers(

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from aigne_hub.web.aigne.apps import apps_router
 from aigne_hub.web.aigne.blocklet import blocklet_router
 from aigne_hub.web.aigne.connect import connect_router
+from aigne_hub.web.aigne.key_tests import key_tests_router
 from aigne_hub.web.aigne.model_rates import model_rates_router
 from aigne_hub.web.aigne.models import models_router
 from aigne_hub.web.aigne.providers import providers_router
@@ -59,5 +60,6 @@ def aigne_routers(prefix: str, *, listed: bool) -> list[APIRouter]:
     """Return the routes on providers and rates; `listed` ones are in the OpenAPI document."""
     return [
         model_rates_router(prefix, listed=listed),
+        key_tests_router(prefix, listed=listed),
         providers_router(prefix, listed=listed),
     ]
