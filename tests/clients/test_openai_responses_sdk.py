@@ -376,7 +376,8 @@ def test_a_whole_answer_that_is_none_is_an_error(client: OpenAI, hub: HubProcess
 
 
 def test_a_stream_that_fails_before_its_content_goes_to_the_next(client: OpenAI, hub: HubProcess):
-    events = list(ask(client, "steady", stream=True))
+    # What an agent is told is long, and every attempt begins by repeating it.
+    events = list(ask(client, "steady", stream=True, instructions="be kind " * 15_000))
     assert events[-1].response.output_text == SAID
     call = last_call(hub)
     assert (call["model"], call["attempts"]) == ("openai/gpt-4o-mini", 4)

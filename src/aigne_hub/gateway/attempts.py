@@ -46,7 +46,8 @@ PARAM_MAX = 200
 SECRET_LENGTH_MIN = 8
 SHUTTING_DOWN = "The hub is shutting down."
 # A stream that sent this much without recognisable content has begun all the same.
-UNDECIDED_BYTES_MAX = 64 * 1024
+# Responses begins by repeating its request, instructions and tools included, twice.
+UNDECIDED_BYTES_MAX = 1024 * 1024
 
 _CALLERS_FAULT = frozenset({400, 404, 413, 422})
 # How Anthropic begins the 400 that is about the hub's own account, not about the request.
