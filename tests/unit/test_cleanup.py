@@ -57,6 +57,7 @@ def stale(call_id: str = "a", **more) -> StaleCall:
     values = {
         "call_id": call_id,
         "account_id": "account",
+        "type": "chat",
         "model": "openai/m",
         "started_us": NOW_US - 500,
         "input_counted": 10,

@@ -5,6 +5,8 @@ from typing import NamedTuple
 # No model reads or writes this much in one call; a larger figure is a fault, not a bill.
 TOKENS_MAX = 100_000_000
 UNITS_MAX = 1_000_000_000
+# OpenAI's models read a token for each tenth of a second of speech.
+HEARD_MS_PER_TOKEN = 100
 STANDARD = "standard"
 # The longest name of a service tier or image kind that is believed.
 NAME_MAX = 64

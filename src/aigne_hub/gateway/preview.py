@@ -19,22 +19,26 @@ from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
 from aigne_hub.gateway.dialects.openai_moderations import OpenAIModerations
+from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
+from aigne_hub.gateway.dialects.openai_videos import OpenAIVideos
 from aigne_hub.gateway.dialects.rerank import Rerank
 from aigne_hub.gateway.quoting import Request, priced, tokens_wanted
 from aigne_hub.providers.google import STREAM_METHOD
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, GEMINI_LANGUAGE, languages_of
 
 _CHAT, _EMBEDDING, _IMAGE = "chat", "embedding", "image"
-_MODERATION, _RERANK = "moderation", "rerank"
+_MODERATION, _RERANK, _SPEECH, _VIDEO = "moderation", "rerank", "speech", "video"
 _DIALECTS: Mapping[str, Dialect] = {
     _CHAT: OpenAIChat(),
     _EMBEDDING: OpenAIEmbeddings(),
     _IMAGE: OpenAIImages(),
     _MODERATION: OpenAIModerations(),
     _RERANK: Rerank(),
+    _SPEECH: OpenAISpeech(),
+    _VIDEO: OpenAIVideos(),
 }
 # Types whose requests have `input`, as those of embeddings have.
-_BY_INPUT = frozenset({_MODERATION})
+_BY_INPUT = frozenset({_MODERATION, _SPEECH})
 _COMPLETIONS = OpenAICompletions()
 _MESSAGES = AnthropicMessages()
 _GEMINI = "v1beta"
@@ -45,6 +49,8 @@ _PLACEHOLDERS: Mapping[str, Mapping[str, Any]] = {
     _IMAGE: {"prompt": "-"},
     _MODERATION: {"input": "-"},
     _RERANK: {"query": "-", "documents": ["-"]},
+    _SPEECH: {"input": "-", "voice": "-"},
+    _VIDEO: {"prompt": "-"},
 }
 
 
@@ -141,7 +147,7 @@ def _dialect_of(snapshot: Snapshot, body: bytes) -> Dialect:
     kind = _kind(snapshot, value.get("model"))
     if "input" in value:
         return _DIALECTS[kind if kind in _BY_INPUT else _EMBEDDING]
-    return _COMPLETIONS if "prompt" in value and kind != _IMAGE else _DIALECTS[kind]
+    return _COMPLETIONS if "prompt" in value and kind == _CHAT else _DIALECTS[kind]
 
 
 def _gemini(value: dict[str, Any]) -> Dialect:

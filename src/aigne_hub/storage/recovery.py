@@ -65,6 +65,7 @@ class Orphans:
                 select(
                     call.id,
                     call.account_id,
+                    call.type,
                     call.model,
                     call.started_us,
                     call.input_counted,
@@ -93,6 +94,7 @@ def _stale(row: Any, now: int) -> StaleCall:
     return StaleCall(
         call_id=row.id,
         account_id=row.account_id,
+        type=row.type,
         model=row.model,
         started_us=row.started_us,
         input_counted=row.input_counted,

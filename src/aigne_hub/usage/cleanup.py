@@ -9,11 +9,14 @@ from typing import Protocol
 from aigne_hub.domain.calls import Outcome, UsageSource
 from aigne_hub.domain.operations import Settle, Settled
 from aigne_hub.domain.pricing import RateCard
-from aigne_hub.domain.usage import Usage
+from aigne_hub.domain.quotes import BYTES_PER_TOKEN
+from aigne_hub.domain.usage import HEARD_MS_PER_TOKEN, Usage
 from aigne_hub.ports import Clock, Journal
 
 # Orphans handed to the journal at once: it commits them together.
 CLOSED_AT_ONCE = 256
+# Types of calls whose counted input stands for units: characters spoken, time heard.
+SPEECH, TRANSCRIPTION = "speech", "transcription"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class StaleCall:
 
     call_id: str
     account_id: str
+    type: str
     model: str
     started_us: int
     input_counted: int
@@ -58,13 +62,25 @@ async def cleanup_stale_processing_calls(store: StaleCalls, journal: Journal, cl
     return closed
 
 
+def _delivered(call: StaleCall) -> Usage:
+    """Return what was read and delivered, and the units that the count of its input stands for."""
+    read = call.input_counted
+    return Usage(
+        input_tokens=read,
+        output_tokens=call.delivered_tokens,
+        duration_ms=read * HEARD_MS_PER_TOKEN if call.type == TRANSCRIPTION else 0,
+        # The last token may have but one character.
+        characters=max((read - 1) * BYTES_PER_TOKEN + 1, 0) if call.type == SPEECH else 0,
+    )
+
+
 def _interrupted(call: StaleCall, now_us: int) -> Settle:
     """Return the entry that closes a call with what its journal says was delivered."""
     delivered = call.delivered_tokens > 0
     usage = None
     charge = 0
     if delivered:
-        usage = Usage(input_tokens=call.input_counted, output_tokens=call.delivered_tokens)
+        usage = _delivered(call)
         if call.rates is not None and call.held is not None:
             charge = call.rates.cost(usage)
     return Settle(

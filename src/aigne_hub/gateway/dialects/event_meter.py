@@ -19,6 +19,8 @@ from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import later
 
 _DONE = b"[DONE]"
+# What a line of an event stream begins with.
+_FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:")
 
 
 class Event(Reporting):
@@ -93,7 +95,7 @@ class EventMeter:
         if self.failure is not None:
             return
         rest = self._splitter.partial
-        if not self._begun and not self._held and rest.lstrip()[:1] not in b":de":
+        if not self._begun and not self._held and rest and not rest.startswith(_FIELDS):
             self._take_whole(rest)
         elif self._ended:
             self._held.append(rest)

@@ -52,9 +52,14 @@ class _Peek(msgspec.Struct):
 
 @dataclass(slots=True)
 class SpeechAsk(Ask):
-    """An Ask that knows how many characters are spoken, how slowly, and in what form."""
+    """An Ask that knows how many characters are spoken, how slowly, and in what form.
+
+    What is journaled as counted of its input are its characters, a fourth of them: a hub that
+    dies amid its stream is charged for by them. `text_bytes` also has the instructions.
+    """
 
     characters: int = 0
+    text_bytes: int = 0
     speed: float = 1.0
     form: str = "mp3"
 
@@ -105,8 +110,9 @@ class OpenAISpeech(OpenAIWhole):
             model=peek.model,
             stream=peek.stream_format == "sse",
             relied_on=tuple(name for name in named if getattr(peek, name) is not None),
-            size=Size(len(body), text),
+            size=Size(len(body), len(peek.input)),
             characters=len(peek.input),
+            text_bytes=text,
             speed=speed,
             form=peek.response_format or "mp3",
         )
@@ -134,13 +140,13 @@ class OpenAISpeech(OpenAIWhole):
             raise UpstreamError("The upstream answered 200 without sound.")
         return NO_REPORT
 
-    def counted(self, ask: Any, input_tokens: int, output: int) -> Usage:
+    def counted(self, ask: Any, _input_tokens: int, output: int) -> Usage:
         tokens = count_text(output)
         if ask.form == "pcm" and not ask.stream:
             # Samples without a header, whose length was taken for that of compressed sound.
             tokens = tokens * MS_PER_TOKEN * BYTES_PER_MS_USUAL // RAW_BYTES_PER_TOKEN
         return Usage(
-            input_tokens=input_tokens,
+            input_tokens=count_text(ask.text_bytes),
             output_tokens=tokens,
             audio_output_tokens=tokens,
             characters=ask.characters,

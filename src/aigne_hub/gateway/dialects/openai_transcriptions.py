@@ -14,7 +14,7 @@ import msgspec
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import BYTES_PER_TOKEN, Quote, Size, count_text, quote_units
-from aigne_hub.domain.usage import Report, Usage
+from aigne_hub.domain.usage import HEARD_MS_PER_TOKEN, Report, Usage
 from aigne_hub.gateway.dialects.event_meter import Event, EventMeter
 from aigne_hub.gateway.dialects.form import read_form
 from aigne_hub.gateway.dialects.form_ask import FormAsk, flag, named_model
@@ -25,8 +25,6 @@ from aigne_hub.gateway.dialects.reading import answered, decoded, is_present
 from aigne_hub.gateway.dialects.sound import Length, length_of
 from aigne_hub.providers.usage import Wire
 
-# OpenAI's models read a token for each tenth of a second.
-MS_PER_TOKEN = 100
 # The fastest speech, and the times and numbers that a subtitle or a list of words adds to it.
 OUTPUT_TOKENS_PER_S = 25
 OUTPUT_TOKENS_MIN = 256
@@ -95,12 +93,13 @@ class OpenAITranscriptions(OpenAIWhole):
         model = named_model(form)
         length = length_of(form.file("file"))
         written = len(form.field("prompt") or "")
-        heard, most = (ms // MS_PER_TOKEN for ms in length)
+        heard, most = (ms // HEARD_MS_PER_TOKEN for ms in length)
         return SoundAsk(
             body=body,
             model=model,
             stream=flag(form, "stream"),
-            size=Size(written + most + 1, written + heard * BYTES_PER_TOKEN),
+            # Counted is what is heard alone: by it a hub that died amid a stream is charged for.
+            size=Size(written + most + 1, heard * BYTES_PER_TOKEN),
             form=form,
             length=length,
             is_text=form.field("response_format") in _WORDS,
@@ -133,7 +132,7 @@ class OpenAITranscriptions(OpenAIWhole):
         return Usage(
             input_tokens=input_tokens,
             output_tokens=count_text(output),
-            audio_input_tokens=min(ask.length.counted_ms // MS_PER_TOKEN, input_tokens),
+            audio_input_tokens=min(ask.length.counted_ms // HEARD_MS_PER_TOKEN, input_tokens),
             duration_ms=ask.length.counted_ms,
         )
 
