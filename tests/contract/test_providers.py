@@ -90,9 +90,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory, upstream: Scripted) -> Iterato
         }
         for case in CASES
     }
+    picture = {"model": "ideogram/v3", "type": "image", "rates": {"image": "0.06"}}
     config = {
         "providers": providers,
-        "models": list(models.values()),
+        "models": [*models.values(), picture],
         "billing": {"enabled": True},
     }
     with HubProcess(tmp_path_factory.mktemp("contract"), config) as running:
@@ -261,3 +262,27 @@ def test_an_error_in_a_stream_ends_it(hub: HubProcess, upstream: Scripted, case:
     told = reply.events[-1] if reply.streamed else reply.json
     assert said in case.shape.error(told)
     assert last(hub)["outcome"] != "completed"
+
+
+def test_ideograms_pictures(hub: HubProcess, upstream: Scripted):
+    vendor = FIXTURES["ideogram"]
+    asked = {"model": "ideogram/v3", "prompt": "a cat", "n": 2, "size": "1024x1024"}
+    body = json.dumps(asked).encode()
+    upstream.answer = Answer((json.dumps(vendor["answer"]).encode(),))
+    upstream.seen.clear()
+    reply = post(hub, "/v1/images/generations", body)
+    first, withheld = vendor["answer"]["data"]
+    assert [one["url"] for one in reply.json["data"]] == [first["url"], withheld["url"]]
+    (seen,) = upstream.seen
+    assert seen.path == f"/ideogram{vendor['path']}"
+    assert seen.headers["api-key"] == SECRET
+    assert seen.headers["content-type"].startswith("multipart/form-data; boundary=")
+    for name, value in (("prompt", "a cat"), ("num_images", "2"), ("resolution", "1024x1024")):
+        assert f'name="{name}"\r\n\r\n{value}\r\n'.encode() in seen.body
+    assert (last(hub)["credits"], last(hub)["usage_source"]) == ("0.12", "provider")
+    refusal = vendor["refusal"]
+    upstream.answer = refused(refusal["status"], refusal["body"])
+    reply = post(hub, "/v1/images/generations", body)
+    assert reply.status == refusal["status"]
+    assert refusal["words"] in reply.json["error"]["message"]
+    assert last(hub)["credits"] == "0"

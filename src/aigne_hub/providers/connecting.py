@@ -8,6 +8,7 @@ from aigne_hub.providers.anthropic import AnthropicUpstream
 from aigne_hub.providers.azure import AzureUpstream, is_older_form
 from aigne_hub.providers.bedrock import AccessKey, BedrockAnthropic
 from aigne_hub.providers.google import GoogleUpstream
+from aigne_hub.providers.ideogram import IdeogramUpstream
 from aigne_hub.providers.openai import OpenAIUpstream, ResponsesUpstream
 from aigne_hub.providers.profile import ANTHROPIC_LANGUAGE, GEMINI_LANGUAGE, RESPONSES_LANGUAGE
 from aigne_hub.providers.profiles import profile_of
@@ -39,6 +40,8 @@ def connected(
     timed = _TIMED.get((provider.kind, language))
     if timed is not None:
         return timed(client, provider, credential.secret, clock)
+    if provider.kind == "ideogram":
+        return IdeogramUpstream(client, provider, credential)
     if provider.kind == "azure" and is_older_form(provider.base_url):
         return AzureUpstream(client, provider, credential)
     return _CLASSES.get(language, OpenAIUpstream)(client, provider, credential)

@@ -285,6 +285,25 @@ COHERE = Profile(
     quirks=("Reranking is at `/v2/rerank`, everything else at `/compatibility/v1`.",),
 )
 
+# Its wire is its own (providers/ideogram.py): OpenAI's pictures are what callers ask for.
+IDEOGRAM = Profile(
+    kind="ideogram",
+    base_url="https://api.ideogram.ai",
+    languages={
+        OPENAI_LANGUAGE: Spoken(
+            path="/v1/ideogram-v3", drops=("/generate", "/v1"), auth=("api-key", "{key}")
+        )
+    },
+    source="https://developer.ideogram.ai/api-reference/api-reference/generate-v3",
+    checked="2026-11",
+    models_path=None,
+    quirks=(
+        "Pictures only, with version 3: `size` is its resolution, `quality` its rendering speed.",
+        "Its own members (`style_type`, `seed`, `negative_prompt` and others) are sent along.",
+        "Pictures come as addresses that end after a while: `b64_json` is refused.",
+    ),
+)
+
 PERPLEXITY = Profile(
     kind="perplexity",
     base_url="https://api.perplexity.ai",
@@ -328,6 +347,7 @@ VENDORS = (
     MISTRAL,
     GROQ,
     COHERE,
+    IDEOGRAM,
     PERPLEXITY,
     TOGETHER,
     FIREWORKS,
