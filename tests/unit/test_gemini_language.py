@@ -327,7 +327,7 @@ def read(*chunks: object, calls_before: int = 0) -> list[InferenceEvent]:
     request = InferenceRequest("gemini-3-flash", (Message("assistant", calls),))
     reader = gemini.reader(request, GEMINI)
     frames = b"".join(b"data: %b\r\n\r\n" % orjson.dumps(chunk) for chunk in chunks)
-    return reader.feed(frames) + reader.end() + reader.end()
+    return [*reader.feed(frames), *reader.end(), *reader.end()]
 
 
 def chunk(*parts: object, finish: str | None = None, **more: object) -> dict[str, Any]:
@@ -420,7 +420,7 @@ def test_what_is_no_answer_raises(value: object):
 
 def test_an_error_as_bare_json_within_a_stream_raises():
     reader = gemini.reader(InferenceRequest("m", ()), GEMINI)
-    reader.feed(b'data: {"candidates":[]}\n\n{"error":{"message":"too hot"}}')
+    assert not list(reader.feed(b'data: {"candidates":[]}\n\n{"error":{"message":"too hot"}}'))
     with pytest.raises(UpstreamError, match="too hot"):
         reader.end()
 

@@ -192,7 +192,7 @@ def test_a_stream_that_breaks_off_has_no_end(name: str):
     form, language, wire = WIRES[name]
     reader = language.reader(PLAIN, wire)
     cut = form.writer(PLAIN, "id", 1).feed(EVENTS[:4])
-    read = reader.feed(cut) + reader.end()
+    read = [*reader.feed(cut), *reader.end()]
     assert not any(isinstance(event, Finish) for event in read)
 
 
@@ -209,7 +209,7 @@ def test_a_seal_is_marked_in_foreign_formats_only():
 def read_openai(*chunks: object, end: bool = True) -> list[InferenceEvent]:
     reader = openai.reader(PLAIN, OPENAI_USAGE)
     frames = b"".join(b"data: %b\n\n" % orjson.dumps(chunk) for chunk in chunks)
-    read = reader.feed(frames)
+    read = list(reader.feed(frames))
     return read + reader.end() if end else read
 
 

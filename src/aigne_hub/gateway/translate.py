@@ -4,7 +4,7 @@ To the pipeline a translated provider is an upstream like any other that speaks 
 dialect; only what it reports of usage is the provider's own and not read from the bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
@@ -44,6 +44,7 @@ class Translation:
         self._reader = reader
         self._writer = writer
         self._is_stream = request.stream
+        self._failure: UpstreamError | None = None
         self._plain = PlainInput(request) if any(t.is_custom for t in request.tools) else None
 
     @property
@@ -62,28 +63,22 @@ class Translation:
         return self._writer.whole(self._noted(self._reader.whole(body)))
 
     async def chunk(self) -> bytes | None:
-        while (data := await self._answer.chunk()) is not None:
+        while self._failure is None and (data := await self._answer.chunk()) is not None:
             written = self._written(self._reader.feed(data))
             if written:
                 return written
+        if self._failure is not None:
+            raise self._failure
         return self._written(self._reader.end()) or None
 
     async def pour(self, sink: Callable[[bytes], bool]) -> bool:
-        failure: list[UpstreamError] = []
-
         def take(data: bytes) -> bool:
-            # An error must not pass through whoever reads the socket.
-            try:
-                written = self._written(self._reader.feed(data))
-            except UpstreamError as error:
-                failure.append(error)
-                return False
-            return not written or sink(written)
+            written = self._written(self._reader.feed(data))
+            return (not written or sink(written)) and self._failure is None
 
-        ended = await self._answer.pour(take)
-        if failure:
-            raise failure[0]
-        if not ended:
+        if self._failure is not None:
+            raise self._failure
+        if not await self._answer.pour(take):
             return False
         rest = self._written(self._reader.end())
         return not rest or sink(rest)
@@ -91,8 +86,14 @@ class Translation:
     def close(self) -> None:
         self._answer.close()
 
-    def _written(self, events: list[InferenceEvent]) -> bytes:
-        return self._writer.feed(self._noted(events)) if events else b""
+    def _written(self, events: Iterable[InferenceEvent]) -> bytes:
+        """Return what says the events; an error among them waits until that has left."""
+        read: list[InferenceEvent] = []
+        try:
+            read.extend(events)
+        except UpstreamError as error:
+            self._failure = error
+        return self._writer.feed(self._noted(read)) if read else b""
 
     def _noted(self, events: list[InferenceEvent]) -> list[InferenceEvent]:
         if self._plain is not None:

@@ -25,6 +25,7 @@ from aigne_hub.gateway.dialects.openai_response import (
 )
 from aigne_hub.gateway.dialects.openai_responses_stream import OpenAIResponsesMeter, text_bytes
 from aigne_hub.gateway.dialects.reading import answered, is_present, peeked
+from aigne_hub.gateway.dialects.responses_neutral import ResponsesForm
 from aigne_hub.gateway.dialects.splice import with_members
 from aigne_hub.providers.profiles import RESPONSES_LANGUAGE
 from aigne_hub.providers.usage import Wire
@@ -87,7 +88,7 @@ class OpenAIResponses:
     language = RESPONSES_LANGUAGE
     forwards: tuple[bytes, ...] = ()
     request_id_header: bytes | None = None
-    form: NeutralForm | None = None
+    form: NeutralForm | None = ResponsesForm()
     _decode: Any = msgspec.json.Decoder(_Peek).decode
     _meter: OpenAIResponsesMeter | None = None
 
@@ -172,6 +173,7 @@ class OpenAIInputTokens(OpenAIResponses):
     """`/v1/responses/input_tokens`: recorded as a call of the model, and never charged."""
 
     operation = "responses/input_tokens"
+    form: NeutralForm | None = None
     _decode = msgspec.json.Decoder(_CountPeek).decode
 
     def quote(self, _ask: Ask, _rates: RateCard, *, input_tokens: int, output_max: int) -> Quote:  # noqa: ARG002 - the protocol's names

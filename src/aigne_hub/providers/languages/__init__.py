@@ -3,6 +3,7 @@
 One module a format, without I/O. `registry` knows them all.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -37,12 +38,13 @@ class Outgoing(NamedTuple):
 class AnswerReader(Protocol):
     """Reads one answer, whole or as it comes. Raises UpstreamError for what is none.
 
-    Every answer ends with one Finish, which a broken one has not.
+    Every answer ends with one Finish, which a broken one has not. What a stream said before it
+    failed is given out before the error is raised.
     """
 
     def whole(self, body: bytes) -> list[InferenceEvent]: ...
 
-    def feed(self, data: bytes) -> list[InferenceEvent]: ...
+    def feed(self, data: bytes) -> Iterator[InferenceEvent]: ...
 
     def end(self) -> list[InferenceEvent]:
         """Return what is known only when the upstream has closed the stream cleanly."""

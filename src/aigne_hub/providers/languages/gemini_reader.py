@@ -6,6 +6,7 @@ the prompt was blocked, and the connection ends in order.
 https://ai.google.dev/api/generate-content#FinishReason, November 2026.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -90,14 +91,12 @@ class GenerateReader:
             raise UpstreamError("The upstream's answer has no end.")
         return events
 
-    def feed(self, data: bytes) -> list[InferenceEvent]:
-        events: list[InferenceEvent] = []
+    def feed(self, data: bytes) -> Iterator[InferenceEvent]:
         for frame in self._splitter.split(data):
-            events += self._frame(frame)
+            yield from self._frame(frame)
         endless = self._splitter.endless()
         if endless is not None:
             raise endless
-        return events
 
     def end(self) -> list[InferenceEvent]:
         rest, self._splitter.partial = self._splitter.partial.strip(), b""

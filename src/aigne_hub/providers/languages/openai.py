@@ -265,18 +265,16 @@ class ChatReader:
             raise UpstreamError("The upstream's answer has no choice that is finished.")
         return [*events, self._end()]
 
-    def feed(self, data: bytes) -> list[InferenceEvent]:
-        events: list[InferenceEvent] = []
+    def feed(self, data: bytes) -> Iterator[InferenceEvent]:
         for frame in self._splitter.split(data):
             payload = payload_of(frame)
             if payload == _DONE:
-                events += self.end()
+                yield from self.end()
             elif payload and not self._is_done:
-                events += self._event(parsed(payload))
+                yield from self._event(parsed(payload))
         endless = self._splitter.endless()
         if endless is not None:
             raise endless
-        return events
 
     def end(self) -> list[InferenceEvent]:
         if self._is_done or self._reason is None:
