@@ -120,7 +120,8 @@ async def first_answer(
     """
     errors: list[HubError] = []
     for candidate in candidates:
-        _require_wanted(exchange)
+        if exchange.disconnected or exchange.interrupted:
+            raise _unwanted(exchange)
         upstream = candidate.upstream
         if dialect.language not in candidate.languages:
             upstream = translated(
@@ -149,12 +150,9 @@ async def first_answer(
     raise next((e for e in errors if isinstance(e, RateLimited)), errors[-1])
 
 
-def _require_wanted(exchange: Exchange) -> None:
-    """Raise instead of asking an upstream for an answer that nobody waits for."""
-    if exchange.disconnected:
-        raise ClientGone
-    if exchange.interrupted:
-        raise Overloaded(SHUTTING_DOWN)
+def _unwanted(exchange: Exchange) -> Exception:
+    """Return what to raise instead of asking an upstream for an answer nobody waits for."""
+    return ClientGone() if exchange.disconnected else Overloaded(SHUTTING_DOWN)
 
 
 async def _tried(
