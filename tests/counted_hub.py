@@ -94,7 +94,7 @@ class Hooks:
 def costs(hooks: Hooks, step: Callable[[], None], times: int) -> dict[str, float]:
     """Return what a step costs, by kind.
 
-    What runs on and on, Python and C, is that of a step below which a quarter are: where steps
+    What runs on and on, Python and C, is that of a step below which a tenth are: where steps
     are slow, periodic duties fall into most of them.
     """
     found: list[Counts] = []
@@ -108,7 +108,7 @@ def costs(hooks: Hooks, step: Callable[[], None], times: int) -> dict[str, float
     for name in dict.fromkeys(name for counts in found for name in counts):
         of[name] = [counts[name] for counts in found]
     return {
-        name: quantiles(each, n=4)[0] if name in PERIODIC else median(each)
+        name: quantiles(each, n=10)[0] if name in PERIODIC else median(each)
         for name, each in of.items()
     }
 
