@@ -334,7 +334,7 @@ def read(*events: dict[str, Any], end: bool = True) -> list[InferenceEvent]:
         b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event))
         for event in events
     )
-    found = reader.feed(b"".join(frames))
+    found = list(reader.feed(b"".join(frames)))
     return found + reader.end() if end else found
 
 

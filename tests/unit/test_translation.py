@@ -303,5 +303,5 @@ def test_a_custom_tools_input_is_unwrapped_once_it_is_whole():
         ToolCallDelta(1, "{}"),
         Finish("tool_calls"),
     ]
-    read = [seen for event in events for seen in plain.read([event])]
+    read = [seen for event in events for seen in plain.read(event)]
     assert read == [events[0], ToolCallDelta(0, "a\nb"), *events[3:]]

@@ -129,7 +129,7 @@ async def first_answer(
             )
         body = dialect.outgoing(ask, candidate.model.name, upstream.limit_field, lowered)
         call.sent()
-        started, began = clock.now_us(), clock.monotonic_us()
+        began = clock.monotonic_us()
         status, result = await _tried(exchange, dialect, ask, candidate, upstream, body)
         call.attempts.append(
             Attempt(
@@ -137,7 +137,7 @@ async def first_answer(
                 candidate.credential,
                 status,
                 result.recorded if isinstance(result, HubError) else None,
-                started,
+                call.at(began),
                 clock.monotonic_us() - began,
             )
         )

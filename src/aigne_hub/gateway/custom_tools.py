@@ -23,23 +23,20 @@ class PlainInput:
         self._told: dict[int, list[str]] = {}
         self._bytes = 0
 
-    def read(self, events: list[InferenceEvent]) -> list[InferenceEvent]:
-        read: list[InferenceEvent] = []
-        for event in events:
-            if isinstance(event, ToolCallStart):
-                read += self._ended()
-                if event.name in self._custom:
-                    self._told[event.index] = []
-            elif isinstance(event, ToolCallDelta) and event.index in self._told:
-                self._bytes += len(event.arguments)
-                if self._bytes > INPUT_BYTES_MAX:
-                    raise UpstreamError("The upstream calls a tool with more than it could read.")
-                self._told[event.index].append(event.arguments)
-                continue
-            elif isinstance(event, Finish):
-                read += self._ended()
-            read.append(event)
-        return read
+    def read(self, event: InferenceEvent) -> list[InferenceEvent]:
+        """Return what an event tells of: nothing yet for a piece of what is to be unwrapped."""
+        if isinstance(event, ToolCallStart):
+            read = self._ended()
+            if event.name in self._custom:
+                self._told[event.index] = []
+            return [*read, event]
+        if isinstance(event, ToolCallDelta) and event.index in self._told:
+            self._bytes += len(event.arguments)
+            if self._bytes > INPUT_BYTES_MAX:
+                raise UpstreamError("The upstream calls a tool with more than it could read.")
+            self._told[event.index].append(event.arguments)
+            return []
+        return [*self._ended(), event] if isinstance(event, Finish) else [event]
 
     def _ended(self) -> list[InferenceEvent]:
         """Return what the calls were told that were begun: another begins, or the answer ends."""

@@ -4,7 +4,7 @@ To the pipeline a translated provider is an upstream like any other that speaks 
 dialect; only what it reports of usage is the provider's own and not read from the bytes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
@@ -81,6 +81,8 @@ class Translation:
         if not await self._answer.pour(take):
             return False
         rest = self._written(self._reader.end())
+        if self._failure is not None:
+            raise self._failure
         return not rest or sink(rest)
 
     def close(self) -> None:
@@ -90,17 +92,19 @@ class Translation:
         """Return what says the events; an error among them waits until that has left."""
         read: list[InferenceEvent] = []
         try:
-            read.extend(events)
+            read.extend(self._noted(events))
         except UpstreamError as error:
             self._failure = error
-        return self._writer.feed(self._noted(read)) if read else b""
+        return self._writer.feed(read) if read else b""
 
-    def _noted(self, events: list[InferenceEvent]) -> list[InferenceEvent]:
-        if self._plain is not None:
-            events = self._plain.read(events)
-        if events and isinstance(events[-1], Finish):
-            self.report = events[-1].report
-        return events
+    def _noted(self, events: Iterable[InferenceEvent]) -> Iterator[InferenceEvent]:
+        for event in events:
+            if isinstance(event, Finish):
+                self.report = event.report
+            if self._plain is None:
+                yield event
+            else:
+                yield from self._plain.read(event)
 
 
 class Translator:

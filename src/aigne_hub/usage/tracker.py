@@ -113,6 +113,10 @@ class CallTracker:
             if rates.id != self.opened.rate_id:
                 self._rate_id = rates.id
 
+    def at(self, monotonic_us: int) -> int:
+        """Return the time of day when the monotonic clock read this, in microseconds since 1970."""
+        return self.opened.started_us + monotonic_us - self._started_us
+
     def elapsed_us(self) -> int:
         return self._tracker.clock.monotonic_us() - self._started_us
 

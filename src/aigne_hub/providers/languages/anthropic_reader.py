@@ -4,6 +4,7 @@ https://platform.claude.com/docs/en/build-with-claude/streaming, November 2026: 
 events that nobody has heard of say nothing.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -66,16 +67,14 @@ class MessageReader:
             raise UpstreamError("The upstream's answer has no reason why it stopped.")
         return [*events, self._end()]
 
-    def feed(self, data: bytes) -> list[InferenceEvent]:
-        events: list[InferenceEvent] = []
+    def feed(self, data: bytes) -> Iterator[InferenceEvent]:
         for frame in self._splitter.split(data):
             payload = payload_of(frame)
             if payload and not self._is_done:
-                events += self._event(parsed(payload))
+                yield from self._event(parsed(payload))
         endless = self._splitter.endless()
         if endless is not None:
             raise endless
-        return events
 
     def end(self) -> list[InferenceEvent]:
         if self._is_done or self._reason is None:
