@@ -10,7 +10,9 @@ from typing import Any
 import openai
 import pytest
 from openai import OpenAI
-from pydantic import BaseModel
+from openai.types.responses import Response, ResponseErrorEvent, ResponseStreamEvent
+from pydantic import BaseModel, TypeAdapter
+from tests.caller import Reply, post
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
 
@@ -400,20 +402,32 @@ def test_a_stream_that_breaks_is_an_error_and_costs_what_was_delivered(
     assert (call["usage_source"], call["output_tokens"]) == ("counted", -(-len("".join(said)) // 4))
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["gpt-4o-mini", "gpt-cached:30+searches:2", "gpt-thinking:3", "gpt-parallel", "gpt-nousage"],
+)
+def test_every_event_is_one_of_the_sdks_own_types(hub: HubProcess, model: str):
+    tools = [TOOL, {**TOOL, "name": "get_time"}] if model == "gpt-parallel" else []
+    reply = streamed(hub, model, tools=tools)
+    known = TypeAdapter(ResponseStreamEvent)
+    for event in reply.events:
+        assert known.validate_python(event).type == event["type"]
+    last = Response.model_validate(reply.events[-1]["response"])
+    assert last.usage.total_tokens == last.usage.input_tokens + last.usage.output_tokens
+
+
 def test_the_error_event_is_numbered_behind_the_providers(hub: HubProcess):
-    body = {"model": "openai/gpt-slow:5+errorevent:3", "input": SAID, "stream": True}
-    request = urllib.request.Request(
-        f"{hub.base_url}/responses",
-        json.dumps(body).encode(),
-        {"authorization": f"Bearer {hub.key}", "content-type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as answer:
-        lines = answer.read().split(b"\n")
-    events = [json.loads(line[6:]) for line in lines if line.startswith(b"data: ")]
-    numbers = [event["sequence_number"] for event in events]
+    reply = streamed(hub, "gpt-slow:5+errorevent:3")
+    numbers = [event["sequence_number"] for event in reply.events]
     assert all(later == earlier + 1 for earlier, later in itertools.pairwise(numbers))
-    assert (events[-1]["type"], events[-1]["code"]) == ("error", "upstream_error")
-    assert lines.count(b"event: error") == 1
+    error = ResponseErrorEvent.model_validate(reply.events[-1])
+    assert (error.type, error.code) == ("error", "upstream_error")
+    assert reply.body.count(b"event: error\n") == 1
+
+
+def streamed(hub: HubProcess, model: str, **members: Any) -> Reply:
+    body = {"model": f"openai/{model}", "input": SAID, "stream": True, **members}
+    return post(hub, "/v1/responses", json.dumps(body).encode())
 
 
 @pytest.mark.parametrize(
