@@ -314,6 +314,7 @@ def test_a_key_does_not_follow_its_provider_to_another_address(admin, vendor):
     admin.post(f"{path}/credentials", name="first", value=SECRET)
     same = admin.put(path, baseUrl="https://example.com/v1")
     assert len(same.json["credentials"]) == 1
+    assert admin.put(path, name=vendor["name"]).json == same.json
     assert admin.put(path, baseUrl="https://elsewhere.example/v1").json["credentials"] == []
     admin.post(f"{path}/credentials", name="first", value=SECRET)
     admin.delete(path)
@@ -361,7 +362,7 @@ def test_a_key_is_tried_before_it_is_kept_but_not_without_end(reached):
     assert BAD_KEY not in refused.text
     for _ in range(3):
         assert admin.post(path, value="sk-good").status == 200
-    limited = admin.post(path, value="sk-good")
+    limited = admin.post(path.replace("/api/ai-providers", "/api/ai"), value="sk-good")
     assert (limited.status, limited.code) == (429, "rate_limited")
     assert 0 < int(limited.headers["retry-after"]) <= 600
 

@@ -58,14 +58,8 @@ class Collected:
     text: str = field(repr=False)
 
 
-def begin(
-    connection: Connection, now_us: int, randbytes: Callable[[int], bytes], address: str
-) -> str:
-    """Begin a session for a program at an address; return its id, of which a digest is kept.
-
-    Raises RateLimited when that address began too many, Overloaded when all together did.
-    """
-    prune(connection, now_us)
+def require_room(connection: Connection, now_us: int, address: str) -> None:
+    """Raise RateLimited for one session too many of an address, Overloaded of all together."""
     counts = select(func.count()).select_from(_TABLE)
     recent = (_SESSION.address == address, _SESSION.created_us > now_us - RATE_US)
     if connection.execute(counts.where(*recent)).scalar_one() >= STARTED_MAX:
@@ -73,8 +67,19 @@ def begin(
             "Too many connections were begun from this address. Wait some minutes.",
             retry_after_s=RATE_US // _SECOND_US,
         )
-    if connection.execute(counts).scalar_one() >= SESSIONS_MAX:
+    if connection.execute(counts.where(_SESSION.expires_us > now_us)).scalar_one() >= SESSIONS_MAX:
         raise Overloaded("Too many connections are waiting to be approved. Retry in some minutes.")
+
+
+def begin(
+    connection: Connection, now_us: int, randbytes: Callable[[int], bytes], address: str
+) -> str:
+    """Begin a session for a program at an address; return its id, of which a digest is kept.
+
+    Raises what `require_room` does.
+    """
+    require_room(connection, now_us, address)
+    prune(connection, now_us)
     session_id = base58.encode(randbytes(_ID_BYTES))
     connection.execute(
         insert(_TABLE).values(

@@ -67,13 +67,17 @@ def find(connection: Connection, name: str) -> Vendor:
 
 
 def create(change: Changes, name: str, *, kind: str, base_url: str | None) -> Vendor:
-    """Offer another provider. Raises Conflict for a name that is taken."""
+    """Offer another provider. Raises Conflict for a name that is taken.
+
+    Keys that are left of an earlier one of this name were not given for this address: they go.
+    """
     known = listed(change.connection)
     if any(vendor.name == name for vendor in known):
         raise Conflict(f"There is already a provider {name!r}.")
     if len(known) >= PROVIDERS_MAX:
         raise Conflict(f"A hub has at most {PROVIDERS_MAX} providers.")
     put = declarations.put_provider(change, name, kind=kind, base_url=base_url, origin=Origin.API)
+    _drop_credentials(change, find(change.connection, put.id))
     return find(change.connection, put.id)
 
 
@@ -143,8 +147,9 @@ def _put(
 
 
 def _drop_credentials(change: Changes, vendor: Vendor) -> None:
-    for credential in vendor.credentials:
-        remove_credential(change, vendor, credential)
+    for one in vendor.credentials:
+        name = f"{vendor.name}/{one.name}"
+        declarations.remove(change, Declared(Kind.CREDENTIAL, name, one.id))
 
 
 def _require_own(origin: str, what: str) -> None:

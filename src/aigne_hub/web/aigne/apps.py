@@ -72,8 +72,9 @@ class Registry:
             raise RateLimited("Too many applications registered just now.", retry_after_s=60)
         self._begun.note(now)
         address = address_of(public_key, _APPLICATION)
-        with hub.posting() as view:
-            identities.register(view, now, did_of(address), public_key)
+        if not _registered(hub, address):
+            with hub.posting() as view:
+                identities.register(view, now, did_of(address), public_key)
         return {"id": address, "paymentLink": hub.payment_link if hub.billing else None}
 
 

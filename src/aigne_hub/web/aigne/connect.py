@@ -34,10 +34,12 @@ SessionId = Annotated[
 
 def begin(request: Request, hub: Hub) -> JSONResponse:
     """Begin a session, for a person to approve on a page."""
+    now, address = hub.clock.now_us(), network_of(request)
+    # Strangers who are refused must not keep the journal from writing.
+    with hub.reading() as view:
+        connect_sessions.require_room(view, now, address)
     with hub.posting() as view:
-        session_id = connect_sessions.begin(
-            view, hub.clock.now_us(), hub.randbytes, network_of(request)
-        )
+        session_id = connect_sessions.begin(view, now, hub.randbytes, address)
     return JSONResponse({"id": session_id}, headers=_FRESH)
 
 
@@ -56,8 +58,11 @@ def poll(sid: SessionId, hub: Hub) -> JSONResponse:
 
 def end(sid: SessionId, hub: Hub) -> JSONResponse:
     """End a session and forget its key's text."""
+    now = hub.clock.now_us()
+    with hub.reading() as view:
+        connect_sessions.poll(view, hub.keyring, now, sid)
     with hub.posting() as view:
-        connect_sessions.end(view, hub.clock.now_us(), sid)
+        connect_sessions.end(view, now, sid)
     return JSONResponse({"id": sid, "status": "ended"}, headers=_FRESH)
 
 

@@ -86,10 +86,10 @@ def check(
     return {**credential_shown(vendor, credential), "active": problem is None, "error": problem}
 
 
-def key_tests_router(prefix: str, *, listed: bool) -> APIRouter:
+def key_tests_router(prefix: str, tests: KeyTests, *, listed: bool) -> APIRouter:
     router = APIRouter(prefix=f"{prefix}/{{provider_id}}/credentials", include_in_schema=listed)
     router.post("/test", tags=_TAGS, operation_id="testKey", summary="Does this key work?")(
-        KeyTests().test
+        tests.test
     )
     router.get(
         "/{credential_id}/check",

@@ -20,6 +20,8 @@ from aigne_hub.web.backend import Hub
 
 # `/api/ai` is the older name of the same.
 PREFIXES: Final = (("/api/ai-providers", ""), ("/api/ai", "Alias"))
+# One for each type, for two versions.
+LISTS_KEPT: Final = 20
 _LISTED_AS: Final[Mapping[str, str]] = {"image": "image_generation"}
 _KNOWN: Final[Mapping[str, str]] = {
     **{name: name for name in ("speech", "transcription", "rerank", "moderation")},
@@ -37,19 +39,19 @@ class ModelList:
     """Answers the public list, written once for each version of the configuration."""
 
     def __init__(self) -> None:
-        self._version = -1
-        self._written: dict[str | None, bytes] = {}
+        self._written: dict[tuple[int, str | None], bytes] = {}
 
     def answer(self, hub: Hub, kind: Kind = None) -> Response:
         """Return every model with its price: per token, or per image or second of output."""
         wanted = type_of(kind)
         snapshot = hub.snapshot
-        if snapshot.version != self._version:
-            self._version, self._written = snapshot.version, {}
-        written = self._written
-        body = written.get(wanted)
+        # The version is in the key: requests that overlap a change must not mix lists up.
+        body = self._written.get((snapshot.version, wanted))
         if body is None:
-            body = written[wanted] = orjson.dumps(_listed(snapshot, wanted))
+            body = orjson.dumps(_listed(snapshot, wanted))
+            if len(self._written) >= LISTS_KEPT:
+                self._written = {}
+            self._written[snapshot.version, wanted] = body
         return Response(body, media_type="application/json")
 
 

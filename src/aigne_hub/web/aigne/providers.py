@@ -141,7 +141,10 @@ def add_provider(admin: Admin, hub: Hub, body: ProviderBody) -> dict[str, Any]:
 def change_provider(
     provider_id: ProviderId, admin: Admin, hub: Hub, body: ProviderChange
 ) -> dict[str, Any]:
-    """Reach a provider at another address. Its keys are removed: they were not meant for that."""
+    """Reach a provider at another address. Its keys are removed: they were not meant for that.
+
+    Without `baseUrl` nothing changes; an empty one is the vendor's own.
+    """
     _require_enabled(enabled=body.enabled)
     with hub.changing(actor(admin)) as change:
         vendor = vendors.find(change.connection, provider_id)
@@ -149,8 +152,9 @@ def change_provider(
             raise InvalidRequest(
                 "A provider keeps its name: models are called by it.", param="name"
             )
-        changed = vendors.move(change, vendor, _address(vendor.kind, body.base_url))
-    return provider_shown(changed, whole=True)
+        if body.base_url is not None:
+            vendor = vendors.move(change, vendor, _address(vendor.kind, body.base_url))
+    return provider_shown(vendor, whole=True)
 
 
 def remove_provider(provider_id: ProviderId, admin: Admin, hub: Hub) -> dict[str, str]:

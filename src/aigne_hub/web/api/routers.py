@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from aigne_hub.web.aigne.apps import apps_router
 from aigne_hub.web.aigne.blocklet import blocklet_router
 from aigne_hub.web.aigne.connect import connect_router
-from aigne_hub.web.aigne.key_tests import key_tests_router
+from aigne_hub.web.aigne.key_tests import KeyTests, key_tests_router
 from aigne_hub.web.aigne.model_rates import model_rates_router
 from aigne_hub.web.aigne.models import models_router
 from aigne_hub.web.aigne.providers import providers_router
@@ -50,16 +50,19 @@ def api_routers() -> list[APIRouter]:
         trends_router(),
         all_trends_router(),
         *user_stats_routers(),
-        *aigne_routers("/api/ai-providers", listed=True),
-        # The older name of the same.
-        *aigne_routers("/api/ai", listed=False),
+        *aigne_routers(),
     ]
 
 
-def aigne_routers(prefix: str, *, listed: bool) -> list[APIRouter]:
-    """Return the routes on providers and rates; `listed` ones are in the OpenAPI document."""
+def aigne_routers() -> list[APIRouter]:
+    """Return the routes on providers and rates; the older name is not in the OpenAPI document."""
+    tests = KeyTests()
     return [
-        model_rates_router(prefix, listed=listed),
-        key_tests_router(prefix, listed=listed),
-        providers_router(prefix, listed=listed),
+        router
+        for prefix, listed in (("/api/ai-providers", True), ("/api/ai", False))
+        for router in (
+            model_rates_router(prefix, listed=listed),
+            key_tests_router(prefix, tests, listed=listed),
+            providers_router(prefix, listed=listed),
+        )
     ]
