@@ -284,6 +284,23 @@ def test_without_credit_nothing_is_asked(hub: HubProcess, provider: ScriptedUpst
     assert not provider.asked
 
 
+def test_a_stream_ends_when_the_credit_does(hub: HubProcess, provider: ScriptedUpstream):
+    piece = {"choices": [{"index": 0, "delta": {"content": "four"}}]}
+    provider.say(events([piece] * 200))
+    user = hub.cli("users", "create", "--email", "short@example.com")
+    key = hub.cli("keys", "create", "--user", user["id"])["key"]
+    hub.cli("credits", "grant", "--user", "short@example.com", "--amount", "0.3")
+    with (
+        Anthropic(base_url=hub.address, api_key=key, max_retries=0) as client,
+        pytest.raises(anthropic.APIStatusError, match="ran out") as raised,
+    ):
+        ask(client, stream=True, max_tokens=1_000)
+    assert raised.value.body["error"]["code"] == "insufficient_credits"
+    call = last_call(hub)
+    assert call["outcome"] == "cut_off"
+    assert 0 < float(call["credits"]) <= 0.3
+
+
 def test_tokens_are_estimated_for_free_without_asking(
     client: Anthropic, hub: HubProcess, provider: ScriptedUpstream
 ):

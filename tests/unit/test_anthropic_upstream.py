@@ -65,6 +65,7 @@ def test_an_address_is_understood_with_and_without_its_version(base_url: str, pa
 
 
 def test_other_kinds_speak_openais_language_at_the_very_address_given():
-    assert languages_of("vllm") == languages_of("demo") == languages_of("openai") == {"openai"}
+    assert languages_of("vllm") == languages_of("demo") == {"openai"}
+    assert languages_of("openai") == {"openai", "openai-responses"}
     assert languages_of("anthropic") == {"anthropic"}
     assert profile_of("vllm", "http://h/x").address("http://h/x") == "http://h/x"

@@ -35,6 +35,7 @@ from aigne_hub.gateway.dialects.anthropic_neutral import MessagesForm
 from aigne_hub.gateway.dialects.gemini_neutral import GenerateForm
 from aigne_hub.gateway.dialects.openai_neutral import ChatForm
 from aigne_hub.providers.languages import Language, anthropic, gemini, openai
+from aigne_hub.providers.languages.efforts import effort_of
 from aigne_hub.providers.profiles import (
     ANTHROPIC_LANGUAGE,
     GEMINI_LANGUAGE,
@@ -287,9 +288,9 @@ def test_members_without_a_neutral_name_are_noted():
 
 
 def test_a_budget_is_told_in_words():
-    words = [openai.effort_of(Thinking(budget_tokens=n)) for n in (1_024, 16_384, 16_385)]
+    words = [effort_of(Thinking(budget_tokens=n)) for n in (1_024, 16_384, 16_385)]
     assert words == ["low", "medium", "high"]
-    assert openai.effort_of(Thinking()) is None
+    assert effort_of(Thinking()) is None
 
 
 def test_a_custom_tools_input_is_unwrapped_once_it_is_whole():

@@ -21,7 +21,7 @@ from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing
 from aigne_hub.providers.languages.anthropic_content import Turns, mark_of
 from aigne_hub.providers.languages.anthropic_reader import MessageReader
 from aigne_hub.providers.languages.claude import Generation, generation_of
-from aigne_hub.providers.languages.openai import effort_of
+from aigne_hub.providers.languages.efforts import effort_of
 from aigne_hub.providers.profiles import ANTHROPIC, ANTHROPIC_LANGUAGE, Profile
 from aigne_hub.providers.usage import Wire
 

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from aigne_hub.domain.inference import Effort, InferenceRequest, OutputFormat, Thinking
-from aigne_hub.providers.languages.openai import effort_of
+from aigne_hub.providers.languages.efforts import effort_of
 
 _NAMES = {
     "max_output_tokens": "maxOutputTokens",

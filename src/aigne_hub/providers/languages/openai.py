@@ -5,7 +5,6 @@ description of August 2026. What compatibles add: `reasoning_content` (DeepSeek,
 `reasoning` and `images` (OpenRouter), lists as content (Mistral), calls without an index.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,6 @@ import orjson
 
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.inference import (
-    Effort,
     Finish,
     FinishReason,
     InferenceEvent,
@@ -26,7 +24,6 @@ from aigne_hub.domain.inference import (
     Seal,
     Text,
     TextDelta,
-    Thinking,
     Tool,
     ToolCall,
     ToolCallDelta,
@@ -35,6 +32,7 @@ from aigne_hub.domain.inference import (
 )
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
 from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing, parsed, wrapped
+from aigne_hub.providers.languages.efforts import asked_effort
 from aigne_hub.providers.profiles import OPENAI_LANGUAGE, Profile
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import UsageStream
@@ -51,10 +49,6 @@ _IDS = {"end_user": "safety_identifier", "cache_key": "prompt_cache_key"}
 # Vendors that take what others refuse as an unknown member.
 _KNOWS_USERS = frozenset({"openai", "azure"})
 USER_MAX = 64
-# Models that take `reasoning_effort`; others refuse a request that has it.
-_THINKERS = re.compile(r"(?:^|/)(?:o\d|gpt-5|gpt-oss|grok-\d+-mini|grok-4|deepseek-r|qwen3)")
-# A budget of tokens in OpenAI's words: at most so many are this effort.
-_BUDGETS: tuple[tuple[int, Effort], ...] = ((4_096, "low"), (16_384, "medium"))
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -63,6 +57,7 @@ _REASONS: dict[str, FinishReason] = {
     "content_filter": "content_filter",
 }
 _DONE = b"[DONE]"
+_SHOWN_BELOW = "(What this returned is shown in the next message.)"
 
 
 def outgoing(request: InferenceRequest, profile: Profile) -> Outgoing:
@@ -82,7 +77,9 @@ def outgoing(request: InferenceRequest, profile: Profile) -> Outgoing:
     body |= _tools(request, lost)
     if request.output_format is not None:
         body["response_format"] = _format(request)
-    body |= _thinking(request, lost)
+    if request.thinking is not None:
+        effort = asked_effort(request.thinking, request.model, lost)
+        body |= {"reasoning_effort": effort} if effort is not None else {}
     body |= _ids(request, profile, lost)
     if request.top_k is not None:
         lost.append("top_k")
@@ -104,12 +101,16 @@ def _ids(request: InferenceRequest, profile: Profile, lost: list[str]) -> dict[s
 
 
 def _messages(message: Message, lost: list[str]) -> Iterator[dict[str, Any]]:
-    """Return what says one neutral message: each result of a tool is a message of its own."""
+    """Return what says one neutral message: each result of a tool is a message of its own.
+
+    Such a message takes text alone, so what else a tool returned is shown by the user.
+    """
     content: list[dict[str, Any]] = []
     calls = []
     for part in message.content:
         if isinstance(part, ToolResult):
             yield _result(part, lost)
+            content += [_part(one, lost) for one in part.content if isinstance(one, Media)]
         elif isinstance(part, ToolCall):
             calls.append(_call(part))
         elif isinstance(part, Reasoning):
@@ -135,7 +136,9 @@ def _shortest(content: list[dict[str, Any]]) -> Any:
 
 def _result(result: ToolResult, lost: list[str]) -> dict[str, Any]:
     """Return the message of a result; that it is an error, the text has to say."""
-    content = [_part(part, lost) for part in result.content]
+    content = [_part(part, lost) for part in result.content if isinstance(part, Text)]
+    if len(content) < len(result.content):
+        content.append({"type": "text", "text": _SHOWN_BELOW})
     if result.is_error:
         content.insert(0, {"type": "text", "text": "Error:"})
     said = content if len(content) > 1 else _shortest(content) or ""
@@ -216,25 +219,6 @@ def _format(request: InferenceRequest) -> dict[str, Any]:
         if getattr(wanted, name) is not None:
             schema[name] = getattr(wanted, name)
     return {"type": "json_schema", "json_schema": schema}
-
-
-def _thinking(request: InferenceRequest, lost: list[str]) -> dict[str, Any]:
-    wanted = request.thinking
-    if wanted is None:
-        return {}
-    effort = effort_of(wanted)
-    if effort is None or not _THINKERS.search(request.model):
-        lost.append("thinking")
-        return {}
-    return {"reasoning_effort": "xhigh" if effort == "max" else effort}
-
-
-def effort_of(wanted: Thinking) -> Effort | None:
-    """Return how much may be thought, in words."""
-    if wanted.effort is not None or wanted.budget_tokens is None:
-        return wanted.effort
-    budget = wanted.budget_tokens
-    return next((word for most, word in _BUDGETS if budget <= most), "high")
 
 
 def reader(_request: InferenceRequest, wire: Wire) -> "ChatReader":
