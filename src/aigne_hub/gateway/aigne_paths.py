@@ -1,25 +1,79 @@
 """AIGNE's paths: `/api/v2/...` and the older `/api/v1/...`, each with other spellings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
+from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.dialects.aigne_chat import AigneChat
+from aigne_hub.gateway.dialects.aigne_flat import AigneFlat
+from aigne_hub.gateway.dialects.aigne_whole import AigneEmbeddings, AigneFlatImages, AigneImages
+from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
+from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
+from aigne_hub.gateway.dialects.openai_transcriptions import OpenAITranscriptions
+from aigne_hub.gateway.exchange import Exchange
+from aigne_hub.gateway.forms import handle_form
 from aigne_hub.gateway.pipeline import handle
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.targets import Handler
 
+V1 = "/api/v1/"
 V2 = "/api/v2/"
-# Older clients' spellings: what a path begins with, and what that means.
-_SPELLINGS = (("/v2/", V2), ("/api/v1/sdk/", "/api/v1/"))
+# What clients write, and the path that means; of a name that ends with `/` what begins with it.
+_SPELLINGS = (
+    ("/v2/images", f"{V2}image/generations"),
+    ("/v2/", V2),
+    ("/api/v1/sdk/", V1),
+)
+_CLIENT = b"x-aigne-hub-client-did"
+_EVENTS = b"text/event-stream"
+_FLAT = AigneFlat(accepts_events=False)
+_FLAT_EVENTS = AigneFlat(accepts_events=True)
 
 
 def canonical(path: str) -> str:
     """Return a path in the spelling that is routed."""
-    for begins, means in _SPELLINGS:
-        if path.startswith(begins):
-            return means + path.removeprefix(begins)
+    for written, means in _SPELLINGS:
+        if path == written:
+            return means
+        if written.endswith("/") and path.startswith(written):
+            return means + path.removeprefix(written)
     return path
 
 
 def posts(plane: Plane) -> Mapping[str, Handler]:
-    return {f"{V2}chat": partial(handle, plane, AigneChat())}
+    common: dict[str, Handler] = {
+        "embeddings": partial(handle, plane, AigneEmbeddings()),
+        "image/generations": partial(_handle_new, plane, AigneFlatImages),
+        "audio/speech": partial(handle, plane, OpenAISpeech()),
+        "audio/transcriptions": partial(handle_form, plane, OpenAITranscriptions),
+    }
+    v1: dict[str, Handler] = {
+        "chat/completions": partial(_flat, plane),
+        "completions": partial(_flat, plane),
+    }
+    v2: dict[str, Handler] = {
+        "chat": partial(handle, plane, AigneChat()),
+        "chat/completions": partial(_flat_for_aigne, plane, OpenAIChat()),
+        "completions": partial(_flat_for_aigne, plane, OpenAICompletions()),
+        "image": partial(_handle_new, plane, AigneImages),
+    }
+    found = {f"{V1}{name}": handler for name, handler in (common | v1).items()}
+    return found | {f"{V2}{name}": handler for name, handler in (common | v2).items()}
+
+
+async def _flat_for_aigne(plane: Plane, others: Dialect, exchange: Exchange) -> None:
+    """Answer AIGNE's own clients in their format, and `others` in theirs."""
+    if exchange.header(_CLIENT) is None:
+        await handle(plane, others, exchange)
+    else:
+        await _flat(plane, exchange)
+
+
+async def _flat(plane: Plane, exchange: Exchange) -> None:
+    events = _EVENTS in (exchange.header(b"accept") or b"").lower()
+    await handle(plane, _FLAT_EVENTS if events else _FLAT, exchange)
+
+
+async def _handle_new(plane: Plane, dialect: Callable[[], Dialect], exchange: Exchange) -> None:
+    """Answer with a dialect that is made for one request."""
+    await handle(plane, dialect(), exchange)

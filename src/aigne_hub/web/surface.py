@@ -65,7 +65,16 @@ STORED_OPERATIONS = {
 OPERATIONS = {**OPENAI_OPERATIONS, **ANTHROPIC_OPERATIONS}
 # Below AIGNE_BASE, which older clients write as `/v2`.
 AIGNE_BASE = "/api/v2"
-AIGNE_OPERATIONS = ("chat",)
+AIGNE_OPERATIONS = (
+    "chat",
+    "chat/completions",
+    "completions",
+    "image",
+    "image/generations",
+    "embeddings",
+    "audio/speech",
+    "audio/transcriptions",
+)
 
 _CALLED = "|".join(name for name in OPENAI_OPERATIONS if name != "models")
 _SERVED = re.compile(rf"(?:.*?/)??(?:({_CALLED})|(models)(?:/.*)?)")

@@ -1,0 +1,121 @@
+"""AIGNE's flat chats: OpenAI's body with camelCase names, and answers of its own.
+
+What the answer looks like says `accept`, then `stream`: events, bare text, or JSON.
+"""
+
+import re
+from typing import Any
+
+import orjson
+
+from aigne_hub.domain.errors import HubError, InvalidRequest
+from aigne_hub.domain.inference import InferenceRequest
+from aigne_hub.gateway.dialects import Ask, NeutralForm, Served
+from aigne_hub.gateway.dialects.aigne_chat import usage_object
+from aigne_hub.gateway.dialects.aigne_errors import error_body, plain_event
+from aigne_hub.gateway.dialects.aigne_neutral import flat_request
+from aigne_hub.gateway.dialects.aigne_stream import AigneStreamMeter, BareMeter, text_bytes
+from aigne_hub.gateway.dialects.aigne_writer import FlatWriter
+from aigne_hub.gateway.dialects.members import objects, whole_object
+from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
+from aigne_hub.providers.profiles import AIGNE_LANGUAGE
+from aigne_hub.providers.usage import Wire
+
+TEXT = "text/plain; charset=utf-8"
+_HUMP = re.compile("[A-Z]")
+
+
+class FlatForm:
+    """dialects.NeutralForm for the flat form, once its names are OpenAI's."""
+
+    def request(self, body: bytes) -> InferenceRequest:
+        return flat_request(body)
+
+    def writer(self, request: InferenceRequest, _answer_id: str, _created: int) -> FlatWriter:
+        return FlatWriter(request)
+
+
+class AigneFlat(OpenAIChat):
+    """dialects.Dialect for the flat paths. `accepts_events` is what the caller's `accept` says."""
+
+    operation = "aigne/flat"
+    language = AIGNE_LANGUAGE
+    form: NeutralForm | None = FlatForm()
+
+    def __init__(self, *, accepts_events: bool) -> None:
+        self._accepts_events = accepts_events
+
+    def ask(self, body: bytes) -> Ask:
+        value = openai_body(whole_object(body))
+        if self._accepts_events:
+            value["stream"] = True
+        ask = super().ask(orjson.dumps(value))
+        ask.answers_early = True
+        if self._accepts_events:
+            ask.presented = _with_usage
+        elif ask.stream:
+            ask.stream_type = TEXT
+        return ask
+
+    def output_of(self, body: bytes) -> int:
+        if self._accepts_events:
+            return text_bytes(body)
+        try:
+            value = orjson.loads(body)
+            calls = value.get("toolCalls", [])
+            said = [value["content"]] + [call["function"]["arguments"] for call in calls]
+        except (orjson.JSONDecodeError, AttributeError, KeyError):  # a piece of bare text
+            return len(body)
+        return sum(len(text.encode()) for text in said)
+
+    def meter(self, _ask: Ask, _wire: Wire) -> AigneStreamMeter:  # type: ignore[override] # it is another format
+        return AigneStreamMeter() if self._accepts_events else BareMeter()
+
+    def error(self, error: HubError, timestamp_ms: int, _request_id: str) -> bytes:
+        return error_body(error, timestamp_ms)
+
+    def error_event(self, error: HubError, timestamp_ms: int) -> bytes:
+        if self._accepts_events:
+            return plain_event(error, timestamp_ms)
+        return f"ERROR: {error.message}".encode()
+
+
+def openai_body(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a flat body with OpenAI's names. Raises InvalidRequest."""
+    body = _renamed(value)
+    prompt = body.pop("prompt", None)
+    if (prompt is None) == (body.get("messages") is None):
+        raise InvalidRequest("Give either `prompt` or `messages`.", param="messages")
+    if prompt is not None:
+        body["messages"] = [{"role": "user", "content": prompt}]
+    else:
+        messages = objects(body["messages"], "messages")
+        body["messages"] = [_message(message) for message in messages]
+    if isinstance(body.get("response_format"), dict):
+        body["response_format"] = _renamed(body["response_format"])
+    return body
+
+
+def _message(given: dict[str, Any]) -> dict[str, Any]:
+    message = _renamed(given)
+    if message.get("role") == "agent":
+        message["role"] = "assistant"
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = objects(content, "messages.content")
+        message["content"] = [_renamed(part) for part in parts]
+    return message
+
+
+def _renamed(value: dict[str, Any]) -> dict[str, Any]:
+    """Return an object whose members have OpenAI's names: `topP` is its `top_p`."""
+    return {_HUMP.sub(lambda hump: f"_{hump[0].lower()}", name): v for name, v in value.items()}
+
+
+def _with_usage(last: bytes, served: Served) -> bytes:
+    usage = served.usage
+    prompt, output = usage.context_tokens, usage.output_tokens
+    counts = {"promptTokens": prompt, "completionTokens": output, "totalTokens": prompt + output}
+    price = usage_object(served)
+    told = {name: price[name] for name in ("aigneHubCredits", "credits", "modelCallId")}
+    return b"%bdata: %b\n\n" % (last, orjson.dumps({"usage": counts | told}))

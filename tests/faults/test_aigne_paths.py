@@ -1,0 +1,281 @@
+"""AIGNE's other paths: flat chats, pictures, embeddings, the older versions of each."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.aigne import output
+from tests.books import Books, Customer, nano
+from tests.caller import PROMPT, Reply, post
+from tests.hub import HubProcess
+from tests.upstream.client import FakeUpstream
+
+CLIENT = {"x-aigne-hub-client-did": "did%3Aabt%3AzNKapp"}
+EVENTS = {"accept": "text/event-stream"}
+RATES = {"input": "3", "output": "15"}
+BROKEN = "gpt-slow:5+long:40+cut:3"
+CHATS = ("gpt-4o", "gpt-nousage", "gpt-503", BROKEN)
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": CITY}}]
+V1 = ("/api/v1", "/api/v1/sdk", "/ai-kit/api/v1")
+
+
+class Site:
+    def __init__(self, hub: HubProcess, books: Books) -> None:
+        self.hub = hub
+        self.books = books
+        self.customer = books.customer(nano("1000"))
+
+    def ask(
+        self,
+        path: str,
+        body: dict[str, Any],
+        *,
+        customer: Customer | None = None,
+        **headers: str,
+    ) -> Reply:
+        key = (customer or self.customer).key
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return post(self.hub, path, json.dumps(body).encode(), key=key, headers=sent)
+
+    def call(self, reply: Reply) -> dict[str, Any]:
+        return self.books.call(reply.call_id)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Iterator[Site]:
+    models = [{"model": f"openai/{name}", "type": "chat", "rates": RATES} for name in CHATS]
+    models += [
+        {"model": "openai/gpt-image-1", "type": "image", "rates": {"image": "0.04"}},
+        {"model": "openai/embed", "type": "embedding", "rates": {"input": "1"}},
+        {"model": "openai/tts-1", "type": "speech", "rates": {"characters": "15"}},
+    ]
+    credentials = [{"name": "main", "api_key": "sk-good"}]
+    provider = {"name": "openai", "base_url": upstream.base_url, "credentials": credentials}
+    config = {
+        "providers": [provider],
+        "models": models,
+        "billing": {"enabled": True},
+    }
+    with HubProcess(tmp_path_factory.mktemp("paths"), config) as hub, Books(hub) as books:
+        yield Site(hub, books)
+
+
+def flat(model: str = "openai/gpt-4o", **members: Any) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": PROMPT}], **members}
+
+
+def as_aigne(site: Site, path: str, body: dict[str, Any], **more: str) -> Reply:
+    return post(
+        site.hub,
+        path,
+        json.dumps(body).encode(),
+        key=site.customer.key,
+        headers={**CLIENT, **more},
+    )
+
+
+@pytest.mark.parametrize("path", ["/v2/chat/completions", "/v2/completions"])
+def test_a_flat_chat_of_aignes_client_is_json(site: Site, path: str):
+    reply = as_aigne(site, path, flat(maxTokens=2))
+    said = "say hello"
+    assert reply.json == {"role": "assistant", "text": said, "content": said}
+    call = site.call(reply)
+    assert call["app_did"] == "did:abt:zNKapp"
+    assert (call["input_tokens"], call["output_tokens"]) == (4, 2)
+    assert reply.headers["x-aigne-hub-credits"] == call["credits"] != "0"
+
+
+def test_a_prompt_is_a_message(site: Site):
+    reply = as_aigne(site, "/v2/completions", {"model": "openai/gpt-4o", "prompt": PROMPT})
+    assert reply.json["text"] == PROMPT
+
+
+def test_anybody_else_is_answered_in_openais_format(site: Site):
+    reply = site.ask("/api/v2/chat/completions", flat())
+    assert reply.json["object"] == "chat.completion"
+    streamed = site.ask("/api/v2/chat/completions", flat(stream=True))
+    assert streamed.done
+    old = site.ask("/api/v2/completions", {"model": "openai/gpt-4o", "prompt": PROMPT})
+    assert old.json["object"] == "text_completion"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_events_are_chosen_by_accept_alone(site: Site, stream: bool):
+    reply = as_aigne(site, "/v2/chat/completions", flat(stream=stream), **EVENTS)
+    assert reply.streamed
+    *chunks, last = reply.events
+    assert all(set(chunk["delta"]) == {"role", "content", "toolCalls"} for chunk in chunks)
+    assert "".join(chunk["delta"]["content"] for chunk in chunks) == PROMPT
+    usage = last["usage"]
+    assert (usage["promptTokens"], usage["completionTokens"], usage["totalTokens"]) == (4, 4, 8)
+    assert usage["credits"] == site.call(reply)["credits"]
+    assert not reply.done
+    assert b"event:" not in reply.body
+
+
+def test_a_stream_without_events_is_bare_text(site: Site):
+    reply = as_aigne(site, "/v2/chat/completions", flat(stream=True))
+    assert reply.headers["content-type"] == "text/plain; charset=utf-8"
+    assert reply.body.decode() == PROMPT
+    call = site.call(reply)
+    assert (call["outcome"], call["output_tokens"]) == ("completed", 4)
+
+
+def test_what_a_provider_does_not_report_is_counted(site: Site):
+    for headers in ({}, EVENTS):
+        reply = as_aigne(site, "/v2/chat/completions", flat("openai/gpt-nousage"), **headers)
+        call = site.call(reply)
+        assert (call["usage_source"], call["output_tokens"]) == ("counted", 4)
+
+
+@pytest.mark.parametrize("events", [False, True])
+def test_calls_of_tools_have_their_arguments_as_text(site: Site, events: bool):
+    body = flat(tools=TOOLS, toolChoice="required")
+    reply = as_aigne(site, "/v2/chat/completions", body, **(EVENTS if events else {}))
+    said = reply.events[-2]["delta"] if events else reply.json
+    call = said["toolCalls"][0]
+    assert call["function"]["name"] == "weather"
+    assert json.loads(call["function"]["arguments"]) == {"city": "text"}
+    history = [
+        {"role": "user", "content": [{"type": "text", "text": PROMPT}]},
+        {"role": "assistant", "toolCalls": said["toolCalls"]},
+        {"role": "tool", "content": "sunny", "toolCallId": call["id"]},
+    ]
+    again = as_aigne(site, "/v2/chat/completions", {**flat(tools=TOOLS), "messages": history})
+    assert again.json["text"] == PROMPT
+
+
+def test_a_flat_stream_that_breaks_says_so_in_its_last_event(site: Site):
+    reply = as_aigne(site, "/v2/chat/completions", flat(BROKEN), **EVENTS)
+    assert reply.status == 200
+    assert reply.error["code"] == "upstream_error"
+    bare = as_aigne(site, "/v2/chat/completions", flat(BROKEN, stream=True))
+    assert bare.body.startswith(b"w0 w1 ")
+    assert b"ERROR: The upstream broke off" in bare.body
+    assert site.call(bare)["outcome"] == site.call(reply)["outcome"] == "upstream_failed"
+
+
+def test_an_error_before_the_answer_has_its_status_whatever_is_accepted(site: Site):
+    for headers in ({}, EVENTS):
+        failed = as_aigne(site, "/v2/chat/completions", flat("openai/gpt-503"), **headers)
+        assert (failed.status, failed.error["code"]) == (502, "upstream_error")
+        poor = site.ask("/api/v1/chat/completions", flat(), customer=site.books.customer(1))
+        assert (poor.status, poor.error["type"]) == (402, "NOT_ENOUGH")
+        assert poor.error["link"] in poor.error["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "openai/gpt-4o"},
+        {"model": "openai/gpt-4o", "messages": []},
+        {**flat(), "prompt": "x"},
+        {**flat(), "topP": "high"},
+        {**flat(), "n": 2},
+    ],
+)
+def test_a_malformed_flat_chat_is_the_callers_mistake(site: Site, body: dict[str, Any]):
+    reply = as_aigne(site, "/v2/chat/completions", body)
+    assert (reply.status, reply.error["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("base", V1)
+def test_the_older_version_is_flat_for_everybody(site: Site, base: str):
+    reply = site.ask(f"{base}/chat/completions", flat())
+    assert reply.json["text"] == PROMPT
+    streamed = site.ask(f"{base}/completions", flat(), accept="text/event-stream")
+    assert streamed.events[-1]["usage"]["totalTokens"] == 8
+    embedded = site.ask(f"{base}/embeddings", {"model": "openai/embed", "input": "a b"})
+    assert len(embedded.json["data"][0]["embedding"]) > 10
+    drawn = site.ask(f"{base}/image/generations", {"model": "gpt-image-1", "prompt": "a cat"})
+    assert drawn.json["images"] == drawn.json["data"]
+
+
+# -- pictures --------------------------------------------------------------------------------
+
+
+def test_a_picture_in_the_envelope(site: Site, upstream: FakeUpstream):
+    options = {"model": "openai/gpt-image-1", "outputFormat": "png"}
+    given = {"prompt": "a cat", "n": 2, "outputFileType": "url", "modelOptions": options}
+    reply = site.ask("/ai-kit/api/v2/image", {"input": given, "agent": "$CHAT_MODEL"})
+    value = output(reply)
+    assert [(file["type"], file["mimeType"]) for file in value["images"]] == [
+        ("file", "image/png")
+    ] * 2
+    assert base64.b64decode(value["images"][0]["data"]).startswith(b"\x89PNG")
+    assert value["modelWithProvider"] == "openai/gpt-image-1"
+    assert value["usage"]["credits"] == site.call(reply)["credits"] == "0.08"
+
+
+@pytest.mark.parametrize("path", ["/api/v2/image/generations", "/v2/images"])
+def test_a_picture_by_three_names(site: Site, path: str):
+    reply = site.ask(path, {"model": "gpt-image-1", "prompt": "a cat", "responseFormat": None})
+    value = reply.json
+    (picture,) = value["images"]
+    assert picture["base64"] == picture["b64_json"] == picture["b64Json"]
+    assert value["data"] == value["images"]
+    assert value["model"] == "gpt-image-1"
+    assert value["usage"]["aigneHubCredits"] == 0.04
+
+
+@pytest.mark.parametrize(
+    "picture", ["data:image/png;base64,aGk=", {"type": "file", "data": "aGk="}]
+)
+def test_a_picture_from_a_picture(site: Site, upstream: FakeUpstream, picture: object):
+    upstream.reset()
+    given = {"prompt": "a hat on it", "image": [picture], "model": "openai/gpt-image-1"}
+    reply = site.ask("/api/v2/image", {"input": given})
+    assert output(reply)["images"]
+    (seen,) = upstream.log()
+    assert seen["path"].endswith("/images/edits")
+
+
+def test_a_local_picture_is_refused(site: Site):
+    given = {"prompt": "x", "image": {"type": "local", "path": "/x"}, "model": "gpt-image-1"}
+    reply = site.ask("/api/v2/image", {"input": given})
+    assert (reply.status, reply.error["param"]) == (400, "image")
+
+
+def test_a_poor_caller_draws_nothing(site: Site):
+    given = {"input": {"prompt": "x", "model": "gpt-image-1"}}
+    reply = site.ask("/api/v2/image", given, customer=site.books.customer(1))
+    assert (reply.status, reply.error["type"]) == (402, "NOT_ENOUGH")
+
+
+# -- embeddings and sound --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["a b c", ["a", "b c"]])
+def test_embeddings_in_both_forms(site: Site, text: object):
+    asked = {"input": {"input": text, "modelOptions": {"model": "openai/embed"}}}
+    value = site.ask("/api/v2/embeddings", asked).json
+    flat_reply = site.ask("/v2/embeddings", {"model": "openai/embed", "input": text})
+    vectors = [one["embedding"] for one in flat_reply.json["data"]]
+    assert value["embeddings"] == vectors
+    usage = value["usage"]
+    assert (usage["inputTokens"], usage["outputTokens"], usage["credits"]) == (3, 0, "0.000003")
+    assert flat_reply.json["usage"]["aigneHubCredits"] == 0.000003
+    assert site.call(flat_reply)["credits"] == "0.000003"
+
+
+def test_embeddings_without_a_model_or_a_text_are_refused(site: Site):
+    for body in ({"input": "x"}, {"input": {"input": ""}, "model": "openai/embed"}, {}):
+        reply = site.ask("/api/v2/embeddings", body)
+        assert (reply.status, reply.error["code"]) == (400, "invalid_request")
+
+
+def test_speech_is_openais(site: Site):
+    body = {"model": "openai/tts-1", "input": "hello there", "voice": "alloy"}
+    reply = site.ask("/api/v2/audio/speech", body)
+    assert reply.status == 200
+    assert reply.headers["content-type"].startswith("audio/")
+
+
+def test_the_books_add_up(site: Site):
+    """Runs last: what is gone from the balance is the sum of all calls."""
+    spent = sum(nano(call["credits"]) for call in site.customer.calls())
+    assert (site.customer.balance, site.customer.held) == (nano("1000") - spent, 0)
+    site.hub.verified()
