@@ -18,6 +18,7 @@ from tests.hub import HubProcess
 RATES = {"input": "1000", "output": "2000", "cache_read": "100"}
 SIGNATURE = "c2lnbmVkIGJ5IEdvb2dsZQ=="
 MODELS = ("openai/gpt-5", "google/gemini-3-flash")
+EMBEDDING_MODELS = ("openai/text-embedding-3-small", "google/gemini-embedding-001")
 LOOK = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
@@ -40,6 +41,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory, provider: Scripted) -> Iterato
         ],
         "models": [
             *({"model": name, "type": "chat", "rates": RATES} for name in MODELS),
+            *(
+                {"model": name, "type": "embedding", "rates": {"input": "1000"}}
+                for name in EMBEDDING_MODELS
+            ),
             {"model": "demo/echo", "type": "chat", "rates": {"input": "0", "output": "0"}},
         ],
         "aliases": {"smart": {"model": "openai/gpt-5"}},
@@ -315,6 +320,27 @@ def test_the_built_in_model_speaks_googles_format(gemini: genai.Client):
     assert "".join(frame.text for frame in frames) == "echo: a b"
 
 
+def test_texts_are_embedded_by_a_provider_of_another_format(
+    gemini: genai.Client, hub: HubProcess, provider: Scripted
+):
+    data = [{"index": at, "embedding": [0.5, at]} for at in range(2)]
+    says(provider, {"data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
+    answer = gemini.models.embed_content(
+        model="openai/text-embedding-3-small",
+        contents=["one two", "three"],
+        config=types.EmbedContentConfig(output_dimensionality=2, task_type="CLUSTERING"),
+    )
+    assert [one.values for one in answer.embeddings] == [[0.5, 0], [0.5, 1]]
+    assert answer.sdk_http_response.headers["x-aigne-hub-not-carried"] == "taskType"
+    assert provider.seen[0].json == {
+        "model": "text-embedding-3-small",
+        "input": ["one two", "three"],
+        "dimensions": 2,
+    }
+    call = last_call(hub)
+    assert (call["usage_source"], call["input_tokens"], call["credits"]) == ("provider", 3, "0.003")
+
+
 # -- OpenAI's package, a provider that speaks Gemini's format -----------------------------------
 
 METADATA = {
@@ -489,3 +515,24 @@ def test_an_answer_that_is_none_is_free(chat: openai.OpenAI, hub: HubProcess, pr
             model="google/gemini-3-flash", messages=[{"role": "user", "content": "hi"}]
         )
     assert last_call(hub)["credits"] == "0"
+
+
+def test_texts_are_embedded_at_google(chat: openai.OpenAI, hub: HubProcess, provider: Scripted):
+    vectors = [{"values": [0.5, -1]}, {"values": [0.25, 2]}]
+    says(provider, {"embeddings": vectors})
+    # The package asks for packed vectors, and unpacks them.
+    answer = chat.embeddings.create(
+        model="google/gemini-embedding-001", input=["one two", "three"], dimensions=2
+    )
+    assert [one.embedding for one in answer.data] == [[0.5, -1], [0.25, 2]]
+    assert provider.seen[0].path == "/v1beta/models/gemini-embedding-001:batchEmbedContents"
+    assert [one["outputDimensionality"] for one in provider.seen[0].json["requests"]] == [2, 2]
+    call = last_call(hub)
+    assert call["usage_source"] == "counted"
+    assert call["input_tokens"] == answer.usage.prompt_tokens == 3
+    says(provider, {"embeddings": vectors[:1], "usageMetadata": {"promptTokenCount": 9}})
+    with pytest.raises(openai.InternalServerError):
+        chat.embeddings.create(model="google/gemini-embedding-001", input=["one two", "three"])
+    assert last_call(hub)["credits"] == "0"
+    with pytest.raises(openai.BadRequestError, match="tokens"):
+        chat.embeddings.create(model="google/gemini-embedding-001", input=[1, 2])

@@ -23,7 +23,8 @@ from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects import Ask, Dialect, StreamMeter
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.router import Candidate
-from aigne_hub.gateway.translate import JSON, Translation, translated
+from aigne_hub.gateway.translate import translated
+from aigne_hub.gateway.translated import JSON, Translated
 from aigne_hub.ports import Clock
 from aigne_hub.providers.upstream import Answer, Upstream
 from aigne_hub.transport import (
@@ -92,16 +93,16 @@ class Streaming:
 
     @property
     def not_carried(self) -> tuple[str, ...]:
-        return self.answer.not_carried if isinstance(self.answer, Translation) else ()
+        return self.answer.not_carried if isinstance(self.answer, Translated) else ()
 
     @property
     def report(self) -> Report:
         """What the provider said of usage; a translated stream shows what its format can."""
-        return self.answer.report if isinstance(self.answer, Translation) else self.meter.report
+        return self.answer.report if isinstance(self.answer, Translated) else self.meter.report
 
     @property
     def usage(self) -> Usage | None:
-        return self.report.usage if isinstance(self.answer, Translation) else self.meter.usage
+        return self.report.usage if isinstance(self.answer, Translated) else self.meter.usage
 
 
 async def first_answer(
@@ -192,7 +193,7 @@ async def _judged(
     if ask.stream:
         return await _streaming(candidate, answer, dialect.meter(ask, candidate.upstream.wire))
     body = await answer.read()
-    if isinstance(answer, Translation):
+    if isinstance(answer, Translated):
         return Whole(candidate, body, JSON, answer.report, answer.not_carried)
     report = dialect.usage(ask, body, candidate.upstream.wire)
     content_type = answer.header(b"content-type") or b"application/json"

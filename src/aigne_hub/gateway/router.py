@@ -7,7 +7,7 @@ from aigne_hub.catalog.snapshot import Credential, Model, Provider, Snapshot
 from aigne_hub.domain.errors import InvalidRequest, NoUpstream
 from aigne_hub.domain.routing import SmoothRoundRobin
 from aigne_hub.gateway.dialects import Dialect
-from aigne_hub.providers.languages.registry import chat_language_of
+from aigne_hub.providers.languages.registry import translated_to
 from aigne_hub.providers.profiles import (
     AIGNE_LANGUAGE,
     ANTHROPIC_LANGUAGE,
@@ -69,8 +69,7 @@ class _Pool:
         """Return a candidate for each credential, whosever turn it is."""
         spoken = languages_of(self.provider.kind, model.name)
         if language not in spoken:
-            translated = chat_language_of(spoken)
-            language = translated.name if translated is not None else language
+            language = translated_to(model.type, spoken) or language
         return [
             Candidate(model, c.name, upstream.serving(model.name), spoken, c.secret)
             for c, upstream in zip(self._credentials, self._connected(language), strict=True)
@@ -179,7 +178,7 @@ def is_reached(model: Model, dialect: Dialect) -> bool:
     spoken = languages_of(model.provider.kind, model.name)
     if dialect.language in spoken:
         return True
-    return dialect.form is not None and chat_language_of(spoken) is not None
+    return dialect.form is not None and translated_to(model.type, spoken) is not None
 
 
 def _elsewhere(model: Model, language: str) -> str:

@@ -9,26 +9,26 @@ from dataclasses import replace
 
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 from aigne_hub.domain.inference import Finish, InferenceEvent, InferenceRequest
-from aigne_hub.domain.usage import NO_REPORT, Report
 from aigne_hub.gateway.custom_tools import PlainInput
-from aigne_hub.gateway.dialects import AnswerWriter, Dialect, Estimating, NeutralForm
+from aigne_hub.gateway.dialects import (
+    AnswerWriter,
+    Dialect,
+    EmbeddingForm,
+    Estimating,
+    NeutralForm,
+)
 from aigne_hub.gateway.local import Estimator
 from aigne_hub.gateway.router import Candidate
+from aigne_hub.gateway.translate_embeddings import EmbeddingTranslator
+from aigne_hub.gateway.translated import EVENTS, JSON, Translated
 from aigne_hub.providers.languages import AnswerReader, Language
-from aigne_hub.providers.languages.registry import chat_language_of
+from aigne_hub.providers.languages.registry import chat_language_of, embedding_language_of
 from aigne_hub.providers.profiles import Profile, profile_for
 from aigne_hub.providers.upstream import Answer, Upstream
 
-JSON = b"application/json"
-_EVENTS = b"text/event-stream; charset=utf-8"
 
-
-class Translation:
-    """providers.upstream.Answer in the caller's dialect.
-
-    `report` is the provider's own of usage, known at the end; `not_carried` names what of the
-    request the provider was not told.
-    """
+class Translation(Translated):
+    """providers.upstream.Answer in the caller's dialect."""
 
     def __init__(
         self,
@@ -38,23 +38,11 @@ class Translation:
         request: InferenceRequest,
         not_carried: tuple[str, ...],
     ) -> None:
-        self.report: Report = NO_REPORT
-        self.not_carried = not_carried
-        self._answer = answer
+        super().__init__(answer, not_carried, EVENTS if request.stream else JSON)
         self._reader = reader
         self._writer = writer
-        self._is_stream = request.stream
         self._failure: UpstreamError | None = None
         self._plain = PlainInput(request) if any(t.is_custom for t in request.tools) else None
-
-    @property
-    def status(self) -> int:
-        return self._answer.status
-
-    def header(self, name: bytes) -> bytes | None:
-        if name == b"content-type":
-            return _EVENTS if self._is_stream else JSON
-        return self._answer.header(name)
 
     async def read(self) -> bytes:
         body = await self._answer.read()
@@ -84,9 +72,6 @@ class Translation:
         if self._failure is not None:
             raise self._failure
         return not rest or sink(rest)
-
-    def close(self) -> None:
-        self._answer.close()
 
     def _written(self, events: Iterable[InferenceEvent]) -> bytes:
         """Return what says the events; an error among them waits until that has left."""
@@ -160,10 +145,16 @@ def translated(dialect: Dialect, candidate: Candidate, answer_id: str, created: 
     """Return a candidate's upstream as one that speaks the caller's dialect, for one call."""
     if isinstance(dialect.form, Estimating):
         return Estimator(dialect.form)
+    profile = profile_for(candidate.model.provider.kind)
+    if isinstance(dialect.form, EmbeddingForm):
+        language = embedding_language_of(candidate.languages)
+        assert language is not None
+        return EmbeddingTranslator(
+            dialect.form, language, candidate.upstream, profile, candidate.model.name
+        )
     spoken = chat_language_of(candidate.languages)
     assert dialect.form is not None
     assert spoken is not None
-    profile = profile_for(candidate.model.provider.kind)
     return Translator(
         dialect.form,
         spoken.language,

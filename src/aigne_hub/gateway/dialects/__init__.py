@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from aigne_hub.domain.embedding import EmbeddingAnswer, EmbeddingRequest
 from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
 from aigne_hub.domain.objects import Followed, Made
@@ -143,6 +144,19 @@ class Estimating(NeutralForm, Protocol):
     def estimate(self, body: bytes, /) -> bytes: ...
 
 
+@runtime_checkable
+class EmbeddingForm(Protocol):
+    """A dialect's embeddings in the neutral form."""
+
+    def texts(self, body: bytes, /) -> EmbeddingRequest:
+        """Return what a body asks for; raises InvalidRequest for what the form cannot carry."""
+        ...
+
+    def vectors(self, body: bytes, request: EmbeddingRequest, answer: EmbeddingAnswer, /) -> bytes:
+        """Return the answer to a body."""
+        ...
+
+
 class Dialect(Protocol):
     """One operation of a client wire format.
 
@@ -157,7 +171,9 @@ class Dialect(Protocol):
     language: str
     forwards: tuple[bytes, ...]
     request_id_header: bytes | None
-    form: NeutralForm | None
+
+    @property
+    def form(self) -> NeutralForm | EmbeddingForm | None: ...
 
     def ask(self, body: bytes) -> Ask:
         """Peek into a request; raises InvalidRequest."""

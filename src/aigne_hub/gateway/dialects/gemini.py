@@ -15,7 +15,7 @@ from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import FREE, Quote, count_text, quote_tokens, quote_units
 from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects import Ask, NeutralForm, StreamMeter
+from aigne_hub.gateway.dialects import Ask, EmbeddingForm, NeutralForm, StreamMeter
 from aigne_hub.gateway.dialects.gemini_body import (
     COUNT,
     LIMIT,
@@ -26,6 +26,7 @@ from aigne_hub.gateway.dialects.gemini_body import (
     read_once,
     size_in,
 )
+from aigne_hub.gateway.dialects.gemini_embedding_form import GeminiEmbeddingForm
 from aigne_hub.gateway.dialects.gemini_errors import error_body, error_event
 from aigne_hub.gateway.dialects.gemini_neutral import CountForm, GenerateForm
 from aigne_hub.gateway.dialects.gemini_stream import GeminiStreamMeter, frames_text, parts_text
@@ -34,6 +35,7 @@ from aigne_hub.providers.google import STREAM_METHOD
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
 from aigne_hub.providers.usage import Wire
 
+BATCH_METHOD = "batchEmbedContents"
 OUTPUT_TOKENS_MAX = 10_000_000
 CANDIDATES_MAX = 128
 # How many searches by the provider are held for, where they have a price and the request
@@ -74,7 +76,7 @@ class GeminiGenerate:
     language = GEMINI_LANGUAGE
     forwards: tuple[bytes, ...] = ()
     request_id_header: bytes | None = None
-    form: NeutralForm | None
+    form: NeutralForm | EmbeddingForm | None
 
     def __init__(self, called: Called) -> None:
         self.operation = called.operation
@@ -137,7 +139,7 @@ class GeminiGenerate:
     def error_event(self, error: HubError, timestamp_ms: int) -> bytes:
         return error_event(error, timestamp_ms)
 
-    def _form(self, called: Called) -> NeutralForm | None:
+    def _form(self, called: Called) -> NeutralForm | EmbeddingForm | None:
         return GenerateForm(called.model, stream=called.method == STREAM_METHOD)
 
     def _inner(self, _value: Members) -> Iterator[Any]:
@@ -167,7 +169,7 @@ class GeminiCountTokens(GeminiGenerate):
     def output_of(self, _body: bytes) -> int:
         return 0
 
-    def _form(self, called: Called) -> NeutralForm | None:
+    def _form(self, called: Called) -> NeutralForm | EmbeddingForm | None:
         return CountForm(called.model, stream=False)
 
     def _inner(self, value: Members) -> Iterator[Any]:
@@ -193,8 +195,8 @@ class GeminiEmbed(GeminiGenerate):
     def output_of(self, _body: bytes) -> int:
         return 0
 
-    def _form(self, _called: Called) -> NeutralForm | None:
-        return None
+    def _form(self, called: Called) -> NeutralForm | EmbeddingForm | None:
+        return GeminiEmbeddingForm(called.model, is_batch=called.method == BATCH_METHOD)
 
     def _inner(self, value: Members) -> Iterator[Any]:
         requests = value.get("requests")
@@ -206,7 +208,7 @@ METHODS = {
     STREAM_METHOD: GeminiGenerate,
     "countTokens": GeminiCountTokens,
     "embedContent": GeminiEmbed,
-    "batchEmbedContents": GeminiEmbed,
+    BATCH_METHOD: GeminiEmbed,
 }
 # Not even a request: prices of one hold for answers.
 _NOTHING_USED = Usage(requests=0)

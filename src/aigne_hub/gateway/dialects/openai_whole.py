@@ -4,7 +4,7 @@ import msgspec
 
 from aigne_hub.domain.errors import HubError, InvalidRequest
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects import Ask, NeutralForm, StreamMeter
+from aigne_hub.gateway.dialects import Ask, EmbeddingForm, NeutralForm, StreamMeter
 from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
 from aigne_hub.gateway.dialects.openai_usage import Reporting
 from aigne_hub.providers.profiles import OPENAI_LANGUAGE
@@ -27,7 +27,7 @@ class OpenAIWhole:
     language = OPENAI_LANGUAGE
     forwards: tuple[bytes, ...] = ()
     request_id_header: bytes | None = None
-    form: NeutralForm | None = None
+    form: NeutralForm | EmbeddingForm | None = None
 
     def counted(self, _ask: Ask, input_tokens: int, _output: int) -> Usage:
         return Usage(input_tokens=input_tokens)

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from aigne_hub.domain.embedding import EmbeddingAnswer, EmbeddingRequest
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
+from aigne_hub.providers.frames import words_of
 from aigne_hub.providers.profiles import Profile
 from aigne_hub.providers.usage import Wire
 
@@ -61,6 +63,18 @@ class Language(Protocol):
     def reader(self, request: InferenceRequest, wire: Wire, /) -> AnswerReader: ...
 
 
+class EmbeddingLanguage(Protocol):
+    """Embeddings in one wire format as its client asks for them; a module is one."""
+
+    def outgoing(self, request: EmbeddingRequest, profile: Profile, /) -> Outgoing:
+        """Return the request in this format; raises InvalidRequest for what cannot be said."""
+        ...
+
+    def answer(self, request: EmbeddingRequest, body: bytes, wire: Wire, /) -> EmbeddingAnswer:
+        """Return what was answered to it; raises UpstreamError for what is no answer."""
+        ...
+
+
 def wrapped(arguments: str, *, is_custom: bool) -> str:
     """Return a call's arguments for a wire whose tools all take objects."""
     return orjson.dumps({"input": arguments}).decode() if is_custom else arguments
@@ -75,3 +89,16 @@ def parsed(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UpstreamError("The upstream's answer is not an object.")
     return value
+
+
+def require_good(value: dict[str, Any]) -> None:
+    """Raise UpstreamError for an error object."""
+    if value.get("error"):
+        raise UpstreamError(f"The upstream reported an error: {words_of(value['error'])}")
+
+
+def vector_of(said: object) -> tuple[float, ...]:
+    """Return a list of numbers, and no empty one; raises UpstreamError."""
+    if not isinstance(said, list) or not said or not all(type(n) in {int, float} for n in said):
+        raise UpstreamError("The upstream's answer has a vector that is none.")
+    return tuple(said)
