@@ -400,6 +400,25 @@ def test_a_video_is_its_accounts_own(client: OpenAI, hub: HubProcess, upstream: 
     assert upstream.log() == []
 
 
+def test_videos_are_listed_for_their_account(hub: HubProcess):
+    with Books(hub) as books:
+        books.customers = 40
+        customer = books.customer(nano("10"))
+        with OpenAI(base_url=hub.base_url, api_key=customer.key, max_retries=0) as client:
+            assert client.videos.list().data == []
+            made = [client.videos.create(model="openai/sora-2", prompt="a").id for _ in range(4)]
+            made += [client.videos.create(model="openai/sora-fails", prompt="a").id]
+            page = client.videos.list(limit=3)
+            assert [job.id for job in page.data] == made[:1:-1]
+            assert [job.status for job in page.data] == ["failed", "completed", "completed"]
+            assert [job.id for job in client.videos.list(limit=2)] == made[::-1]
+            assert [job.id for job in client.videos.list(after=made[1])] == made[:1]
+            for wrong in ({"limit": 0}, {"limit": 101}, {"after": "video_0"}, {"order": "asc"}):
+                with pytest.raises(openai.BadRequestError):
+                    client.videos.list(**wrong)
+        assert customer.balance == nano("8.4")
+
+
 def test_a_video_that_breaks_off_does_not_end_well(client: OpenAI):
     job = client.videos.create(model="openai/sora-breaks", prompt="a tree")
     with pytest.raises((openai.APIError, httpx2.HTTPError)):

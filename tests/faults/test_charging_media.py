@@ -168,6 +168,33 @@ def test_a_caller_who_leaves_events_pays_what_was_read_and_made(
     assert customer.held == 0
 
 
+HOSTILE = {
+    "no form": (b'{"model":"transcription/gpt-503"}', "application/json"),
+    "no boundary": (b"--xYz--\r\n", "multipart/form-data"),
+    "no model": (b"--xYz--\r\n", TYPE),
+    "broken off": (request(HEARING, "gpt-503", stream=False)[0][:-20], TYPE),
+    "two models": (request(HEARING, "gpt-503", stream=False)[0].replace(b"stream", b"model"), TYPE),
+    "a hundred thousand parts": (
+        b'--xYz\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n' * 100_000 + b"--xYz--",
+        TYPE,
+    ),
+    "a huge header": (b"--xYz\r\nX-A: " + b"a" * 1_000_000 + b"\r\n\r\n\r\n--xYz--", TYPE),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("path", [HEARING, "/v1/images/edits", "/v1/videos"])
+def test_a_malformed_form_is_the_callers_mistake(
+    hub: HubProcess, books: Books, upstream: FakeUpstream, path: str, name: str
+):
+    upstream.reset()
+    body, kind = HOSTILE[name]
+    customer = books.customer()
+    reply = post(hub, path, body, key=customer.key, headers={"Content-Type": kind})
+    assert (reply.status, reply.error["code"]) == (400, "invalid_request")
+    assert (customer.call()["outcome"], upstream.log()) == ("rejected", [])
+
+
 def test_a_hub_that_dies_charges_what_was_read_and_delivered(
     hub: HubProcess, books: Books, upstream: FakeUpstream
 ):

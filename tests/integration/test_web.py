@@ -313,6 +313,8 @@ def test_programs_get_json_about_a_wrong_path(accept):
         ("GET", "/v1/chat/completions", "POST"),
         ("POST", "/v1/models", "GET, HEAD"),
         ("GET", "/v1/responses", "POST"),
+        ("PUT", "/v1/videos", "GET, HEAD, POST"),
+        ("POST", "/v1/videos/video_1", "GET, HEAD, DELETE"),
         ("GET", "/v1/responses/input_tokens", "POST"),
         ("PUT", "/v1/responses/resp_1", "GET, HEAD, DELETE"),
         ("GET", "/v1/responses/resp_1/cancel", "POST"),

@@ -13,3 +13,9 @@ class Objects(Protocol):
     async def give_back(self, found: UpstreamObject) -> None:
         """Refund the call that made an object, all that is left of its charge and only once."""
         ...
+
+    async def listed(
+        self, account_id: str, kind: str, after: UpstreamObject | None, limit: int
+    ) -> list[UpstreamObject]:
+        """Return an account's objects of a kind, newest first, those behind `after`."""
+        ...

@@ -9,6 +9,7 @@ from aigne_hub.gateway import (
     gemini_models,
     response_calls,
     video_calls,
+    video_list,
 )
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
@@ -59,8 +60,7 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
         "/v1/messages": partial(handle, plane, AnthropicMessages()),
         "/v1/messages/count_tokens": partial(handle, plane, AnthropicCountTokens()),
     }
-    response: Handler = partial(response_calls.stored, plane)
-    video: Handler = partial(video_calls.stored, plane)
+    kept = _kept(plane)
     aigne = aigne_paths.posts(plane)
     all_models: Handler = partial(list_models, plane)
     single_model: Handler = partial(one_model, plane)
@@ -86,6 +86,20 @@ def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
                     return whole
                 if path.startswith(f"{base}/"):
                     return single
+        return kept(method, path)
+
+    return find
+
+
+def _kept(plane: Plane) -> Callable[[str, str], Handler | None]:
+    """Return the look-up of what is asked about objects that providers keep."""
+    response: Handler = partial(response_calls.stored, plane)
+    video: Handler = partial(video_calls.stored, plane)
+    videos: Handler = partial(video_list.list_videos, plane)
+
+    def find(method: str, path: str) -> Handler | None:
+        if path == video_calls.PATH and method in {"GET", "HEAD"}:
+            return videos
         if video_calls.named(method, path) is not None:
             return video
         return None if response_calls.named(method, path) is None else response

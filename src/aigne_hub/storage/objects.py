@@ -6,7 +6,7 @@ The journal writes them as it settles the call; here they are read and pruned.
 import asyncio
 from collections.abc import Callable
 
-from sqlalchemy import Connection, Engine, delete, select, tuple_
+from sqlalchemy import Connection, Engine, delete, literal, select, text, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound, Overloaded
@@ -28,6 +28,25 @@ def find(connection: Connection, account_id: str, identifier: str) -> UpstreamOb
         select(*_FIELDS).where(_OBJECT.account_id == account_id, _OBJECT.id == identifier)
     ).one_or_none()
     return None if row is None else UpstreamObject(*row)
+
+
+def listed(
+    connection: Connection, account_id: str, kind: str, after: UpstreamObject | None, limit: int
+) -> list[UpstreamObject]:
+    """Return an account's objects of a kind, newest first, at most `limit` behind `after`.
+
+    Responses cannot be listed: they are not in the index of those that can.
+    """
+    age = tuple_(_OBJECT.created_us, _OBJECT.id)
+    query = (
+        select(*_FIELDS)
+        .where(_OBJECT.account_id == account_id, _OBJECT.kind == kind, text("kind <> 'response'"))
+        .order_by(_OBJECT.created_us.desc(), _OBJECT.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(age < tuple_(literal(after.created_us), literal(after.id)))
+    return [UpstreamObject(*row) for row in connection.execute(query)]
 
 
 def prune(connection: Connection, now_us: int) -> int:
@@ -58,6 +77,20 @@ class StoredObjects:
     def _find(self, account_id: str, identifier: str) -> UpstreamObject | None:
         with reading(self._engine) as connection:
             return find(connection, account_id, identifier)
+
+    async def listed(
+        self, account_id: str, kind: str, after: UpstreamObject | None, limit: int
+    ) -> list[UpstreamObject]:
+        try:
+            return await asyncio.to_thread(self._listed, account_id, kind, after, limit)
+        except SQLAlchemyError as error:
+            raise Overloaded("The hub cannot list these right now. Retry shortly.") from error
+
+    def _listed(
+        self, account_id: str, kind: str, after: UpstreamObject | None, limit: int
+    ) -> list[UpstreamObject]:
+        with reading(self._engine) as connection:
+            return listed(connection, account_id, kind, after, limit)
 
     async def give_back(self, found: UpstreamObject) -> None:
         try:

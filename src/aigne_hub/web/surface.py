@@ -59,6 +59,7 @@ STORED_OPERATIONS = {
     "responses/{response_id}": ("GET", "DELETE"),
     "responses/{response_id}/cancel": ("POST",),
     "responses/{response_id}/input_items": ("GET",),
+    "videos": ("GET",),
     "videos/{video_id}": ("GET", "DELETE"),
     "videos/{video_id}/content": ("GET",),
 }
@@ -110,7 +111,8 @@ def allowed_methods(path: str) -> str | None:
         operation = "models"
     method = OPERATIONS.get(operation)
     if method is not None:
-        return _allowed(method)
+        methods = (*STORED_OPERATIONS.get(operation, ()), method)
+        return ", ".join(map(_allowed, methods))
     for pattern, methods in _STORED:
         if pattern.fullmatch(operation):
             return ", ".join(map(_allowed, methods))

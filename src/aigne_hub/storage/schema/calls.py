@@ -133,3 +133,13 @@ upstream_object = Table(
     sqlite_with_rowid=False,
 )
 Index("ix_upstream_object_created_us", upstream_object.c.created_us)
+# For lists: responses, of which an account may have a million, are in none.
+Index(
+    "ix_upstream_object_listed",
+    upstream_object.c.account_id,
+    upstream_object.c.kind,
+    upstream_object.c.created_us,
+    upstream_object.c.id,
+    sqlite_where=text("kind <> 'response'"),
+    postgresql_where=text("kind <> 'response'"),
+)
