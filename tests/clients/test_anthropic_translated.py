@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -243,6 +244,29 @@ def test_an_error_in_mid_stream_is_anthropics_event(
     with pytest.raises(anthropic.APIStatusError, match="too hot"):
         ask(client, stream=True)
     assert last_call(hub)["outcome"] == "upstream_failed"
+
+
+@pytest.mark.parametrize("ending", [b"", b"data: {\n\n", b"data: [DONE]\n\n"])
+def test_a_stream_without_a_reason_to_end_is_broken(
+    client: Anthropic, hub: HubProcess, provider: ScriptedUpstream, ending: bytes
+):
+    begun = events([{"choices": [{"index": 0, "delta": {"content": "hello"}}]}])
+    provider.say(replace(begun, pieces=(*begun.pieces, ending) if ending else begun.pieces))
+    with pytest.raises(anthropic.APIStatusError) as raised:
+        ask(client, stream=True)
+    assert raised.value.body["error"]["code"] == "upstream_error"
+    call = last_call(hub)
+    assert (call["outcome"], call["usage_source"]) == ("upstream_failed", "counted")
+
+
+@pytest.mark.parametrize("body", [{}, {"choices": []}, {"error": {"message": "no"}}])
+def test_a_whole_answer_that_is_none_is_free(
+    client: Anthropic, hub: HubProcess, provider: ScriptedUpstream, body: dict[str, Any]
+):
+    provider.say(whole(body))
+    with pytest.raises(anthropic.InternalServerError):
+        ask(client)
+    assert last_call(hub)["credits"] == "0"
 
 
 def test_what_cannot_be_translated_is_refused_before_the_provider_is_asked(

@@ -31,7 +31,7 @@ from aigne_hub.domain.inference import (
 )
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects.anthropic_neutral import CountForm, MessagesForm
-from aigne_hub.gateway.dialects.anthropic_writer import MessageWriter
+from aigne_hub.gateway.dialects.anthropic_writer import HIDDEN_OF_A_PING, MessageWriter
 
 FORM = MessagesForm()
 LOOK = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -360,6 +360,16 @@ def test_thoughts_are_kept_from_a_caller_who_did_not_ask():
     silent = FORM.writer(read(), "1", 0)
     for writer, count in ((asked, 2), (silent, 1)):
         assert len(orjson.loads(writer.whole(events))["content"]) == count
+
+
+def test_a_caller_who_sees_no_thoughts_is_told_that_there_are_some():
+    thoughts = [ReasoningDelta("h")] * (2 * HIDDEN_OF_A_PING + 1)
+    events = streamed(*thoughts, TextDelta("a"), END, shows_thoughts=False)
+    kinds = [event["type"] for event in events]
+    assert kinds[:4] == ["message_start", "ping", "ping", "content_block_start"]
+    assert whole(*thoughts, TextDelta("a"), END, shows_thoughts=False)["content"] == [
+        {"type": "text", "text": "a"}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE
 
 # More than any tool is told at once.
 INPUT_BYTES_MAX = 16 * 1024 * 1024
+# Pieces of thoughts between two signs of life, for a caller who does not see them.
+HIDDEN_OF_A_PING = 64
 _REASONS: dict[FinishReason, str] = {
     "stop": "end_turn",
     "stop_sequence": "stop_sequence",
@@ -55,6 +57,7 @@ class MessageWriter:
         self._id = answer_id
         self._shows_thoughts = shows_thoughts
         self._has_begun = False
+        self._hidden = 0
         # The blocks so far, and what is open: a kind of block, or the index of a call.
         self._blocks = 0
         self._open: str | int | None = None
@@ -121,6 +124,8 @@ class MessageWriter:
                 if self._shows_thoughts:
                     self._think(said)
                     self._delta("thinking_delta", text, said)
+                else:
+                    self._hide(said)
             case ReasoningSeal():
                 self._seal(event, said)
             case ToolCallStart() | ToolCallDelta():
@@ -131,6 +136,12 @@ class MessageWriter:
                 self._delta("text_delta", f"![{media.kind}]({url})", said)
             case Finish():
                 self._finish(event, said)
+
+    def _hide(self, said: list[dict[str, Any]]) -> None:
+        """Say now and then that a model thinks on, which its caller did not ask to see."""
+        self._hidden += 1
+        if self._hidden % HIDDEN_OF_A_PING == 0:
+            said.append({"type": "ping"})
 
     def _think(self, said: list[dict[str, Any]]) -> None:
         self._begin("thinking", {"type": "thinking", "thinking": "", "signature": ""}, said)
