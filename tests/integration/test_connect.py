@@ -107,7 +107,17 @@ def test_the_public_address_is_the_one_of_the_file(tmp_path):
 # -- scripts of other origins -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/api/user/info", SESSION, "/ai-kit/api/ai/models"])
+CLIENT_PATHS = [
+    "/api/user/info",
+    SESSION,
+    "/ai-kit/api/ai/models",
+    "/v1/chat/completions",
+    "/v1/models",
+    "/ai-kit/api/v2/chat",
+]
+
+
+@pytest.mark.parametrize("path", CLIENT_PATHS)
 def test_scripts_of_any_origin_may_ask(nobody, path):
     asked = {"origin": "https://app.example", "access-control-request-method": "GET"}
     answer = nobody.send("OPTIONS", path, headers=asked)
@@ -118,9 +128,11 @@ def test_scripts_of_any_origin_may_ask(nobody, path):
 
 
 def test_a_script_can_read_why_it_was_refused(nobody):
-    answer = nobody.send("GET", "/api/user/info", headers={"origin": "https://app.example"})
-    assert (answer.status, answer.code) == (401, "unauthenticated")
-    assert answer.headers["access-control-allow-origin"] == "*"
+    for path in ("/api/user/info", "/v1/models"):
+        answer = nobody.send("GET", path, headers={"origin": "https://app.example"})
+        assert (answer.status, answer.code) == (401, "unauthenticated")
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["access-control-expose-headers"] == "*"
 
 
 @pytest.mark.parametrize("path", ["/api/admin/grants", PAGE, "/"])

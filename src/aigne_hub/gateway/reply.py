@@ -14,6 +14,11 @@ _CALL_ID = b"x-aigne-hub-call-id: %b\r\n"
 NOTED_MAX = 32
 _NOTABLE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+# Scripts of any origin may call and read: keys stand in headers, which no browser adds by itself.
+_IDS = (
+    b"access-control-allow-origin: *\r\naccess-control-expose-headers: *\r\n"
+    b"x-request-id: %b\r\nx-aigne-hub-call-id: %b\r\n"
+)
 _TIMING = (
     b"server-timing: auth;dur=%.3f, open;dur=%.3f, upstream;dur=%.3f, settle;dur=%.3f, "
     b"total;dur=%.3f\r\n"
@@ -51,7 +56,7 @@ class Reply:
         sent = exchange.header(b"x-request-id")
         known = sent if sent is not None and _REQUEST_ID.fullmatch(sent) else call_id.encode()
         self.request_id = known.decode()
-        self.ids = b"x-request-id: %b\r\nx-aigne-hub-call-id: %b\r\n" % (known, call_id.encode())
+        self.ids = _IDS % (known, call_id.encode())
         if dialect.request_id_header is not None:
             self.ids += b"%b: %b\r\n" % (dialect.request_id_header, known)
 
