@@ -37,12 +37,15 @@ class Seen:
 
 
 class Scripted(ThreadingHTTPServer):
+    """`offered` has what a GET answers, by its path."""
+
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = Answer((b"{}",))
         self.seen: list[Seen] = []
+        self.offered: dict[str, object] = {}
 
     @property
     def url(self) -> str:
@@ -72,6 +75,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self.wfile.write(b"0\r\n\r\n")
+
+    def do_GET(self) -> None:
+        """Answer with what is offered at the path, without its query."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.seen.append(Seen(self.path, headers, b""))
+        offered = self.server.offered.get(self.path.partition("?")[0])
+        body = json.dumps(offered).encode()
+        self.send_response(404 if offered is None else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -1,5 +1,6 @@
 """Commands in this process: what they print, their exit codes, what they change."""
 
+import json
 import os
 from pathlib import Path
 
@@ -199,6 +200,42 @@ def test_a_good_file_passes_and_a_bad_one_is_reported_line_by_line(run, tmp_path
     ]
     assert main(["config", "check", str(bad)]) == 2
     assert f"{bad}:5: providers[0].credentials[0].api_key: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("provider", "place", "said"),
+    [
+        ({"name": "anthorpic"}, "base_url", "'anthorpic' needs a base_url; kinds with"),
+        ({"name": "azure"}, "base_url", "like https://RESOURCE.openai.azure.com"),
+        ({"name": "x", "base_url": "https://h/v1?api-version=1"}, "base_url", "without ?"),
+        ({"name": "vertex", "base_url": "https://h/v1"}, "base_url", "must be like https://REGION"),
+        (
+            {
+                "name": "bedrock",
+                "base_url": "https://bedrock-runtime.us-east-1.amazonaws.com",
+                "credentials": [{"name": "main", "api_key": '{"access_key_id": "AKIDEXAMPLE"}'}],
+            },
+            "credentials[0].api_key",
+            "without access_key_id and secret_access_key",
+        ),
+    ],
+)
+def test_a_provider_that_cannot_be_called_is_reported(run, tmp_path, provider, place, said):
+    file = tmp_path / "hub.yaml"
+    file.write_text(json.dumps({"version": 1, "providers": [provider]}))
+    code, found, _ = run("config", "check", str(file))
+    assert code == 2
+    (error,) = found["errors"]
+    assert error["path"] == f"providers[0].{place}"
+    assert said in error["message"]
+    assert "AKIDEXAMPLE" not in str(found)
+
+
+def test_the_schema_names_the_kinds_there_are(run):
+    schema = run("config", "schema")[1]
+    kind = schema["$defs"]["DeclaredProvider"]["properties"]["kind"]
+    named = set(kind["anyOf"][0]["examples"])
+    assert {"azure", "bedrock", "demo", "ollama", "openai-compatible", "vertex"} <= named
 
 
 def test_a_broken_configuration_stops_a_command_with_every_problem(run, data_dir):

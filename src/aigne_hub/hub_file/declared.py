@@ -19,6 +19,7 @@ from aigne_hub.domain.charged_by import misfit
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.hub_file import prices
 from aigne_hub.hub_file.prices import DeclaredPrices
+from aigne_hub.providers.vendors import VENDORS
 from aigne_hub.settings import Scalars
 
 PROVIDERS_MAX = 256
@@ -57,6 +58,8 @@ def _api_key(key: SecretStr) -> SecretStr:
 
 
 Name = Annotated[str, Field(pattern=names.PROVIDER)]
+# Any other is OpenAI-compatible.
+_KINDS: Final = sorted((DEMO, *(profile.kind for profile in VENDORS)))
 ModelReference = Annotated[str, Field(pattern=_MODEL, max_length=MODEL_LENGTH_MAX)]
 AliasName = Annotated[str, Field(pattern=_ALIAS)]
 ApiKey = Annotated[
@@ -74,7 +77,7 @@ class DeclaredProvider(Frozen):
     """`kind` names the adapter; `base_url` None means the vendor's."""
 
     name: Name
-    kind: Name = Field(default_factory=lambda valid: valid["name"])
+    kind: Name = Field(default_factory=lambda valid: valid["name"], examples=_KINDS)
     base_url: ProviderUrl | None = None
     credentials: tuple[DeclaredCredential, ...] = Field(default=(), max_length=CREDENTIALS_MAX)
 

@@ -20,6 +20,7 @@ from aigne_hub.domain.operations import Admission
 from aigne_hub.gateway.dialects.openai_errors import error_object
 from aigne_hub.gateway.preview import Wanted, entry_of, previewed
 from aigne_hub.gateway.quoting import Request
+from aigne_hub.providers.profiles import is_keyless
 from aigne_hub.storage import accounts, calls, keys, limits, prices
 from aigne_hub.storage.engine import View
 from aigne_hub.storage.rehearsal import rehearse
@@ -160,7 +161,8 @@ def _admission(view: View, hub: Hub, asking: Asking, request: Request) -> Admiss
 
 
 def _require_upstream(request: Request) -> None:
-    if not any(model.provider.credentials for model in request.models):
+    providers = [model.provider for model in request.models]
+    if not any(one.credentials or is_keyless(one.kind) for one in providers):
         raise NoUpstream(f"{request.models[0].ref} has no credential to call its provider with.")
 
 
