@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.aigne import output
+from tests.api import Api
 from tests.books import Books, Customer, nano
 from tests.caller import PROMPT, Reply, post
 from tests.hub import HubProcess
@@ -50,12 +51,14 @@ def site(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> It
     models += [
         {"model": "openai/gpt-image-1", "type": "image", "rates": {"image": "0.04"}},
         {"model": "openai/embed", "type": "embedding", "rates": {"input": "1"}},
+        {"model": "openai/unpriced", "type": "chat"},
+        {"model": "idle/gpt-4o", "type": "chat", "rates": RATES},
         {"model": "openai/tts-1", "type": "speech", "rates": {"characters": "15"}},
     ]
     credentials = [{"name": "main", "api_key": "sk-good"}]
     provider = {"name": "openai", "base_url": upstream.base_url, "credentials": credentials}
     config = {
-        "providers": [provider],
+        "providers": [provider, {"name": "idle", "kind": "openai"}],
         "models": models,
         "billing": {"enabled": True},
     }
@@ -192,6 +195,33 @@ def test_the_older_version_is_flat_for_everybody(site: Site, base: str):
     assert len(embedded.json["data"][0]["embedding"]) > 10
     drawn = site.ask(f"{base}/image/generations", {"model": "gpt-image-1", "prompt": "a cat"})
     assert drawn.json["images"] == drawn.json["data"]
+
+
+# -- whether calls are taken -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v2/status", "/v2/status", "/api/v1/status", "/ai-kit/api/v1/sdk/status"]
+)
+def test_the_status_is_always_a_200(site: Site, path: str):
+    poor = site.books.customer(0)
+    rich, nobody = Api(site.hub, site.customer.key), Api(site.hub)
+    assert nobody.get(path).json == rich.get(path).json == {"available": True}
+    assert rich.get(path, model="openai/gpt-4o").json == {"available": True}
+    assert nobody.get(path, model="openai:gpt-4o").json == {"available": True}
+    refused = {
+        402: Api(site.hub, poor.key).get(path),
+        404: rich.get(path, model="openai/none"),
+        400: rich.get(path, model="openai/unpriced"),
+        503: nobody.get(path, model="idle/gpt-4o"),
+        401: Api(site.hub, "blocklet-wrong").get(path),
+    }
+    for code, answer in refused.items():
+        assert answer.status == 200
+        assert (answer.json["available"], answer.json["code"]) == (False, code)
+        assert answer.json["error"]
+    told = refused[402].json
+    assert (told["type"], told["link"] in told["error"]) == ("NOT_ENOUGH", True)
 
 
 # -- pictures --------------------------------------------------------------------------------

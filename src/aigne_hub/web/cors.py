@@ -16,6 +16,7 @@ OPEN_PATHS = (
     "/api/app/",
     "/api/usage/",
     "/api/user/",
+    "/api/v2/status",
     # Calls themselves: the edge answers them, and what it does not serve comes here.
     "/api/v1/",
     "/api/v2/",

@@ -9,6 +9,7 @@ from aigne_hub.web.aigne.key_tests import KeyTests, key_tests_router
 from aigne_hub.web.aigne.model_rates import model_rates_router
 from aigne_hub.web.aigne.models import models_router
 from aigne_hub.web.aigne.providers import providers_router
+from aigne_hub.web.aigne.status import status_router
 from aigne_hub.web.aigne.trends import all_trends_router, trends_router
 from aigne_hub.web.aigne.user_stats import user_stats_routers
 from aigne_hub.web.api.account import account_router
@@ -47,6 +48,7 @@ def api_routers() -> list[APIRouter]:
         connect_router(),
         models_router(),
         apps_router(),
+        status_router(),
         trends_router(),
         all_trends_router(),
         *user_stats_routers(),
