@@ -256,6 +256,9 @@ def test_schemas_and_set_ups_are_printed_whole(run, monkeypatch):
     assert code == 0
     assert 'base_url="https://hub.example.com/v1"' in snippet["text"]
     assert 'model="fast"' in snippet["text"]
+    code, connect, errors = run("snippet", "aigne-cli")
+    assert (code, "Put a key" in errors) == (0, False)
+    assert "aigne hub connect https://hub.example.com\n" in connect["text"]
 
 
 def test_an_unexpected_fault_is_one_line_and_hides_what_it_carried(run, monkeypatch):

@@ -69,6 +69,24 @@ client = genai.Client(api_key="@KEY@", http_options={"base_url": "@URL@"})
 answer = client.models.generate_content(model="@MODEL@", contents="Hello")
 print(answer.text)
 """,
+    "aigne": """\
+// npm install @aigne/aigne-hub
+import { AIGNEHubChatModel } from "@aigne/aigne-hub";
+
+const model = new AIGNEHubChatModel({
+  baseURL: "@URL@",
+  apiKey: "@KEY@",
+  model: "aignehub/@MODEL@",
+});
+const answer = await model.invoke({ messages: [{ role: "user", content: "Hello" }] });
+console.log(answer.text);
+""",
+    "aigne-cli": """\
+# 1. begins a connection, opens its page and waits; it gets a key of its own
+aigne hub connect @URL@
+# 2. on the hub's machine, with the id that the page shows
+aigne-hub approve connect SESSION_ID --user U
+""",
     "langchain": """\
 # pip install langchain-openai
 from langchain_openai import ChatOpenAI
@@ -146,4 +164,5 @@ def snippet(
     for name, value in (("@URL@", url), ("@KEY@", KEY), ("@MODEL@", model)):
         text = text.replace(name, value)
     cli.output.document({"client": client, "text": text}, text.rstrip("\n"))
-    cli.output.note(f"Put a key in place of {KEY}: aigne-hub keys create --user …")
+    if KEY in text:
+        cli.output.note(f"Put a key in place of {KEY}: aigne-hub keys create --user …")
