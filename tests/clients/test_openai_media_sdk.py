@@ -172,11 +172,20 @@ def test_speech_as_events_without_a_report_is_counted(client: OpenAI, hub: HubPr
     assert (usage["output_tokens"], usage["credits"]) == (call["output_tokens"], call["credits"])
 
 
-def test_speech_that_is_an_error_or_breaks_off_is_free(client: OpenAI, hub: HubProcess):
-    for model in ("gpt-error200", "gpt-slow:100+cut:3"):
-        with pytest.raises(openai.InternalServerError):
-            speak(client, model)
-        assert last_call(hub)["credits"] == "0"
+def test_speech_that_is_an_error_is_free(client: OpenAI, hub: HubProcess):
+    with pytest.raises(openai.InternalServerError) as raised:
+        speak(client, "gpt-error200")
+    assert raised.value.code == "upstream_error"
+    assert last_call(hub)["credits"] == "0"
+
+
+def test_speech_that_breaks_off_ends_badly_and_costs_its_characters(
+    client: OpenAI, hub: HubProcess
+):
+    with pytest.raises((openai.APIError, httpx2.HTTPError)):
+        speak(client, "gpt-slow:100+cut:3")
+    call = last_call(hub)
+    assert (call["outcome"], call["credits"]) == ("upstream_failed", "0.00009")
 
 
 @pytest.mark.parametrize("model", ["gpt-slow:100+cut:3", "gpt-slow:100+errorevent:3"])

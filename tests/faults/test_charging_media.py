@@ -1,5 +1,6 @@
 """The charging table for sound: every way a call can end, whole and as events."""
 
+import http.client
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ RATES = {
 }
 TEXT = "twelve chars"
 TYPE = "multipart/form-data; boundary=xYz"
-SLOW = "gpt-slow:100"
+SLOW, SLOWER = "gpt-slow:100", "gpt-slow:400"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ FAILED = [
         ("gpt-error200", "upstream_failed", 502),
         ("gpt-silent", "upstream_timeout", 504),
     )
-] + [Row(path, "gpt-cut:3", "upstream_failed", 502, "0") for path in (SPEECH, HEARING)]
+] + [Row(HEARING, "gpt-cut:3", "upstream_failed", 502, "0")]
 # `one two ` is eight bytes, which is two tokens.
 BROKEN = [
     Row(SPEECH, f"{SLOW}+cut:3", "upstream_failed", 200, "12", stream=True),
@@ -59,7 +60,7 @@ BROKEN = [
     Row(HEARING, f"{SLOW}+stall:2", "upstream_timeout", 200, "0.122", stream=True),
 ]
 KINDS = {SPEECH: "speech", HEARING: "transcription"}
-NAMES = {row.scenario for row in FAILED + BROKEN} | {f"{SLOW}+hang"}
+NAMES = {row.scenario for row in FAILED + BROKEN} | {SLOWER}
 
 
 def model(path: str, scenario: str) -> str:
@@ -168,6 +169,23 @@ def test_a_caller_who_leaves_events_pays_what_was_read_and_made(
     assert customer.held == 0
 
 
+def test_sound_leaves_as_it_comes_where_its_length_changes_no_price(hub: HubProcess, books: Books):
+    """Its charge is in its head; what breaks off, or is left, has been charged by then."""
+    body, _ = request(SPEECH, f"{SLOW}+stall:2", stream=False)
+    patient, hasty = books.customer(GRANTED), books.customer(GRANTED)
+    half = len(sound(TEXT)) // 2
+    with begun(hub, SPEECH, body, key=patient.key) as answer:
+        assert answer.headers["content-type"] == "audio/wav"
+        assert answer.headers["x-aigne-hub-credits"] == "12"
+        assert answer.read(half) == sound(TEXT)[:half]
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            answer.read()
+    with begun(hub, SPEECH, body, key=hasty.key) as answer:
+        answer.read(half)
+    check(patient, "upstream_timeout", nano("12"))
+    check(hasty, "client_cancelled", nano("12"))
+
+
 HOSTILE = {
     "no form": (b'{"model":"transcription/gpt-503"}', "application/json"),
     "no boundary": (b"--xYz--\r\n", "multipart/form-data"),
@@ -203,7 +221,7 @@ def test_a_hub_that_dies_charges_what_was_read_and_delivered(
     upstream.reset()
     streams = []
     for path, customer in ((SPEECH, speaking), (HEARING, hearing)):
-        body, kind = request(path, f"{SLOW}+stall:2", stream=True)
+        body, kind = request(path, SLOWER, stream=True)
         streams.append(begun(hub, path, body, key=customer.key, headers={"Content-Type": kind}))
     with streams[0] as one, streams[1] as other:
         assert b"delta" in one.readline()

@@ -110,12 +110,13 @@ async def serve(
     else:
         made = images({"prompt": "", **body, "n": int(body.get("n", 1))}, scenario)
         payload, kind = json.dumps(made).encode(), "application/json"
-    if scenario.cut_after is not None:
-        await connection.send(head(200, kind, {"content-length": str(len(payload))}))
-        await connection.send(payload[: len(payload) // 2])
-        await connection.reset()
+    if scenario.breaks_after is None:
+        await connection.reply(200, payload, kind)
         return
-    await connection.reply(200, payload, kind)
+    await connection.send(head(200, kind, {"content-length": str(len(payload))}))
+    await connection.send(payload[: len(payload) // 2])
+    await connection.pause(MAX_SILENCE_S if scenario.stall_after is not None else 0.1)
+    await connection.reset()
 
 
 def _transcript(body: Json, scenario: Scenario) -> tuple[bytes, str]:

@@ -82,6 +82,9 @@ async def relay_stream(
     exchange, meter, answer = reply.exchange, stream.meter, stream.answer
     model = stream.candidate.model.ref
     exchange.on_disconnect = answer.close
+    if meter.plain:
+        known = dialect.counted(ask, call.opened.input_counted, 0)
+        reply.expect_plain(_type_of(answer), format_credits(call.price(known)))
     try:
         broken = await _pump(reply, dialect, call, stream)
     except BaseException:
@@ -116,13 +119,19 @@ async def relay_stream(
     if error is not None:
         raise error
     if not exchange.disconnected:
-        if meter.plain:
-            reply.whole(model, format_credits(settled.charge), _type_of(answer), last)
-            return settled
-        if not exchange.response_started:
-            reply.start_stream(model, b"")
-        exchange.finish(last)
+        _end(reply, stream, format_credits(settled.charge), last)
     return settled
+
+
+def _end(reply: Reply, stream: Streaming, charge: str, last: bytes) -> None:
+    """Send what was kept back of a stream: all of it, when nothing of it has left."""
+    model = stream.candidate.model.ref
+    if not reply.exchange.response_started:
+        if stream.meter.plain:
+            reply.whole(model, charge, _type_of(stream.answer), last)
+            return
+        reply.start_stream(model, b"")
+    reply.exchange.finish(last)
 
 
 def _presented(

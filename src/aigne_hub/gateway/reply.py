@@ -34,6 +34,7 @@ class Reply:
         "_began",
         "_clock",
         "_dialect",
+        "_is_plain",
         "_is_whole_begun",
         "_last",
         "_spent",
@@ -82,6 +83,10 @@ class Reply:
             exchange.finish(self._dialect.error(error, timestamp_ms, self.request_id))
             return
         if exchange.response_started:
+            if getattr(self, "_is_plain", False):
+                # What was begun can be told to have failed by its end alone.
+                exchange.abort()
+                return
             exchange.finish(self._dialect.error_event(error, timestamp_ms))
             return
         head = [_JSON, self.ids, b"x-aigne-hub-credits: 0\r\n", self._timing()]
@@ -128,6 +133,14 @@ class Reply:
         """Give a stream that is to come another media type."""
         self.stream_head = _STREAM % stream_type.encode()
 
+    def expect_plain(self, content_type: bytes, charge: str) -> None:
+        """Have what is to come passed on as it is, not as events; its charge is known before."""
+        self._is_plain = True
+        self.stream_head = b"content-type: %b\r\nx-aigne-hub-credits: %b\r\n" % (
+            content_type,
+            charge.encode(),
+        )
+
     def start_early(self, sign: bytes, *, stream: bool) -> None:
         """Send the head before anybody has answered, and a sign of life as the body's first."""
         self._is_whole_begun = not stream
@@ -137,16 +150,6 @@ class Reply:
     def start_stream(self, model: str, first: bytes) -> None:
         head = b"%b%bx-aigne-hub-model: %b\r\n%b" % (
             self.stream_head,
-            self.ids,
-            model.encode(),
-            self._timing(),
-        )
-        self.exchange.start(200, head, first)
-
-    def start_media(self, model: str, content_type: bytes, first: bytes) -> None:
-        """Begin an answer that is passed on as it comes, and costs nothing."""
-        head = (b"content-type: %b\r\n%bx-aigne-hub-model: %b\r\nx-aigne-hub-credits: 0\r\n%b") % (
-            content_type,
             self.ids,
             model.encode(),
             self._timing(),

@@ -67,7 +67,8 @@ async def _poured(_plane: Plane, reply: Reply, found: UpstreamObject, answer: An
         return
     try:
         first = await answer.chunk()
-        reply.start_media(found.model, kind, first or b"")
+        reply.expect_plain(kind, "0")
+        reply.start_stream(found.model, first or b"")
         while first is not None and (data := await answer.chunk()) is not None:
             exchange.write(data)
             if exchange.write_paused:

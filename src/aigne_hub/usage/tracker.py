@@ -269,6 +269,10 @@ class CallTracker:
             observer.doubted(closing, report)
         return settled
 
+    def price(self, usage: Usage) -> int:
+        """Return what a usage costs here, in nano-credits: nothing when billing is off."""
+        return 0 if self.rates is None else self.rates.cost(usage)
+
     def _charge(self, outcome: Outcome, due: Chargeable) -> int:
         if self.rates is None or due.usage is None:
             return 0

@@ -21,11 +21,12 @@ from aigne_hub.domain.quotes import (
     quote_units,
 )
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
-from aigne_hub.gateway.dialects import Ask
+from aigne_hub.gateway.dialects import Ask, StreamMeter
 from aigne_hub.gateway.dialects.event_meter import Event, EventMeter
 from aigne_hub.gateway.dialects.openai_whole import OpenAIWhole
 from aigne_hub.gateway.dialects.reading import peeked
 from aigne_hub.gateway.dialects.sound import BYTES_PER_MS_USUAL, length_of
+from aigne_hub.gateway.dialects.sound_meter import SoundMeter
 from aigne_hub.gateway.dialects.splice import with_members
 from aigne_hub.providers.usage import OPENAI_SPEECH, Wire
 
@@ -55,11 +56,14 @@ class SpeechAsk(Ask):
     """An Ask that knows how many characters are spoken, how slowly, and in what form.
 
     What is journaled as counted of its input are its characters, a fourth of them: a hub that
-    dies amid its stream is charged for by them. `text_bytes` also has the instructions.
+    dies amid its stream is charged for by them. `text_bytes` also has the instructions. Sound
+    `passes` as it comes where its length changes no price.
     """
 
     characters: int = 0
     text_bytes: int = 0
+    passes: bool = True
+    events: bool = False
     speed: float = 1.0
     form: str = "mp3"
 
@@ -109,6 +113,7 @@ class OpenAISpeech(OpenAIWhole):
             body=body,
             model=peek.model,
             stream=peek.stream_format == "sse",
+            events=peek.stream_format == "sse",
             relied_on=tuple(name for name in named if getattr(peek, name) is not None),
             size=Size(len(body), len(peek.input)),
             characters=len(peek.input),
@@ -119,6 +124,8 @@ class OpenAISpeech(OpenAIWhole):
 
     def quote(self, ask: Any, rates: RateCard, *, input_tokens: int, **_: int) -> Quote:
         slow = max(1.0, 1 / max(ask.speed, SPEED_MIN))
+        per_token = rates.worst(input_tokens)[1]
+        ask.passes &= not per_token
         tokens = int(ask.characters * TOKENS_PER_CHARACTER_MAX * slow) + 1
         if not ask.stream:
             return quote_units(
@@ -129,10 +136,11 @@ class OpenAISpeech(OpenAIWhole):
             )
         known = quote_units(rates, input_tokens=input_tokens, characters=ask.characters)
         wanted = min(tokens, STREAM_STEP_TOKENS)
-        per_token = rates.worst(input_tokens)[1]
         return known._replace(per_token=per_token, tokens_wanted=wanted, tokens_min=1)
 
-    def outgoing(self, ask: Ask, model: str, *_: object) -> bytes:
+    def outgoing(self, ask: Any, model: str, *_: object) -> bytes:
+        # Admitted as one answer: nothing of it is held for step by step.
+        ask.stream |= ask.passes
         return with_members(ask.body, ask.model, model, {}, ask.relied_on)
 
     def usage(self, _ask: Ask, body: bytes, _wire: Wire) -> Report:
@@ -142,7 +150,7 @@ class OpenAISpeech(OpenAIWhole):
 
     def counted(self, ask: Any, _input_tokens: int, output: int) -> Usage:
         tokens = count_text(output)
-        if ask.form == "pcm" and not ask.stream:
+        if ask.form == "pcm" and not ask.stream and output:
             # Samples without a header, whose length was taken for that of compressed sound.
             tokens = tokens * MS_PER_TOKEN * BYTES_PER_MS_USUAL // RAW_BYTES_PER_TOKEN
         return Usage(
@@ -156,7 +164,10 @@ class OpenAISpeech(OpenAIWhole):
         """Return the tokens that a whole answer's length makes, as bytes of text."""
         return length_of(body).counted_ms // MS_PER_TOKEN * BYTES_PER_TOKEN
 
-    def meter(self, ask: Any, wire: Wire) -> EventMeter:
+    def meter(self, ask: Any, wire: Wire) -> StreamMeter:
+        if not ask.events:
+            return SoundMeter(RAW_BYTES_PER_TOKEN if ask.form in _RAW else BYTES_PER_SOUND_TOKEN)
+
         def whole(body: bytes) -> Report:
             return self.usage(ask, body, wire)
 
