@@ -86,7 +86,8 @@ class OpenAI:
 
     def answer(self, *, stream: bool, calls: bool = False, is_cut: bool = False) -> Answer:
         if not stream:
-            return Answer((json.dumps(self.whole(calls=calls)).encode(),))
+            padding = self.vendor.get("padding", "")  # what keeps the connection alive meanwhile
+            return Answer((f"{padding}{json.dumps(self.whole(calls=calls))}".encode(),))
         frames = [_frame(one) for one in self.vendor.get("before", [])]
         frames += [_frame(one) for one in self.frames(calls=calls)]
         frames = frames[: len(frames) // 2 + 1] if is_cut else [*frames, b"data: [DONE]\n\n"]
@@ -206,11 +207,13 @@ class Responses:
         return "".join(one["delta"] for one in events if "delta" in one)
 
     def called(self, answer: Json) -> tuple[str, Any]:
-        return answer["output"][0]["name"], json.loads(answer["output"][0]["arguments"])
+        call = next(one for one in answer["output"] if one["type"] == "function_call")
+        return call["name"], json.loads(call["arguments"])
 
     def streamed_call(self, events: list[Json]) -> tuple[str, Any]:
-        name = next(one["item"]["name"] for one in events if "item" in one)
-        return name, json.loads(self.streamed_text(events))
+        name = next(one["item"]["name"] for one in events if "name" in one.get("item", ()))
+        kind = "response.function_call_arguments.delta"
+        return name, json.loads("".join(one["delta"] for one in events if one["type"] == kind))
 
     def error(self, answer: Json) -> str:
         found = answer.get("response", answer).get("error", answer)
@@ -301,11 +304,13 @@ class Anthropic:
         return "".join(one["delta"].get("text", "") for one in events if _is_delta(one))
 
     def called(self, answer: Json) -> tuple[str, Any]:
-        return answer["content"][0]["name"], answer["content"][0]["input"]
+        use = next(one for one in answer["content"] if one["type"] == "tool_use")
+        return use["name"], use["input"]
 
     def streamed_call(self, events: list[Json]) -> tuple[str, Any]:
-        name = next(one["content_block"]["name"] for one in events if "content_block" in one)
-        parts = [one["delta"]["partial_json"] for one in events if _is_delta(one)]
+        blocks = [one["content_block"] for one in events if "content_block" in one]
+        name = next(block["name"] for block in blocks if block["type"] == "tool_use")
+        parts = [one["delta"].get("partial_json", "") for one in events if _is_delta(one)]
         return name, json.loads("".join(parts))
 
     def error(self, answer: Json) -> str:

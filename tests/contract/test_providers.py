@@ -6,6 +6,7 @@ pages named in `fixtures/` described it.
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,9 @@ def upstream() -> Iterator[Scripted]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, upstream: Scripted) -> Iterator[HubProcess]:
+@contextmanager
+def started(folder: Path, upstream: Scripted) -> Iterator[HubProcess]:
+    """Run a hub with every vendor, and see that its books are in order at the end."""
     providers = []
     for name, vendor in FIXTURES.items():
         provider = {
@@ -96,11 +98,17 @@ def hub(tmp_path_factory: pytest.TempPathFactory, upstream: Scripted) -> Iterato
         "models": [*models.values(), picture],
         "billing": {"enabled": True},
     }
-    with HubProcess(tmp_path_factory.mktemp("contract"), config) as running:
+    with HubProcess(folder, config) as running:
         running.grant("100000")
         yield running
         assert running.balance()["held"] == "0"
         running.verified()
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, upstream: Scripted) -> Iterator[HubProcess]:
+    with started(tmp_path_factory.mktemp("contract"), upstream) as running:
+        yield running
 
 
 def sent(
