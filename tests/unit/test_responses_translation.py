@@ -215,6 +215,20 @@ def test_seals_come_back_to_where_they_came_from():
     )
 
 
+def test_tools_in_a_namespace_are_called_by_both_names():
+    member = {"type": "function", "name": "close", "parameters": LOOK}
+    group = {"type": "namespace", "name": "agents", "description": "d", "tools": [member]}
+    call = {"type": "function_call", "call_id": "c", "namespace": "agents", "name": "close"}
+    request = read(tools=[group], input=[{**call, "arguments": "{}"}])
+    (tool,) = request.tools
+    assert (tool.name, tool.namespace) == ("agents__close", "agents")
+    assert request.messages[0].content == (ToolCall("c", "agents__close", "{}"),)
+    events = [ToolCallStart(0, "c", tool.name), ToolCallDelta(0, "{}"), Finish("tool_calls")]
+    (item,) = json.loads(FORM.writer(request, "id", 1).whole(events))["output"]
+    assert (item["namespace"], item["name"]) == ("agents", "close")
+    assert read(input=[item]).messages == request.messages
+
+
 def test_a_picture_is_an_item():
     item = frames([MediaMade(Media("image", data="aGk=")), Finish("stop")])[-1]["response"][
         "output"

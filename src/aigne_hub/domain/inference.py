@@ -114,7 +114,8 @@ class Message:
 class Tool:
     """A function that the caller runs. `parameters` is a JSON Schema, None for a function without.
 
-    A custom tool takes plain text; a wire without such gives it one parameter, `input`.
+    A custom tool takes plain text; a wire without such gives it one parameter, `input`. The
+    name of a tool in a `namespace` begins with that: elsewhere it has to be unique without.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Tool:
     strict: bool | None = None
     is_custom: bool = False
     cache: CacheMark | None = None
+    namespace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

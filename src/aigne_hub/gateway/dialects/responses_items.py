@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from aigne_hub.domain.inference import Media, Seal, ToolCallStart
+from aigne_hub.domain.inference import Media, Seal, Tool, ToolCallStart
 from aigne_hub.gateway.dialects.call_seals import as_reasoning
 from aigne_hub.providers.profiles import RESPONSES_LANGUAGE
 
 Event = dict[str, Any]
+# Between a namespace and the name of a tool in it, where tools have one name only.
+NAMESPACE_END = "__"
 
 
 class Item(ABC):
@@ -113,28 +115,33 @@ class ReasoningItem(Item):
 class CallItem(Item):
     """A call of a function, or of a tool that takes plain text."""
 
-    def __init__(self, call: ToolCallStart, item_id: str, *, is_custom: bool) -> None:
+    def __init__(self, call: ToolCallStart, item_id: str, tool: Tool | None) -> None:
         super().__init__(item_id)
-        self._call = call
-        self._is_custom = is_custom
+        self._call_id = call.id
+        self._name = call.name
+        self._namespace = None if tool is None else tool.namespace
+        if self._namespace is not None:
+            self._name = call.name.removeprefix(f"{self._namespace}{NAMESPACE_END}")
+        self._is_custom = is_custom = tool is not None and tool.is_custom
         self._member = "input" if is_custom else "arguments"
         kind = "custom_tool_call_input" if is_custom else "function_call_arguments"
         self._event = f"response.{kind}"
         self._delta = f"{self._event}.delta"
 
     def shown(self, status: str) -> dict[str, Any]:
-        return {
+        said = {
             "id": self.id,
             "type": "custom_tool_call" if self._is_custom else "function_call",
             "status": status,
-            "call_id": self._call.id,
-            "name": self._call.name,
+            "call_id": self._call_id,
+            "name": self._name,
             self._member: self.text if status == "completed" else "",
         }
+        return said if self._namespace is None else said | {"namespace": self._namespace}
 
     def ended(self) -> list[Event]:
         done = {"type": f"{self._event}.done", self._member: self.text}
-        return [done if self._is_custom else done | {"name": self._call.name}]
+        return [done if self._is_custom else done | {"name": self._name}]
 
 
 class MediaItem(Item):

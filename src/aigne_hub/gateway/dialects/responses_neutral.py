@@ -37,6 +37,7 @@ from aigne_hub.gateway.dialects.members import (
     objects,
     whole_object,
 )
+from aigne_hub.gateway.dialects.responses_items import NAMESPACE_END
 from aigne_hub.gateway.dialects.responses_writer import ResponsesWriter
 from aigne_hub.providers.languages.openai import media_of
 from aigne_hub.providers.profiles import RESPONSES_LANGUAGE
@@ -159,9 +160,10 @@ def _item(item: dict[str, Any], path: str) -> tuple[Role, list[Part]]:
     if kind in {"function_call", "custom_tool_call"}:
         is_custom = kind == "custom_tool_call"
         member = "input" if is_custom else "arguments"
+        namespace = maybe_text(item.get("namespace"), f"{path}.namespace")
         call = ToolCall(
             a_text(item.get("call_id"), f"{path}.call_id"),
-            a_text(item.get("name"), f"{path}.name"),
+            _full_name(namespace, a_text(item.get("name"), f"{path}.name")),
             a_text(item.get(member), f"{path}.{member}"),
             is_custom,
         )
@@ -228,17 +230,13 @@ def _tools(given: list[dict[str, Any]]) -> Iterator[Tool | HostedTool]:
     for index, tool in enumerate(given):
         path = f"tools[{index}]"
         kind = tool.get("type")
-        if kind == "function":
-            parameters = tool.get("parameters")
-            yield Tool(
-                a_text(tool.get("name"), f"{path}.name"),
-                maybe_text(tool.get("description"), f"{path}.description"),
-                None if parameters is None else an_object(parameters, f"{path}.parameters"),
-                maybe_flag(tool.get("strict"), f"{path}.strict"),
-            )
-        elif kind == "custom":
-            name = a_text(tool.get("name"), f"{path}.name")
-            yield Tool(name, _custom_description(tool, path), is_custom=True)
+        if kind in {"function", "custom"}:
+            yield _tool(tool, path, None)
+        elif kind == "namespace":
+            namespace = a_text(tool.get("name"), f"{path}.name")
+            within = objects(tool.get("tools"), f"{path}.tools")
+            for number, member in enumerate(within):
+                yield _tool(member, f"{path}.tools[{number}]", namespace)
         elif isinstance(kind, str) and kind.startswith(_WEB_SEARCH):
             yield HostedTool("web_search")
         else:
@@ -247,6 +245,25 @@ def _tools(given: list[dict[str, Any]]) -> Iterator[Tool | HostedTool]:
                 "translated for this model's provider.",
                 param=f"{path}.type",
             )
+
+
+def _tool(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
+    name = _full_name(namespace, a_text(tool.get("name"), f"{path}.name"))
+    if tool.get("type") == "custom":
+        described = _custom_description(tool, path)
+        return Tool(name, described, is_custom=True, namespace=namespace)
+    parameters = tool.get("parameters")
+    return Tool(
+        name,
+        maybe_text(tool.get("description"), f"{path}.description"),
+        None if parameters is None else an_object(parameters, f"{path}.parameters"),
+        maybe_flag(tool.get("strict"), f"{path}.strict"),
+        namespace=namespace,
+    )
+
+
+def _full_name(namespace: str | None, name: str) -> str:
+    return name if namespace is None else f"{namespace}{NAMESPACE_END}{name}"
 
 
 def _custom_description(tool: dict[str, Any], path: str) -> str | None:

@@ -38,7 +38,7 @@ class ResponsesWriter:
 
     def __init__(self, request: InferenceRequest, answer_id: str, created: int) -> None:
         self._answer_id = answer_id
-        self._custom = {tool.name for tool in request.tools if tool.is_custom}
+        self._tools = {tool.name: tool for tool in request.tools}
         self._response = _beginning(request, answer_id, created)
         self._number = 0
         self._items: list[Item] = []
@@ -97,7 +97,7 @@ class ResponsesWriter:
             item = ReasoningItem(self._id("rs"))
             item.sealed_call(event.seal)
             frames = self._opened(item) + self._closed()
-        call = CallItem(event, self._id("fc"), is_custom=event.name in self._custom)
+        call = CallItem(event, self._id("fc"), self._tools.get(event.name))
         self._calls[event.index] = call
         return frames + self._opened(call)
 
@@ -213,7 +213,7 @@ def _beginning(request: InferenceRequest, answer_id: str, created: int) -> dict[
                 "strict": tool.strict,
             }
             for tool in request.tools
-            if not tool.is_custom
+            if not tool.is_custom and tool.namespace is None
         ],
         "top_p": request.top_p,
         "truncation": "disabled",
