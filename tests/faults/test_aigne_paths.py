@@ -161,13 +161,21 @@ def test_a_flat_stream_that_breaks_says_so_in_its_last_event(site: Site):
     assert site.call(bare)["outcome"] == site.call(reply)["outcome"] == "upstream_failed"
 
 
-def test_an_error_before_the_answer_has_its_status_whatever_is_accepted(site: Site):
-    for headers in ({}, EVENTS):
-        failed = as_aigne(site, "/v2/chat/completions", flat("openai/gpt-503"), **headers)
+def test_an_error_before_the_answer_is_an_event_for_who_accepts_events(site: Site):
+    poor = site.books.customer(1)
+    for base in ("/api/v2", "/api/v1"):
+        path = f"{base}/chat/completions"
+        failed = as_aigne(site, path, flat("openai/gpt-503"))
         assert (failed.status, failed.error["code"]) == (502, "upstream_error")
-        poor = site.ask("/api/v1/chat/completions", flat(), customer=site.books.customer(1))
-        assert (poor.status, poor.error["type"]) == (402, "NOT_ENOUGH")
-        assert poor.error["link"] in poor.error["message"]
+        told = as_aigne(site, path, flat("openai/gpt-503"), **EVENTS)
+        assert (told.status, told.streamed, told.error["code"]) == (200, True, "upstream_error")
+        assert site.call(told)["outcome"] == "upstream_failed"
+    refused = site.ask("/api/v1/chat/completions", flat(), customer=poor)
+    event = site.ask("/api/v1/chat/completions", flat(), customer=poor, accept="text/event-stream")
+    assert (refused.status, event.status) == (402, 200)
+    for error in (refused.error, event.error):
+        assert (error["type"], error["code"]) == ("NOT_ENOUGH", "insufficient_credits")
+        assert error["link"] in error["message"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from functools import partial
 
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.dialects.aigne_chat import AigneChat
-from aigne_hub.gateway.dialects.aigne_flat import AigneFlat
+from aigne_hub.gateway.dialects.aigne_flat import AigneFlat, AigneFlatEvents
 from aigne_hub.gateway.dialects.aigne_whole import AigneEmbeddings, AigneFlatImages, AigneImages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
@@ -26,8 +26,8 @@ _SPELLINGS = (
 )
 _CLIENT = b"x-aigne-hub-client-did"
 _EVENTS = b"text/event-stream"
-_FLAT = AigneFlat(accepts_events=False)
-_FLAT_EVENTS = AigneFlat(accepts_events=True)
+_FLAT = AigneFlat()
+_FLAT_EVENTS = AigneFlatEvents()
 
 
 def canonical(path: str) -> str:

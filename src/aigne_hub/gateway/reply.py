@@ -3,7 +3,7 @@
 import re
 
 from aigne_hub.domain.errors import HubError, Overloaded, RateLimited
-from aigne_hub.gateway.dialects import EVENT_STREAM, Dialect
+from aigne_hub.gateway.dialects import EVENT_STREAM, Dialect, RefusesInEvents
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.ports import Clock
 
@@ -89,11 +89,15 @@ class Reply:
                 return
             exchange.finish(self._dialect.error_event(error, timestamp_ms))
             return
-        head = [_JSON, self.ids, b"x-aigne-hub-credits: 0\r\n", self._timing()]
+        head = [self.ids, b"x-aigne-hub-credits: 0\r\n", self._timing()]
         if isinstance(error, RateLimited | Overloaded):
             head.append(b"retry-after: %d\r\n" % error.retry_after_s)
+        if isinstance(self._dialect, RefusesInEvents):
+            event = self._dialect.error_event(error, timestamp_ms)
+            exchange.respond(200, b"".join((_EVENT_STREAM, *head)), event)
+            return
         body = self._dialect.error(error, timestamp_ms, self.request_id)
-        exchange.respond(error.status, b"".join(head), body)
+        exchange.respond(error.status, b"".join((_JSON, *head)), body)
 
     def whole(self, model: str, charge: str, content_type: bytes, body: bytes) -> None:
         if self._is_whole_begun:

@@ -157,6 +157,10 @@ class EmbeddingForm(Protocol):
         ...
 
 
+class RefusesInEvents:
+    """Marks a dialect whose clients find errors in events alone, and read those of a 200 only."""
+
+
 class Dialect(Protocol):
     """One operation of a client wire format.
 

@@ -10,7 +10,7 @@ import orjson
 
 from aigne_hub.domain.errors import HubError, InvalidRequest
 from aigne_hub.domain.inference import InferenceRequest
-from aigne_hub.gateway.dialects import Ask, NeutralForm, Served
+from aigne_hub.gateway.dialects import Ask, NeutralForm, RefusesInEvents, Served
 from aigne_hub.gateway.dialects.aigne_chat import usage_object
 from aigne_hub.gateway.dialects.aigne_errors import error_body, plain_event
 from aigne_hub.gateway.dialects.aigne_neutral import flat_request
@@ -36,30 +36,24 @@ class FlatForm:
 
 
 class AigneFlat(OpenAIChat):
-    """dialects.Dialect for the flat paths. `accepts_events` is what the caller's `accept` says."""
+    """dialects.Dialect for the flat paths, for callers that did not say they take events."""
 
     operation = "aigne/flat"
     language = AIGNE_LANGUAGE
     form: NeutralForm | None = FlatForm()
 
-    def __init__(self, *, accepts_events: bool) -> None:
-        self._accepts_events = accepts_events
-
     def ask(self, body: bytes) -> Ask:
-        value = openai_body(whole_object(body))
-        if self._accepts_events:
-            value["stream"] = True
-        ask = super().ask(orjson.dumps(value))
-        ask.answers_early = True
-        if self._accepts_events:
-            ask.presented = _with_usage
-        elif ask.stream:
+        ask = self._asked(openai_body(whole_object(body)))
+        if ask.stream:
             ask.stream_type = TEXT
         return ask
 
+    def _asked(self, value: dict[str, Any]) -> Ask:
+        ask = super().ask(orjson.dumps(value))
+        ask.answers_early = True
+        return ask
+
     def output_of(self, body: bytes) -> int:
-        if self._accepts_events:
-            return text_bytes(body)
         try:
             value = orjson.loads(body)
             calls = value.get("toolCalls", [])
@@ -69,15 +63,34 @@ class AigneFlat(OpenAIChat):
         return sum(len(text.encode()) for text in said)
 
     def meter(self, _ask: Ask, _wire: Wire) -> AigneStreamMeter:  # type: ignore[override] # it is another format
-        return AigneStreamMeter() if self._accepts_events else BareMeter()
+        return BareMeter()
 
     def error(self, error: HubError, timestamp_ms: int, _request_id: str) -> bytes:
         return error_body(error, timestamp_ms)
 
-    def error_event(self, error: HubError, timestamp_ms: int) -> bytes:
-        if self._accepts_events:
-            return plain_event(error, timestamp_ms)
+    def error_event(self, error: HubError, _timestamp_ms: int) -> bytes:
         return f"ERROR: {error.message}".encode()
+
+
+class AigneFlatEvents(AigneFlat, RefusesInEvents):
+    """The same for callers that accept events.
+
+    Their stock client shows an error's words, and where to buy credit, only from an event.
+    """
+
+    def ask(self, body: bytes) -> Ask:
+        ask = self._asked({**openai_body(whole_object(body)), "stream": True})
+        ask.presented = _with_usage
+        return ask
+
+    def output_of(self, body: bytes) -> int:
+        return text_bytes(body)
+
+    def meter(self, _ask: Ask, _wire: Wire) -> AigneStreamMeter:  # type: ignore[override] # it is another format
+        return AigneStreamMeter()
+
+    def error_event(self, error: HubError, timestamp_ms: int) -> bytes:
+        return plain_event(error, timestamp_ms)
 
 
 def openai_body(value: dict[str, Any]) -> dict[str, Any]:
