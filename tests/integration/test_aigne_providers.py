@@ -212,6 +212,7 @@ WRITES = [
     ("PUT", f"/api/ai-providers/{DECLARED}/model-rates/x"),
     ("DELETE", f"/api/ai-providers/{DECLARED}/model-rates/x"),
     ("GET", "/api/ai-providers/test-models"),
+    ("POST", "/api/ai-providers/trigger-rate-check"),
 ]
 
 
@@ -473,3 +474,11 @@ def test_what_providers_charge_is_for_administrators(member, admin, vendor):
     admin.post(path, model="m", inputRate=1, outputRate=1, unitCosts={"input": "0.5"})
     assert admin.get(path).json[0]["unitCosts"] == {"input": "0.5", "output": "0"}
     assert member.get(path).json[0]["unitCosts"] is None
+
+
+def test_a_check_of_prices_can_be_asked_for(admin, reached):
+    answer = admin.post("/api/ai-providers/trigger-rate-check")
+    assert answer.status == 200
+    assert answer.json["timestamp"].endswith("Z")
+    unbilled = admin_of(reached).post("/api/ai-providers/trigger-rate-check")
+    assert (unbilled.status, unbilled.code) == (409, "conflict")

@@ -14,10 +14,12 @@ from tests.market import CREDIT, Market
 from aigne_hub.bootstrap import open_hub
 from aigne_hub.catalog.price_list import Listed, Unusable
 from aigne_hub.domain.events import EventType
-from aigne_hub.server.price_watch import JOB, PriceWatch
+from aigne_hub.server.price_watch import PriceWatch
 from aigne_hub.settings import load_settings
-from aigne_hub.storage import price_watch, schema
+from aigne_hub.storage import jobs, price_watch, schema
+from aigne_hub.storage.changes import changes
 from aigne_hub.storage.engine import create_engine, reading, writing
+from aigne_hub.storage.price_watch import JOB
 
 BELOW, DRIFT = EventType.RATES_BELOW_COST, EventType.RATES_DRIFT
 
@@ -134,6 +136,17 @@ def test_the_duty_makes_the_check_in_a_process_of_its_own_once_a_day(tmp_path):
     assert (done.returncode, shown["ok"], shown["told"]) == (1, False, 0)
     assert [one["model"] for one in shown["below_cost"]] == ["openai/gpt-4o-mini"]
     assert [one["model"] for one in shown["drift"]] == ["openai/gpt-4o"]
+
+
+def test_a_look_can_be_asked_for_before_its_day(hub):
+    def due():
+        with jobs.lease(hub.engine, hub.clock, JOB, "p1", 10**12) as mine:
+            return mine
+
+    assert [due(), due()] == [True, False]
+    with changes(hub.engine, hub.clock, hub.ids, actor="test") as change:
+        jobs.hasten(change, JOB)
+    assert [due(), due()] == [True, False]
 
 
 def test_without_billing_there_is_nothing_to_watch():

@@ -15,8 +15,8 @@ import structlog
 
 from aigne_hub.bootstrap import Hub
 from aigne_hub.storage import jobs
+from aigne_hub.storage.price_watch import JOB
 
-JOB = "price watch"
 EVERY_US = 24 * 3600 * 1_000_000
 # How often a process looks whether it is due; a start has better things to do.
 LOOK_S = 600.0

@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from aigne_hub.ports import Clock
 from aigne_hub.storage import schema
+from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.engine import writing
 
 # A holder that dies gives its job up after this long.
@@ -40,6 +41,14 @@ def lease(
         raise
     finally:
         _write(engine, name, lease_until_us=None, last_run_us=clock.now_us(), last_error=error)
+
+
+def hasten(change: Changes, name: str) -> None:
+    """Let a job run when somebody next looks whether it is due."""
+    change.connection.execute(
+        update(schema.job).where(schema.job.c.name == name).values(last_run_us=None)
+    )
+    change.audit("job.hasten", name)
 
 
 def _taken(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, insert, select
 
@@ -13,6 +13,9 @@ from aigne_hub.domain.events import EventType, event_id
 from aigne_hub.domain.margins import PERCENT, below_cost, drift, tenths
 from aigne_hub.domain.pricing import Amounts
 from aigne_hub.storage import prices, schema
+
+# The daily look's name among the jobs.
+JOB: Final = "price watch"
 
 
 class Finding(NamedTuple):

@@ -15,9 +15,10 @@ from pydantic import Field
 from aigne_hub.catalog.price_import import Priced, in_credits
 from aigne_hub.catalog.price_list import MILLION, Unusable
 from aigne_hub.domain.access import Principal
-from aigne_hub.domain.errors import InvalidRequest, NotFound
+from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
+from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.usage import TOKENS_MAX
-from aigne_hub.storage import model_rates, prices, vendors
+from aigne_hub.storage import jobs, model_rates, price_watch, prices, vendors
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.vendors import Vendor
 from aigne_hub.web.aigne.models import type_of
@@ -183,6 +184,18 @@ def remove_rate(provider_id: ProviderId, rate_id: RateId, admin: Admin, hub: Hub
     return {"message": "The model is no longer offered."}
 
 
+def trigger_check(admin: Admin, hub: Hub) -> dict[str, str]:
+    """Compare prices with costs now instead of once a day; webhooks are told what is off."""
+    if not hub.billing:
+        raise Conflict("Billing is off, so no price is watched.")
+    with hub.changing(actor(admin)) as change:
+        jobs.hasten(change, price_watch.JOB)
+    return {
+        "message": "Prices are checked within some minutes; webhooks are told what is off.",
+        "timestamp": format_instant(hub.clock.now_us()),
+    }
+
+
 def model_rates_router(prefix: str, *, listed: bool) -> APIRouter:
     router = APIRouter(prefix=prefix, include_in_schema=listed)
     router.get("/model-rates", tags=["Models"], operation_id="listRates", summary="Rates")(
@@ -191,6 +204,9 @@ def model_rates_router(prefix: str, *, listed: bool) -> APIRouter:
     router.post(
         "/model-rates", tags=_ADMIN, operation_id="addRates", summary="Price a model of several"
     )(add_rates)
+    router.post(
+        "/trigger-rate-check", tags=_ADMIN, operation_id="checkRates", summary="Check prices now"
+    )(trigger_check)
     own = "/{provider_id}/model-rates"
     router.get(
         own, tags=["Models"], operation_id="listRatesOfProvider", summary="Rates of a provider"
