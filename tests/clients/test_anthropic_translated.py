@@ -129,7 +129,7 @@ def test_an_answer_is_charged_by_the_providers_own_usage(
     assert (usage.output_tokens, usage.output_tokens_details.thinking_tokens) == (8, 2)
     call = last_call(hub)
     assert (call["credits"], call["usage_source"]) == (CHARGE, "provider")
-    assert answer.id == f"msg_{call['id']}"
+    assert (answer.id, answer.model) == (f"msg_{call['id']}", MODEL)
     (asked,) = provider.asked
     assert asked.path == "/v1/chat/completions"
     assert asked.headers["authorization"] == "Bearer sk-good"

@@ -133,6 +133,7 @@ def test_an_answer_is_charged_by_the_providers_own_usage(
     answer = ask(client, stream=stream, temperature=0.5, top_p=0.25, stop=["END"])
     (choice,) = answer.choices
     assert (choice.message.content, choice.finish_reason) == ("hello you", "stop")
+    assert answer.model == MODEL
     usage = answer.usage
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (37, 8, 45)
     assert usage.prompt_tokens_details.cached_tokens == 10

@@ -126,7 +126,7 @@ async def first_answer(
         upstream = candidate.upstream
         if dialect.language not in candidate.languages:
             upstream = translated(
-                dialect, candidate, call.opened.call_id, clock.now_us() // 1_000_000
+                dialect, candidate, ask.model, call.opened.call_id, clock.now_us() // 1_000_000
             )
         body = dialect.outgoing(ask, candidate.model.name, upstream.limit_field, lowered)
         call.sent()

@@ -96,7 +96,8 @@ class Translator:
     """providers.upstream.Upstream that takes the caller's dialect and speaks another.
 
     For one call of `model`, which not every dialect names in its body, and which says
-    `output_max` at most. `created` is in seconds since 1970.
+    `output_max` at most. `created` is in seconds since 1970. The answer has the name that the
+    caller called the model by: Claude Code keeps signed thoughts only of the model it asked.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Translator:
         upstream: Upstream,
         profile: Profile,
         model: str,
+        called: str,
         answer_id: str,
         created: int,
         output_max: int,
@@ -117,6 +119,7 @@ class Translator:
         self._upstream = upstream
         self._profile = profile
         self._model = model
+        self._called = called
         self._answer_id = answer_id
         self._created = created
         self._output_max = output_max
@@ -135,14 +138,19 @@ class Translator:
         return Translation(
             answer,
             self._language.reader(request, self.wire),
-            self._form.writer(request, self._answer_id, self._created),
+            self._form.writer(replace(request, model=self._called), self._answer_id, self._created),
             request,
             tuple(dict.fromkeys(request.not_carried + said.not_carried)),
         )
 
 
-def translated(dialect: Dialect, candidate: Candidate, answer_id: str, created: int) -> Upstream:
-    """Return a candidate's upstream as one that speaks the caller's dialect, for one call."""
+def translated(
+    dialect: Dialect, candidate: Candidate, called: str, answer_id: str, created: int
+) -> Upstream:
+    """Return a candidate's upstream as one that speaks the caller's dialect, for one call.
+
+    `called` is the caller's own name for the model.
+    """
     if isinstance(dialect.form, Estimating):
         return Estimator(dialect.form)
     profile = profile_for(candidate.model.provider.kind)
@@ -161,6 +169,7 @@ def translated(dialect: Dialect, candidate: Candidate, answer_id: str, created: 
         candidate.upstream,
         profile,
         candidate.model.name,
+        called,
         answer_id,
         created,
         candidate.model.max_output_tokens,
