@@ -310,6 +310,22 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(admin, vendor, bo
     assert SECRET not in answer.text
 
 
+def test_bedrock_is_told_by_its_region_and_takes_a_pair_of_keys(admin):
+    made = admin.post("/api/ai-providers", name="bedrock", region="us-east-1").json
+    assert made["baseUrl"] == "https://bedrock-runtime.us-east-1.amazonaws.com"
+    path = f"/api/ai-providers/{made['id']}/credentials"
+    pair = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRET}
+    kept = admin.post(path, name="pair", value=pair, credentialType="access_key_pair")
+    assert kept.status == 200, kept.text
+    assert SECRET not in kept.text
+    assert admin.post(path, name="key", value=SECRET).status == 200
+    for value, kind in ((SECRET, "access_key_pair"), (pair, "api_key"), ("{}", "api_key")):
+        answer = admin.post(path, name="odd", value=value, credentialType=kind)
+        assert (answer.status, answer.code) == (400, "invalid_request")
+        assert SECRET not in answer.text
+    assert admin.delete(f"/api/ai-providers/{made['id']}").status == 200
+
+
 def test_a_key_does_not_follow_its_provider_to_another_address(admin, vendor):
     path = f"/api/ai-providers/{vendor['id']}"
     admin.post(f"{path}/credentials", name="first", value=SECRET)

@@ -43,9 +43,9 @@ class KeyTests:
         self, provider_id: ProviderId, admin: Admin, hub: Hub, body: KeyTest
     ) -> dict[str, bool]:
         """Try a key that is not kept. A user can try 5 in ten minutes."""
-        secret = body.secret()
         with hub.reading() as view:
             vendor = vendors.find(view, provider_id)
+        secret = body.secret(vendor)
         self._count(admin.user_id, hub.clock.now_us())
         problem = hub.try_key(_with_key(vendor, Credential("", "test", 1, secret)), body.test_model)
         if problem is not None:

@@ -9,8 +9,10 @@ from pydantic import Field
 from aigne_hub.domain import names
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.instants import format_instant
+from aigne_hub.providers.connecting import misfit
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.storage import prices, vendors
+from aigne_hub.storage.vendors import Vendor
 from aigne_hub.transport import Origin
 from aigne_hub.web.aigne.models import amounts_of
 from aigne_hub.web.aigne.shapes import credential_shown, provider_shown, rate_shown
@@ -35,7 +37,17 @@ class ProviderBody(Wire):
     name: Annotated[str, Field(pattern=names.PROVIDER)]
     kind: Annotated[str, Field(pattern=names.PROVIDER)] | None = None
     base_url: Annotated[str, Field(max_length=URL_CHARS_MAX)] | None = None
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] | None = None
     enabled: bool = True
+
+    def address(self) -> str | None:
+        """Return the base URL: Bedrock's may be told by a region alone."""
+        if self.region and not self.base_url and self.kind_meant() == "bedrock":
+            return f"https://bedrock-runtime.{self.region}.amazonaws.com"
+        return self.base_url
+
+    def kind_meant(self) -> str:
+        return self.kind or self.name
 
 
 class ProviderChange(Wire):
@@ -50,24 +62,39 @@ class KeyValue(Wire):
     api_key: Secret = Field(alias="api_key", repr=False)
 
 
+class KeyPair(Wire):
+    """A pair of AWS keys, as clients send one."""
+
+    access_key_id: Secret = Field(alias="access_key_id")
+    secret_access_key: Secret = Field(alias="secret_access_key", repr=False)
+
+
 class KeyBody(Wire):
-    """A key of a provider, as text or within an object."""
+    """A key of a provider, as text or within an object; a pair of AWS keys for Bedrock."""
 
-    value: Secret | KeyValue = Field(repr=False)
-    credential_type: Annotated[str, Field(max_length=40)] = "api_key"
+    value: Secret | KeyValue | KeyPair = Field(repr=False)
+    credential_type: Annotated[str, Field(pattern="^(api_key|access_key_pair)$")] = "api_key"
 
-    def secret(self) -> str:
-        """Return the key. Raises InvalidRequest for what no provider of the hub takes."""
-        if self.credential_type != "api_key":
-            raise InvalidRequest(
-                "The hub's providers take one key each: credentialType is api_key.",
-                param="credentialType",
-            )
-        text = self.value.api_key if isinstance(self.value, KeyValue) else self.value
+    def secret(self, vendor: Vendor) -> str:
+        """Return the key. Raises InvalidRequest for one that its provider cannot be called with."""
+        if isinstance(self.value, KeyPair) != (self.credential_type == "access_key_pair"):
+            raise InvalidRequest("`value` is not of this credentialType.", param="value")
+        if isinstance(self.value, KeyPair):
+            if vendor.kind != "bedrock":
+                raise InvalidRequest(
+                    "Only providers of the kind bedrock take a pair of keys.",
+                    param="credentialType",
+                )
+            text = self.value.model_dump_json()
+        else:
+            text = self.value.api_key if isinstance(self.value, KeyValue) else self.value
         if not names.is_key(text):
             raise InvalidRequest(
                 "A key is printable ASCII: no line breaks, no spaces at its ends.", param="value"
             )
+        found = misfit(vendor.kind, vendor.base_url, [text])
+        if found is not None:
+            raise InvalidRequest(f"The key {found[1]}.", param="value")
         return text
 
 
@@ -131,8 +158,8 @@ def models_to_try(_: Admin, hub: Hub) -> dict[str, str]:
 def add_provider(admin: Admin, hub: Hub, body: ProviderBody) -> dict[str, Any]:
     """Offer another provider. It is reached at public addresses only; hub.yaml may name others."""
     _require_enabled(enabled=body.enabled)
-    kind = body.kind or body.name
-    base_url = _address(kind, body.base_url)
+    kind = body.kind_meant()
+    base_url = _address(kind, body.address())
     with hub.changing(actor(admin)) as change:
         made = vendors.create(change, body.name, kind=kind, base_url=base_url)
     return provider_shown(made, whole=True)
@@ -168,9 +195,9 @@ def add_credential(
     provider_id: ProviderId, admin: Admin, hub: Hub, body: CredentialBody
 ) -> dict[str, Any]:
     """Give a provider another key."""
-    secret = body.secret()
     with hub.changing(actor(admin)) as change:
         vendor = vendors.find(change.connection, provider_id)
+        secret = body.secret(vendor)
         made = vendors.add_credential(
             change, hub.keyring, vendor, body.name, secret=secret, weight=body.weight
         )
@@ -185,9 +212,9 @@ def change_credential(
     body: CredentialBody,
 ) -> dict[str, Any]:
     """Use another key under the same name."""
-    secret = body.secret()
     with hub.changing(actor(admin)) as change:
         vendor = vendors.find(change.connection, provider_id)
+        secret = body.secret(vendor)
         credential = vendor.credential(credential_id)
         if body.name != credential.name:
             raise InvalidRequest("A credential keeps its name: calls name it.", param="name")
