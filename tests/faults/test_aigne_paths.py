@@ -1,6 +1,7 @@
 """AIGNE's other paths: flat chats, pictures, embeddings, the older versions of each."""
 
 import base64
+import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from tests.books import Books, Customer, nano
 from tests.caller import PROMPT, Reply, post
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
+from tests.upstream.media import VIDEO_BYTES
 
 CLIENT = {"x-aigne-hub-client-did": "did%3Aabt%3AzNKapp"}
 EVENTS = {"accept": "text/event-stream"}
@@ -50,6 +52,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> It
     models = [{"model": f"openai/{name}", "type": "chat", "rates": RATES} for name in CHATS]
     models += [
         {"model": "openai/gpt-image-1", "type": "image", "rates": {"image": "0.04"}},
+        *(
+            {"model": f"openai/{name}", "type": "video", "rates": {"second": "0.1"}}
+            for name in ("sora-2", "sora-fails", "sora-breaks")
+        ),
         {"model": "openai/embed", "type": "embedding", "rates": {"input": "1"}},
         {"model": "openai/unpriced", "type": "chat"},
         {"model": "idle/gpt-4o", "type": "chat", "rates": RATES},
@@ -280,6 +286,83 @@ def test_a_local_picture_is_refused(site: Site):
 def test_a_poor_caller_draws_nothing(site: Site):
     given = {"input": {"prompt": "x", "model": "gpt-image-1"}}
     reply = site.ask("/api/v2/image", given, customer=site.books.customer(1))
+    assert (reply.status, reply.error["type"]) == (402, "NOT_ENOUGH")
+
+
+# -- videos ----------------------------------------------------------------------------------
+
+
+def film(model: str = "openai/sora-2", **given: Any) -> dict[str, Any]:
+    return {
+        "input": {"prompt": "a tree", "seconds": "8", "modelOptions": {"model": model}, **given}
+    }
+
+
+def test_a_video_is_waited_for(site: Site):
+    before = site.customer.balance
+    reply = site.ask("/ai-kit/api/v2/video", film(), x_request_id="film-1")
+    value = output(reply)
+    (video,) = value["videos"]
+    assert (video["mimeType"], value["seconds"]) == ("video/mp4", 8)
+    assert base64.b64decode(video["data"]) == VIDEO_BYTES
+    assert value["modelWithProvider"] == "openai/sora-2"
+    call = site.books.call(value["usage"]["modelCallId"])
+    assert (call["type"], call["units"], call["outcome"]) == ("video", 8, "completed")
+    assert value["usage"]["credits"] == call["credits"] == "0.8"
+    assert site.customer.balance == before - nano("0.8")
+    assert reply.call_id == value["usage"]["modelCallId"]
+    assert reply.headers["x-request-id"] == "film-1"
+    assert reply.headers["x-aigne-hub-credits"] == "0.8"
+
+
+def test_a_video_that_fails_is_refunded(site: Site):
+    customer = site.books.customer(nano("1"))
+    reply = site.ask("/api/v2/video", film("openai/sora-fails"), customer=customer)
+    assert (reply.status, reply.error["code"]) == (502, "upstream_error")
+    assert (customer.balance, customer.held) == (nano("1"), 0)
+
+
+def test_a_video_that_breaks_off_is_still_at_the_provider(site: Site):
+    reply = site.ask("/api/v2/video", film("openai/sora-breaks"))
+    assert (reply.status, reply.error["code"]) == (502, "upstream_error")
+    assert site.call(reply)["credits"] == "0.8"
+
+
+def test_a_repetition_waits_for_the_same_video(site: Site, upstream: FakeUpstream):
+    upstream.reset()
+    first, again = (site.ask("/api/v2/video", film(), idempotency_key="film") for _ in range(2))
+    assert again.body == first.body
+    assert sum(seen["method"] == "POST" for seen in upstream.log()) == 1
+
+
+def test_a_caller_who_leaves_has_a_video_all_the_same(site: Site):
+    customer = site.books.customer(nano("1"))
+    connection = http.client.HTTPConnection("127.0.0.1", site.hub.port)
+    headers = {"Authorization": f"Bearer {customer.key}"}
+    connection.request("POST", "/api/v2/video", json.dumps(film()), headers)
+    call = customer.call()
+    connection.close()
+    assert (call["outcome"], call["credits"]) == ("completed", "0.8")
+    assert customer.balance == nano("0.2")
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        (film(image={"type": "file", "data": "aGk="}), 400),
+        (film(seconds="long"), 400),
+        (film("openai/none"), 404),
+        (film("openai/gpt-4o"), 400),
+        ({"input": {"prompt": "x"}}, 400),
+        ({"prompt": "x"}, 400),
+    ],
+)
+def test_what_is_no_video_is_refused(site: Site, given: dict[str, Any], status: int):
+    assert site.ask("/api/v2/video", given).status == status
+
+
+def test_a_poor_caller_makes_no_video(site: Site):
+    reply = site.ask("/api/v2/video", film(), customer=site.books.customer(1))
     assert (reply.status, reply.error["type"]) == (402, "NOT_ENOUGH")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from aigne_hub.gateway.aigne_videos import video
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.dialects.aigne_chat import AigneChat
 from aigne_hub.gateway.dialects.aigne_flat import AigneFlat, AigneFlatEvents
@@ -56,6 +57,7 @@ def posts(plane: Plane) -> Mapping[str, Handler]:
         "chat/completions": partial(_flat_for_aigne, plane, OpenAIChat()),
         "completions": partial(_flat_for_aigne, plane, OpenAICompletions()),
         "image": partial(_handle_new, plane, AigneImages),
+        "video": partial(video, plane),
     }
     found = {f"{V1}{name}": handler for name, handler in (common | v1).items()}
     return found | {f"{V2}{name}": handler for name, handler in (common | v2).items()}

@@ -72,6 +72,7 @@ AIGNE_OPERATIONS = (
     "completions",
     "image",
     "image/generations",
+    "video",
     "embeddings",
     "audio/speech",
     "audio/transcriptions",

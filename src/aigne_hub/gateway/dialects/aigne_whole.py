@@ -41,10 +41,10 @@ class AigneImages(AigneErrors, OpenAIImages):
 
     def ask(self, body: bytes) -> Ask:
         value = whole_object(body)
-        return self._asked(*_of_envelope(value), _pictures)
+        return self._asked(*of_envelope(value), _pictures)
 
     def _asked(self, model: str, given: dict[str, Any], presented: Any) -> Ask:
-        members = {_snake(name): v for name, v in given.items() if name not in _UNSAID}
+        members = provider_members(given)
         pictures = members.pop("image", None)
         members.pop("stream", None)
         if pictures:
@@ -70,8 +70,8 @@ class AigneEmbeddings(AigneErrors, OpenAIEmbeddings):
     def ask(self, body: bytes) -> Ask:
         value = whole_object(body)
         if isinstance(value.get("input"), dict):
-            model, given = _of_envelope(value)
-            members = {_snake(name): v for name, v in given.items() if name not in _UNSAID}
+            model, given = of_envelope(value)
+            members = provider_members(given)
             ask = super().ask(orjson.dumps({"model": model, **members}))
             ask.presented = _vectors
         else:
@@ -82,12 +82,17 @@ class AigneEmbeddings(AigneErrors, OpenAIEmbeddings):
         return ask
 
 
-def _of_envelope(value: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def of_envelope(value: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the model an envelope names, and its input with the model's options in it."""
     given = dict(an_object(value.get("input"), "input"))
     options = an_object(given.pop("modelOptions", None) or {}, "input.modelOptions")
     places = (value.get("model"), given.get("model"), options.get("model"))
     return named(*(maybe_text(name, "model") for name in places)), {**options, **given}
+
+
+def provider_members(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an input as the provider's members: `outputFormat` is its `output_format`."""
+    return {_snake(name): value for name, value in given.items() if name not in _UNSAID}
 
 
 def _snake(name: str) -> str:
