@@ -5,10 +5,21 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
-from tests.integration.journaling import USER, add_customer, journal, opening, query, settling
+from tests.integration.journaling import (
+    USER,
+    add_customer,
+    assert_in_order,
+    give,
+    journal,
+    new_id,
+    opening,
+    query,
+    settling,
+    whole,
+)
 
 from aigne_hub.clock import SystemClock
-from aigne_hub.domain.objects import KNOWN_US, RESPONSE, Made, UpstreamObject, made
+from aigne_hub.domain.objects import KNOWN_US, RESPONSE, VIDEO, Made, UpstreamObject, made
 from aigne_hub.storage import engine, objects
 
 
@@ -56,6 +67,38 @@ async def test_objects_are_forgotten_when_no_provider_keeps_them(database: Engin
         assert objects.prune(connection, end - 1) == 0
         assert objects.prune(connection, end) == 1
     assert query(database, "SELECT id FROM upstream_object") == []
+
+
+async def test_the_call_of_an_object_that_failed_is_given_back_once(database: Engine):
+    give(database, 100)
+    found = objects.StoredObjects(database, SystemClock(), new_id)
+    async with journal(database) as books:
+        charged, free = opening(whole(60)), opening(whole(0))
+        for call, charge in ((charged, 60), (free, 0)):
+            await books.open(call)
+            named = Made(VIDEO, f"video_{charge}")
+            await books.settle(settling(call, charge, charge, made=named))
+    kept = [await found.find(USER, f"video_{charge}") for charge in (60, 0)]
+    await asyncio.gather(*(found.give_back(each) for each in kept * 4 if each is not None))
+    refunds = "SELECT operation_id, amount FROM transfer WHERE kind = 'refund'"
+    assert query(database, refunds) == [(f"refund/{charged.call_id}/failed", 60)]
+    assert len(query(database, "SELECT id FROM audit_log WHERE action = 'credits.refund'")) == 1
+    assert_in_order(database)
+
+
+async def test_objects_are_listed_newest_first_and_responses_are_not(database: Engine):
+    found = objects.StoredObjects(database, SystemClock(), new_id)
+    async with journal(database) as books:
+        for number in range(4):
+            call = opening()
+            await books.open(call)
+            kind = RESPONSE if number == 3 else VIDEO
+            await books.settle(settling(call, 0, 0, made=Made(kind, f"o_{number}")))
+    videos = await found.listed(USER, VIDEO, None, 10)
+    assert [video.id for video in videos] == ["o_2", "o_1", "o_0"]
+    assert await found.listed(USER, VIDEO, videos[0], 1) == videos[1:2]
+    assert await found.listed(USER, RESPONSE, None, 10) == []
+    assert await found.listed("somebody else", VIDEO, None, 10) == []
 
 
 @pytest.mark.parametrize(
