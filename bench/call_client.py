@@ -25,7 +25,8 @@ PATIENCE_S = 120.0
 MAX_ERRORS_SHOWN = 3
 # Of each kind of time so many are kept, the latest.
 KEPT = 500_000
-DONE = b"data: [DONE]\n\n"
+# What a stream ends with in OpenAI's format, and in Anthropic's.
+ENDS = (b"data: [DONE]\n\n", b'data: {"type":"message_stop"}\n\n')
 
 
 @dataclass(slots=True)
@@ -154,8 +155,8 @@ class Caller(asyncio.Protocol):
             return f"status {status}: {bytes(self._body[:200])!r}"
         if not self._order.chunks:
             return None if b'"usage"' in self._body else "an answer without usage"
-        if not self._body.endswith(DONE):
-            return "a stream without [DONE]"
+        if not self._body.endswith(ENDS):
+            return "a stream without its end"
         received = _content_chunks(self._body)
         if received != self._order.chunks:
             return f"{received} chunks instead of {self._order.chunks}"

@@ -11,7 +11,9 @@ AGENT_TOOLS = 24
 EMBEDDING_INPUTS = 32
 EMBEDDING_DIMENSIONS = 1536
 LEAVE_AFTER = 5
+MESSAGE_TOKENS = 1024
 CHAT = "/v1/chat/completions"
+MESSAGES = "/v1/messages"
 EMBEDDINGS = "/v1/embeddings"
 MODEL = "gpt-4o-mini"
 EMBEDDING_MODEL = "text-embedding-3-small"
@@ -46,7 +48,8 @@ class Load:
     """One kind of call. `chunks` are the content chunks of its answer, 0 when unary.
 
     `peers` is for other gateways too, `scaled` for several processes and other databases too.
-    With `accounts` it measures the ledger: the hub alone, whose callers take turns.
+    With `accounts` it measures the ledger: the hub alone, whose callers take turns. At
+    `MESSAGES` the caller speaks Anthropic's format, the upstream OpenAI's.
     """
 
     name: str
@@ -64,6 +67,10 @@ class Load:
     warm: bool = True
     accounts: int = 0
 
+    @property
+    def is_translated(self) -> bool:
+        return self.path == MESSAGES
+
     def body(self, model: str) -> bytes:
         """Return the request's body for the name the target knows the model by."""
         payload: dict[str, Any] = {"model": model}
@@ -75,7 +82,9 @@ class Load:
         else:
             question = "What is the capital of France? Answer in one word."
             payload["messages"] = [{"role": "user", "content": question}]
-        if self.kind is not Kind.UNARY:
+        if self.path == MESSAGES:
+            payload |= {"max_tokens": MESSAGE_TOKENS, "stream": self.kind is not Kind.UNARY}
+        elif self.kind is not Kind.UNARY:
             payload |= {"stream": True, "stream_options": {"include_usage": True}}
         return json.dumps(payload).encode()
 
@@ -189,6 +198,18 @@ LOADS = (
         connections=(8,),
         model=EMBEDDING_MODEL,
         path=EMBEDDINGS,
+    ),
+    # The same bytes from the upstream, for a caller of another format.
+    Load("chat translated", Kind.UNARY, Route.UNARY, connections=(32,), quick=(32,), path=MESSAGES),
+    Load(
+        "stream 40 translated",
+        Kind.STREAM,
+        Route.STREAM,
+        connections=(32,),
+        quick=(32,),
+        model="chunks-40",
+        path=MESSAGES,
+        chunks=40,
     ),
     Load(
         "client leaves",

@@ -86,8 +86,9 @@ class Direct(Target):
         """Do nothing: the upstream runs already."""
 
     def takes(self, load: Load) -> bool:
-        # The load generators speak plain HTTP to every target; only a hub has a ledger.
-        return not load.route.tls and not load.accounts
+        # The load generators speak plain HTTP to every target; only a hub has a ledger, and
+        # another language than its upstream.
+        return not (load.route.tls or load.accounts or load.is_translated)
 
     def request(self, load: Load) -> Request:
         headers = {**JSON_HEADERS, "authorization": f"Bearer {UPSTREAM_KEY}"}
@@ -104,6 +105,9 @@ class Nginx(Target):
         self._ports = {route: free_port() for route in Route}
         routes = {route: (self._ports[route], self.upstreams.ports[route]) for route in Route}
         self._started(nginx.start_proxy(folder / "proxy", routes, self.upstreams.trust))
+
+    def takes(self, load: Load) -> bool:
+        return not load.is_translated
 
     def installed_size(self) -> Installed:
         return of_program(nginx.BINARY)
