@@ -55,6 +55,7 @@ TOOL: Any = {
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Iterator[HubProcess]:
     models = [{"model": f"anthropic/{name}", "type": "chat", "rates": RATES} for name in MODELS]
+    models.append({"model": "openai/gpt-4o-mini", "type": "chat", "rates": RATES})
     models.append({"model": "openai/text", "type": "embedding", "rates": {"input": "1"}})
     config = {
         "providers": [
@@ -72,6 +73,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Ite
         "models": models,
         "aliases": {
             "smart": {"model": "anthropic/claude-sonnet-4-5"},
+            "anywhere": {"model": "anthropic/claude-529", "fallbacks": ["openai/gpt-4o-mini"]},
             "steady": {
                 "model": "anthropic/claude-529",
                 "fallbacks": ["openai/text", "anthropic/claude-sonnet-4-5"],
@@ -392,6 +394,23 @@ def test_an_overloaded_model_is_replaced_by_one_that_the_format_reaches(
     call = hub.cli("calls", "show", last_call(hub)["id"])
     assert (call["outcome"], call["model"]) == ("completed", "anthropic/claude-sonnet-4-5")
     assert [attempt["status"] for attempt in call["attempts"]] == [529, 200]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_overloaded_model_is_replaced_by_one_of_another_format(
+    client: Anthropic, hub: HubProcess, stream: bool
+):
+    members: Any = {"model": "anywhere", "max_tokens": 9, "messages": SAID}
+    if stream:
+        with client.messages.stream(**members) as streamed:
+            answer = streamed.get_final_message()
+    else:
+        answer = client.messages.create(**members)
+    assert (answer.content[0].text, answer.model) == ("say hello to me", "anywhere")
+    call = hub.cli("calls", "show", last_call(hub)["id"])
+    assert (call["outcome"], call["model"]) == ("completed", "openai/gpt-4o-mini")
+    assert [attempt["status"] for attempt in call["attempts"]] == [529, 200]
+    assert call["credits"] == "0.012"
 
 
 def test_models_are_listed_in_anthropics_shape(client: Anthropic):

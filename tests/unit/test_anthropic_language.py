@@ -282,6 +282,8 @@ def test_thinking_is_dropped_where_it_would_be_refused():
             (),
         ),
         ({"model": NEW, "temperature": 0.5, "top_k": 3}, {}, ("temperature", "top_k")),
+        ({"model": NEW, "temperature": 1, "top_p": 1.0}, {}, ()),
+        ({"model": OLD, "temperature": 1.0, "top_p": 0.5}, {"top_p": 0.5}, ()),
         (
             {"temperature": 0.5, "thinking": Thinking("low"), "max_output_tokens": 50_000},
             {},

@@ -161,7 +161,21 @@ def test_tools_and_their_choice():
         ({"type": "none"}, ToolChoice("none")),
         ({"type": "tool", "name": "look"}, ToolChoice("required", ("look",))),
     ):
-        assert read(tool_choice=given).tool_choice == meant
+        offered = [{"name": "look", "input_schema": LOOK}]
+        assert read(tool_choice=given, tools=offered).tool_choice == meant
+
+
+def test_nobody_else_is_told_to_use_a_tool_of_anthropics():
+    searching = [{"type": "web_search_20260318", "name": "web_search"}]
+    request = read(tools=searching, tool_choice={"type": "tool", "name": "web_search"})
+    assert (request.tool_choice, request.not_carried) == (None, ("tool_choice",))
+
+
+def test_a_tool_is_strict_where_every_provider_can_hold_it():
+    closed = {**LOOK, "required": ["city"], "additionalProperties": False}
+    for schema, strict, noted in ((closed, True, ()), (LOOK, None, ("tools.strict",))):
+        request = read(tools=[{"name": "look", "input_schema": schema, "strict": True}])
+        assert (request.tools[0].strict, request.not_carried) == (strict, noted)
 
 
 @pytest.mark.parametrize(

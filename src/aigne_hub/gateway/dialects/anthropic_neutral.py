@@ -20,12 +20,13 @@ from aigne_hub.domain.inference import (
     Part,
     Reasoning,
     Thinking,
+    Tool,
     ToolChoice,
     ToolResult,
 )
 from aigne_hub.domain.quotes import count_text, size_of
 from aigne_hub.gateway.dialects.anthropic_content import Content, cache_of
-from aigne_hub.gateway.dialects.anthropic_tools import hosted_tools, tools_of
+from aigne_hub.gateway.dialects.anthropic_tools import hosted_tools, is_closed, tools_of
 from aigne_hub.gateway.dialects.anthropic_writer import MessageWriter
 from aigne_hub.gateway.dialects.members import (
     a_text,
@@ -70,6 +71,7 @@ class MessagesForm:
         _require_carried(value)
         lost = [name for name, given in value.items() if name not in _READ and given is not None]
         offered = objects(value.get("tools"), "tools")
+        tools = tools_of(offered, lost)
         choice = value.get("tool_choice")
         config = an_object(value.get("output_config") or {}, "output_config")
         lost += [f"output_config.{one}" for one in config if one not in {"effort", "format"}]
@@ -83,9 +85,9 @@ class MessagesForm:
             top_p=maybe_number(value.get("top_p"), "top_p"),
             top_k=maybe_count(value.get("top_k"), "top_k"),
             stop=texts(value.get("stop_sequences"), "stop_sequences"),
-            tools=tools_of(offered, lost),
+            tools=tools,
             hosted_tools=hosted_tools(offered),
-            tool_choice=_choice(choice),
+            tool_choice=_choice(choice, tools, lost),
             parallel_tool_calls=_parallel(choice),
             output_format=_format(config, value.get("output_format")),
             thinking=_thinking(value.get("thinking"), config),
@@ -157,13 +159,18 @@ def _marked(message: Message, mark: CacheMark) -> Message:
     return Message(message.role, tuple(parts))
 
 
-def _choice(given: object) -> ToolChoice | None:
+def _choice(given: object, tools: tuple[Tool, ...], lost: list[str]) -> ToolChoice | None:
+    """Return the choice; nobody else can be told to use a tool of the provider's own."""
     if given is None:
         return None
     value = an_object(given, "tool_choice")
     kind = value.get("type")
     if kind == "tool":
-        return ToolChoice("required", (a_text(value.get("name"), "tool_choice.name"),))
+        name = a_text(value.get("name"), "tool_choice.name")
+        if any(tool.name == name for tool in tools):
+            return ToolChoice("required", (name,))
+        lost.append("tool_choice")
+        return None
     known = _MODES.get(kind) if isinstance(kind, str) else None
     if known is None:
         raise InvalidRequest(f"`tool_choice.type` {kind!r} is not known.", param="tool_choice.type")
@@ -215,25 +222,7 @@ def _format(config: dict[str, Any], older: object) -> OutputFormat | None:
             f"`{path}.type` {value.get('type')!r} is not known.", param=f"{path}.type"
         )
     schema = an_object(value.get("schema"), f"{path}.schema")
-    return OutputFormat(schema, strict=True if _is_closed(schema) else None)
-
-
-def _is_closed(schema: object) -> bool:
-    """Tell whether every object names all its members as required and has no others.
-
-    Anthropic holds a model to any schema; others only to such.
-    """
-    if isinstance(schema, list):
-        return all(map(_is_closed, schema))
-    if not isinstance(schema, dict):
-        return True
-    properties = schema.get("properties")
-    if isinstance(properties, dict) and (
-        schema.get("additionalProperties") is not False
-        or set(properties) != set(schema.get("required") or ())
-    ):
-        return False
-    return all(map(_is_closed, schema.values()))
+    return OutputFormat(schema, strict=True if is_closed(schema) else None)
 
 
 def _tier(given: object) -> str | None:

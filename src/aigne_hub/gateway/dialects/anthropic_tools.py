@@ -24,7 +24,7 @@ def tools_of(given: list[dict[str, Any]], lost: list[str]) -> tuple[Tool, ...]:
     for index, tool in enumerate(given):
         kind = tool.get("type")
         if kind in {None, "custom"}:
-            found.append(_function(tool, f"tools[{index}]"))
+            found.append(_function(tool, f"tools[{index}]", lost))
             lost += [f"tools.{name}" for name, value in tool.items() if name not in _READ and value]
         elif isinstance(kind, str) and kind.startswith(_SEARCHING):
             lost.append("tools.tool_search")
@@ -49,11 +49,34 @@ def _hosted(kind: object) -> str | None:
     return next((name for start, name in _HOSTED.items() if kind.startswith(start)), None)
 
 
-def _function(tool: dict[str, Any], path: str) -> Tool:
+def _function(tool: dict[str, Any], path: str, lost: list[str]) -> Tool:
+    schema = an_object(tool.get("input_schema"), f"{path}.input_schema")
+    strict = maybe_flag(tool.get("strict"), f"{path}.strict")
+    if strict and not is_closed(schema):
+        lost.append("tools.strict")
+        strict = None
     return Tool(
         name=a_text(tool.get("name"), f"{path}.name"),
         description=maybe_text(tool.get("description"), f"{path}.description"),
-        parameters=an_object(tool.get("input_schema"), f"{path}.input_schema"),
-        strict=maybe_flag(tool.get("strict"), f"{path}.strict"),
+        parameters=schema,
+        strict=strict,
         cache=cache_of(tool),
     )
+
+
+def is_closed(schema: object) -> bool:
+    """Tell whether every object names all its members as required and has no others.
+
+    Anthropic holds a model to any schema; others only to such.
+    """
+    if isinstance(schema, list):
+        return all(map(is_closed, schema))
+    if not isinstance(schema, dict):
+        return True
+    properties = schema.get("properties")
+    if isinstance(properties, dict) and (
+        schema.get("additionalProperties") is not False
+        or set(properties) != set(schema.get("required") or ())
+    ):
+        return False
+    return all(map(is_closed, schema.values()))

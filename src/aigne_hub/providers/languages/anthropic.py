@@ -225,9 +225,14 @@ def _goes_on_without_thoughts(request: InferenceRequest) -> bool:
 def _sampling(
     request: InferenceRequest, generation: Generation, body: dict[str, Any], lost: list[str]
 ) -> dict[str, Any]:
-    """Return how the model samples: not at all for newer ones, and for none that thinks."""
-    names = ("temperature", "top_p", "top_k")
-    said = {name: value for name in names if (value := getattr(request, name)) is not None}
+    """Return how the model samples: newer ones are not told, nor is one that thinks.
+
+    A temperature or top_p of 1 is what every model does untold.
+    """
+    given = {"temperature": request.temperature, "top_p": request.top_p}
+    said = {name: value for name, value in given.items() if value not in {None, 1}}
+    if request.top_k is not None:
+        said["top_k"] = request.top_k
     thinks = body.get("thinking", {}).get("type") in {"enabled", "adaptive"}
     if thinks or not generation.is_sampled:
         lost += said
@@ -235,7 +240,7 @@ def _sampling(
     if generation.takes_either and "temperature" in said and "top_p" in said:
         del said["top_p"]
         lost.append("top_p")
-    if said.get("temperature", 0) > 1:
+    if (said.get("temperature") or 0) > 1:
         said["temperature"] = 1
         lost.append("temperature")
     return said
