@@ -56,6 +56,10 @@ def test_a_body_for_gemini_is_read_as_one():
     body = {"model": "google/m", "contents": [], "generationConfig": config, "stream": True}
     request = previewed(snapshot(), CALLER, Wanted(json.dumps(body).encode()), billing=True)
     assert (request.ask.output_limit, request.ask.n, request.ask.stream) == (9, 2, True)
-    for other in ({"model": "openai/m", "contents": []}, {"model": "google/m", "content": {}}):
-        with pytest.raises(InvalidRequest, match=r"Gemini format|of type chat"):
-            previewed(snapshot(), CALLER, Wanted(json.dumps(other).encode()), billing=True)
+    # A chat is translated for a provider of another format; an embedding is no chat.
+    body["model"] = "openai/m"
+    translated = previewed(snapshot(), CALLER, Wanted(json.dumps(body).encode()), billing=True)
+    assert (translated.models[0].ref, translated.ask.output_limit) == ("openai/m", 9)
+    other = {"model": "google/m", "content": {}}
+    with pytest.raises(InvalidRequest, match="of type chat"):
+        previewed(snapshot(), CALLER, Wanted(json.dumps(other).encode()), billing=True)
