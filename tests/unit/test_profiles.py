@@ -211,6 +211,14 @@ def test_every_profile_says_where_it_is_from():
         assert (profile.base_url is None) == bool(profile.like)
 
 
+def test_output_is_bounded_by_each_vendors_own_member():
+    named = {profile.kind: profile.spoken().limit_field for profile in VENDORS}
+    openais = {kind for kind, name in named.items() if name == "max_completion_tokens"}
+    assert openais == {"openai", "azure", "xai", "groq"}
+    assert named.pop("google") == named.pop("vertex") == "generationConfig.maxOutputTokens"
+    assert {name for kind, name in named.items() if kind not in openais} == {"max_tokens"}
+
+
 MISTRAL = profile_of("mistral", None).spoken()
 
 
