@@ -365,18 +365,21 @@ def test_the_snippet_runs(hub: HubProcess, capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out == "Hello\n"
 
 
-def test_only_events_are_streamed(hub: HubProcess):
-    with pytest.raises(urllib.error.HTTPError) as raised:
-        post(
-            hub,
-            f"/v1beta/models/smart:streamGenerateContent?key={hub.key}",
-            b'{"contents":[]}',
-        )
-    with raised.value as answer:
-        error = json.load(answer)["error"]
-    assert (error["code"], error["status"]) == (400, "INVALID_ARGUMENT")
-    assert "alt=sse" in error["message"]
-    assert last_call(hub)["outcome"] == "rejected"
+def test_a_stream_is_a_list_unless_events_are_asked_for(hub: HubProcess):
+    sent = json.dumps({"contents": [{"parts": [{"text": SAID}]}]}).encode()
+    target = f"/v1beta/models/{{}}:streamGenerateContent?key={hub.key}"
+    with post(hub, target.format("smart"), sent) as raw:
+        assert raw.headers["content-type"] == "application/json; charset=utf-8"
+        elements = json.load(raw)
+    texts = [one["candidates"][0]["content"]["parts"][0]["text"] for one in elements]
+    assert "".join(texts) == SAID
+    assert len(texts) > 1
+    assert elements[-1]["usageMetadata"]["credits"] == last_call(hub)["credits"] == "0.012"
+    # What fails after it began ends the list, too.
+    with post(hub, target.format("gemini-slow:5+errorevent:3"), sent) as raw:
+        elements = json.load(raw)
+    assert len(elements) == 4
+    assert elements[-1]["error"]["details"][0]["reason"] == "upstream_error"
     assert hub.key not in hub.log()
 
 

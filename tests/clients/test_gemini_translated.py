@@ -4,6 +4,7 @@ The upstreams are scripted: what they are sent and what they answer is told to t
 """
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -181,6 +182,18 @@ def test_a_stream_of_another_format_is_googles(
     assert provider.seen[0].json["stream"] is True
     call = last_call(hub)
     assert (call["status"], call["credits"]) == ("success", CREDITS)
+
+
+def test_a_stream_of_another_format_is_a_list_as_well(hub: HubProcess, provider: Scripted):
+    streams(provider, piece(content="Hel"), piece(content="lo"), piece("stop"), done=True)
+    body = json.dumps({"contents": [{"parts": [{"text": "hi"}]}]}).encode()
+    target = f"{hub.address}/v1beta/models/smart:streamGenerateContent"
+    asked = urllib.request.Request(target, body, {"x-goog-api-key": hub.key})
+    with urllib.request.urlopen(asked, timeout=60) as raw:
+        elements = json.load(raw)
+    texts = [one["candidates"][0]["content"]["parts"][0]["text"] for one in elements]
+    assert "".join(texts) == "Hello"
+    assert elements[-1]["usageMetadata"]["credits"] == last_call(hub)["credits"]
 
 
 def test_functions_are_called_in_parallel_and_answered(gemini: genai.Client, provider: Scripted):

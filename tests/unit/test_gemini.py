@@ -53,14 +53,16 @@ def test_a_path_names_version_model_and_method(path: str, expected: tuple[str, s
     assert (found and found[:3]) == expected
 
 
-def test_a_stream_is_taken_as_events_only():
+def test_a_stream_is_events_or_a_list():
     streams = called("/v1/models/a:streamGenerateContent", b"key=k&alt=sse")
     assert streams is not None
-    assert GeminiGenerate(streams).ask(body()).stream
+    asked = GeminiGenerate(streams).ask(body())
+    assert (asked.stream, asked.head) == (True, None)
     other = called("/v1/models/a:streamGenerateContent", b"alt=json")
     assert other is not None
-    with pytest.raises(InvalidRequest, match="alt=sse"):
-        GeminiGenerate(other).ask(body())
+    asked = GeminiGenerate(other).ask(body())
+    assert asked.stream
+    assert asked.stream_type == "application/json; charset=utf-8"
 
 
 @pytest.mark.parametrize("snake", [False, True])

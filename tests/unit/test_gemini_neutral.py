@@ -254,6 +254,10 @@ def test_a_schema_without_an_end_is_refused():
     with pytest.raises(InvalidRequest, match="too deeply"):
         json_schema(schema, "schema", is_closed=True)
     assert not is_exact({"items": schema})
+    lists: list[Any] = []
+    for _ in range(500):
+        lists = [lists]
+    assert not is_exact({"anyOf": lists})
 
 
 @pytest.mark.parametrize(

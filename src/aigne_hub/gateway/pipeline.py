@@ -24,7 +24,7 @@ from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.quoting import Request
 from aigne_hub.gateway.relay import failed, relay_stream, relay_whole
 from aigne_hub.gateway.reply import AUTH, OPEN, UPSTREAM, Reply
-from aigne_hub.gateway.waiting import Waiting
+from aigne_hub.gateway.waiting import expected
 from aigne_hub.usage.tracker import CallTracker
 
 _log = structlog.get_logger()
@@ -71,10 +71,7 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
     call = await begin(plane, reply, dialect, principal, request)  # 3, 4, 5
     assert isinstance(request, Request)
     reply.mark(OPEN)
-    waiting = None
-    if request.ask.answers_early:
-        reply.expect(request.ask.stream_type)
-        waiting = Waiting(reply, request.ask, plane.settings.head_within_s)
+    waiting = expected(plane, reply, request.ask) if request.ask.head else None
     try:
         answer = await first_answer(  # 6
             reply.exchange,

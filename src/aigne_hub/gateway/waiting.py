@@ -8,6 +8,7 @@ that means nothing, as often as it takes.
 import asyncio
 
 from aigne_hub.gateway.dialects import EVENT_STREAM, Ask
+from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
 
 _SPACE = b" "
@@ -42,3 +43,10 @@ class Waiting:
         else:
             self._reply.start_early(sign, stream=ask.stream)
         self._timer = self._loop.call_later(self._after_s, self._tell)
+
+
+def expected(plane: Plane, reply: Reply, ask: Ask) -> Waiting | None:
+    """Prepare a head that differs from others; return what sends it early, if it must be."""
+    assert ask.head is not None
+    reply.expect(ask.head.stream_type)
+    return Waiting(reply, ask, plane.settings.head_within_s) if ask.head.is_early else None

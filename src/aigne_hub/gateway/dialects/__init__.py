@@ -32,6 +32,13 @@ class Served(NamedTuple):
 Presented = Callable[[bytes, Served], bytes]
 
 
+class Head(NamedTuple):
+    """A stream's media type; `is_early` for callers that must get it long before the body."""
+
+    stream_type: str = EVENT_STREAM
+    is_early: bool = False
+
+
 @dataclass(slots=True)
 class Ask:
     """What the hub needs to know of a request; the rest of `body` is not looked at.
@@ -44,8 +51,7 @@ class Ask:
     an earlier call left at its provider, so that only its credential can serve this one.
     `stores` is whether this one's answer may be left there, and `made` what was: whoever reads
     a good answer's end sets it. `presented` is for answers that tell of their call;
-    `answers_early` for callers that must get the head of an answer long before its body;
-    `stream_type` is a stream's media type.
+    `head` is how an answer's head differs from that of others, None for most.
     """
 
     body: bytes
@@ -64,8 +70,11 @@ class Ask:
     stores: bool = False
     made: Made | None = None
     presented: Presented | None = None
-    answers_early: bool = False
-    stream_type: str = EVENT_STREAM
+    head: Head | None = None
+
+    @property
+    def stream_type(self) -> str:
+        return EVENT_STREAM if self.head is None else self.head.stream_type
 
     @property
     def alike(self) -> bytes:

@@ -14,7 +14,7 @@ from aigne_hub.domain.inference import InferenceRequest
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import MEDIA_TOKENS, Quote, Size, count_text, quote_tokens, size_of
 from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects import Ask, NeutralForm, Served
+from aigne_hub.gateway.dialects import Ask, Head, NeutralForm, Served
 from aigne_hub.gateway.dialects.aigne_errors import error_body, named_event
 from aigne_hub.gateway.dialects.aigne_neutral import envelope_request
 from aigne_hub.gateway.dialects.aigne_stream import AigneStreamMeter, text_bytes
@@ -86,7 +86,7 @@ class AigneChat:
             output_limit=limit,
             size=size_of_input(body),
             presented=_event if streams else _whole,
-            answers_early=True,
+            head=Head(is_early=True),
         )
 
     def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, output_max: int) -> Quote:

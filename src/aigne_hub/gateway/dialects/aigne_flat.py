@@ -10,7 +10,7 @@ import orjson
 
 from aigne_hub.domain.errors import HubError, InvalidRequest
 from aigne_hub.domain.inference import InferenceRequest
-from aigne_hub.gateway.dialects import Ask, NeutralForm, RefusesInEvents, Served
+from aigne_hub.gateway.dialects import Ask, Head, NeutralForm, RefusesInEvents, Served
 from aigne_hub.gateway.dialects.aigne_chat import usage_object
 from aigne_hub.gateway.dialects.aigne_errors import error_body, plain_event
 from aigne_hub.gateway.dialects.aigne_neutral import flat_request
@@ -45,12 +45,12 @@ class AigneFlat(OpenAIChat):
     def ask(self, body: bytes) -> Ask:
         ask = self._asked(openai_body(whole_object(body)))
         if ask.stream:
-            ask.stream_type = TEXT
+            ask.head = Head(TEXT, is_early=True)
         return ask
 
     def _asked(self, value: dict[str, Any]) -> Ask:
         ask = super().ask(orjson.dumps(value))
-        ask.answers_early = True
+        ask.head = Head(is_early=True)
         return ask
 
     def output_of(self, body: bytes) -> int:

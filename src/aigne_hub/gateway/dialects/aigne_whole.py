@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from aigne_hub.domain.errors import HubError, InvalidRequest
-from aigne_hub.gateway.dialects import Ask, Served
+from aigne_hub.gateway.dialects import Ask, Head, Served
 from aigne_hub.gateway.dialects.aigne_chat import named, told, usage_object
 from aigne_hub.gateway.dialects.aigne_errors import error_body, named_event
 from aigne_hub.gateway.dialects.members import a_text, an_object, maybe_text, objects, whole_object
@@ -52,7 +52,7 @@ class AigneImages(AigneErrors, OpenAIImages):
             members["images"] = [{"image_url": url} for url in _addresses(pictures)]
         ask = super().ask(orjson.dumps({"model": model, **members}))
         ask.presented = presented
-        ask.answers_early = True
+        ask.head = Head(is_early=True)
         return ask
 
 
@@ -78,7 +78,7 @@ class AigneEmbeddings(AigneErrors, OpenAIEmbeddings):
             model = named(maybe_text(value.get("model"), "model"))
             ask = super().ask(orjson.dumps({**value, "model": model}))
             ask.presented = _flat_vectors
-        ask.answers_early = True
+        ask.head = Head(is_early=True)
         return ask
 
 

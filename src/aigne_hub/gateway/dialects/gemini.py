@@ -15,7 +15,7 @@ from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import FREE, Quote, count_text, quote_tokens, quote_units
 from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects import Ask, EmbeddingForm, NeutralForm, StreamMeter
+from aigne_hub.gateway.dialects import Ask, EmbeddingForm, Head, NeutralForm, StreamMeter
 from aigne_hub.gateway.dialects.gemini_body import (
     COUNT,
     LIMIT,
@@ -28,6 +28,12 @@ from aigne_hub.gateway.dialects.gemini_body import (
 )
 from aigne_hub.gateway.dialects.gemini_embedding_form import GeminiEmbeddingForm
 from aigne_hub.gateway.dialects.gemini_errors import error_body, error_event
+from aigne_hub.gateway.dialects.gemini_list import (
+    LIST_TYPE,
+    GeminiListMeter,
+    element_in,
+    last_element,
+)
 from aigne_hub.gateway.dialects.gemini_neutral import CountForm, GenerateForm
 from aigne_hub.gateway.dialects.gemini_stream import GeminiStreamMeter, frames_text, parts_text
 from aigne_hub.gateway.dialects.reading import peeked
@@ -82,6 +88,7 @@ class GeminiGenerate:
         self.operation = called.operation
         self.form = self._form(called)
         self._called = called
+        self._is_list = called.method == STREAM_METHOD and not called.streams
 
     def ask(self, body: bytes) -> Ask:
         peek: _Peek = peeked(_decode_peek, read_once(body))
@@ -91,8 +98,6 @@ class GeminiGenerate:
                 param="generationConfig",
             )
         stream = self._called.method == STREAM_METHOD
-        if stream and not self._called.streams:
-            raise InvalidRequest("The hub streams events: call this path with ?alt=sse.")
         config = peek.generationConfig or peek.generation_config or Config()
         return Ask(
             body=body,
@@ -102,6 +107,7 @@ class GeminiGenerate:
             n=_number(config, COUNT, CANDIDATES_MAX) or 1,
             shows_usage=True,
             size=size_in(body),
+            head=Head(LIST_TYPE) if self._is_list else None,
         )
 
     def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, output_max: int) -> Quote:
@@ -128,15 +134,19 @@ class GeminiGenerate:
         return Usage(input_tokens=input_tokens, output_tokens=count_text(output))
 
     def output_of(self, body: bytes) -> int:
+        if self._is_list:
+            return _whole_text(element_in(body))
         return _whole_text(body) if body.lstrip()[:1] == b"{" else frames_text(body)
 
     def meter(self, ask: Ask, wire: Wire) -> StreamMeter:
-        return GeminiStreamMeter(wire, ask.n)
+        return GeminiListMeter(wire, ask.n) if self._is_list else GeminiStreamMeter(wire, ask.n)
 
     def error(self, error: HubError, timestamp_ms: int, _request_id: str) -> bytes:
         return error_body(error, timestamp_ms)
 
     def error_event(self, error: HubError, timestamp_ms: int) -> bytes:
+        if self._is_list:
+            return last_element(error_body(error, timestamp_ms))
         return error_event(error, timestamp_ms)
 
     def _form(self, called: Called) -> NeutralForm | EmbeddingForm | None:

@@ -96,12 +96,14 @@ def _put_order(said: dict[str, Any], schema: dict[str, Any]) -> None:
 
 def is_exact(schema: object, depth: int = 0) -> bool:
     """Tell whether OpenAI can keep to a schema strictly: nothing optional, nothing undeclared."""
+    if depth > DEPTH_MAX:
+        return False
     if isinstance(schema, list):
         return all(is_exact(one, depth + 1) for one in schema)
     if not isinstance(schema, Mapping):
         return True
     properties = schema.get("properties")
-    if depth > DEPTH_MAX or not _is_declared(schema, properties):
+    if not _is_declared(schema, properties):
         return False
     within = [schema.get(name) for name in (*_SCHEMAS, *_LISTS)]
     for held in (properties, schema.get("$defs")):
