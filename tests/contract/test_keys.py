@@ -1,14 +1,17 @@
 """`providers test` asks every kind for its models, where and with the key that the vendor wants."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
-from tests.contract.scripted import Scripted, scripted
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.contract.scripted import Answer, Scripted, scripted
 from tests.contract.test_providers import FIXTURES, SECRET
 
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.providers.profiles import profile_of
-from aigne_hub.server.probe import probe, targets_of
+from aigne_hub.server.probe import Target, probe, targets_of
 
 LISTS = {
     "azure": "/openai/v1/models",
@@ -67,3 +70,35 @@ def test_a_vendor_without_a_list_is_not_asked(upstream: Scripted, name: str):
     assert found.ok
     assert "only a call shows" in found.detail
     assert upstream.seen == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "ok", "said"),
+    [
+        (Answer((b'{"access_token":"ya29.t","expires_in":3600}',)), True, "gives a token"),
+        (Answer((b'{"error":"invalid_grant"}',), 400), False, "400: invalid_grant"),
+    ],
+)
+def test_a_service_account_is_tried_by_its_token(
+    upstream: Scripted, answer: Answer, ok: bool, said: str
+):
+    key = generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    account = {
+        "type": "service_account",
+        "private_key_id": "k1",
+        "private_key": pem,
+        "client_email": "hub@p.iam.gserviceaccount.com",
+        "token_uri": f"{upstream.url}/token",
+    }
+    upstream.answer = answer
+    upstream.seen.clear()
+    vertex = provider(upstream, "vertex")
+    (found,) = probe([Target(vertex, Credential("id", "main", 1, json.dumps(account)))], {})
+    assert found.ok is ok
+    assert said in found.detail
+    (seen,) = upstream.seen
+    assert seen.path == "/token"
+    assert b"jwt-bearer" in seen.body
+    (broken,) = probe([Target(vertex, Credential("id", "main", 1, "{}"))], {})
+    assert (broken.ok, broken.detail.startswith("its key is not")) == (False, True)

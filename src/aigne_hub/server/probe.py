@@ -9,8 +9,13 @@ from time import monotonic
 
 from aigne_hub.bootstrap import LOCAL_HOSTS
 from aigne_hub.catalog.snapshot import Credential, Provider
+from aigne_hub.clock import SystemClock
+from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.hub_file import DEMO
 from aigne_hub.providers.profiles import Profile, profile_of
+from aigne_hub.providers.service_account import ServiceAccount
+from aigne_hub.providers.tokens import Tokens
+from aigne_hub.providers.vertex import is_account
 from aigne_hub.transport import (
     Answer,
     Client,
@@ -47,6 +52,9 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
 }
 _NOTHING_TO_ASK = (
     "was not asked: it has no list of models, so only a call shows whether the key works"
+)
+_NO_ACCOUNT = (
+    "see that the service account and its key exist, and that this machine's clock is right"
 )
 _UNREACHABLE = "see that base_url is right, and that the server runs and can be reached from here"
 
@@ -116,7 +124,7 @@ async def _probe(client: Client, target: Target, model: str | None) -> Probe:
         profile = profile_of(provider.kind, provider.base_url)
         path = profile.models_path
         if path is None:
-            return Probe(provider.name, name, ok=True, detail=_NOTHING_TO_ASK)
+            return await _without_a_list(client, target)
         answer, body = await _list_models(client, profile, path, target)
     except ValueError as error:
         return Probe(provider.name, name, ok=False, detail=str(error), fix="correct base_url")
@@ -135,6 +143,22 @@ async def _probe(client: Client, target: Target, model: str | None) -> Probe:
         latency_ms=round((monotonic() - began) * 1_000, 1),
         server_us=_date(answer),
     )
+
+
+async def _without_a_list(client: Client, target: Target) -> Probe:
+    """Try what can be tried without a call: whether a service account gets a token."""
+    provider, credential = target.provider, target.credential
+    name = credential.name if credential else None
+    if provider.kind != "vertex" or credential is None or not is_account(credential.secret):
+        return Probe(provider.name, name, ok=True, detail=_NOTHING_TO_ASK)
+    try:
+        account = ServiceAccount.parse(credential.secret)
+        await Tokens(client, account, SystemClock(), trusted=provider.trusted).current()
+    except ValueError as error:
+        return Probe(provider.name, name, ok=False, detail=f"its key {error}", fix=_NO_ACCOUNT)
+    except UpstreamError as error:
+        return Probe(provider.name, name, ok=False, detail=error.message, fix=_NO_ACCOUNT)
+    return Probe(provider.name, name, ok=True, detail="gives a token for its service account")
 
 
 async def _list_models(
