@@ -32,7 +32,7 @@ from aigne_hub.domain.inference import (
 from aigne_hub.domain.usage import Usage
 from aigne_hub.providers.languages import CUSTOM_PARAMETERS, anthropic
 from aigne_hub.providers.languages.claude import generation_of
-from aigne_hub.providers.profiles import ANTHROPIC, COMPATIBLE
+from aigne_hub.providers.profiles import ANTHROPIC, COMPATIBLE, profile_for
 from aigne_hub.providers.usage import ANTHROPIC as WIRE
 
 USER = Message("user", (Text("hi"),))
@@ -58,6 +58,8 @@ def with_losses(*messages: Message, **members: Any) -> tuple[dict[str, Any], tup
 def test_a_limit_is_always_asked_for_and_never_more_than_was_held():
     assert asked(max_output_tokens=7, output_max=50)["max_tokens"] == 7
     assert asked(output_max=50)["max_tokens"] == 50
+    assert asked(output_max=128_000)["max_tokens"] == anthropic.OUTPUT_UNASKED_MAX
+    assert asked(max_output_tokens=64_000)["max_tokens"] == 64_000
     assert asked()["max_tokens"] == anthropic.OUTPUT_DEFAULT
 
 
@@ -186,6 +188,13 @@ def test_tools_and_their_choice():
     assert with_losses(model="claude-3-5-haiku", tools=(shown,))[1] == ("strict",)
     with pytest.raises(InvalidRequest):
         asked(hosted_tools=(HostedTool("code_execution"),))
+
+
+def test_searches_are_noted_where_there_are_none():
+    request = InferenceRequest(OLD, (USER,), hosted_tools=(HostedTool("web_search"),))
+    sent = anthropic.outgoing(request, profile_for("bedrock"))
+    assert "tools" not in orjson.loads(sent.body)
+    assert sent.not_carried == ("hosted_tools",)
 
 
 def test_a_schema_is_closed_and_any_json_is_asked_for_in_words():

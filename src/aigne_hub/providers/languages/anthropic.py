@@ -4,6 +4,7 @@ https://platform.claude.com/docs/en/api/messages, checked against the vendor's o
 November 2026. What generations of models accept is in `claude`.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -27,10 +28,15 @@ from aigne_hub.providers.usage import Wire
 
 # What is asked for where neither the caller nor the catalogue has a limit: the wire demands one.
 OUTPUT_DEFAULT = 4_096
+# Nor more than this unasked: of every generation since Claude 3.7 a model answers so much,
+# while more is refused by some without a header of their own.
+OUTPUT_UNASKED_MAX = 32_000
 BUDGET_MIN = 1_024
 # As many searches as the hub holds credit for.
 SEARCHES_MAX = 10
 SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": SEARCHES_MAX}
+# Where Claude is without it; Codex asks for searches in every call.
+_SEARCHLESS = frozenset({"bedrock"})
 USER_MAX = 256
 _BUDGETS: dict[Effort, int] = {
     "minimal": BUDGET_MIN,
@@ -56,14 +62,14 @@ def outgoing(request: InferenceRequest, profile: Profile) -> Outgoing:
     turns = Turns(request, lost)
     limit = request.max_output_tokens
     if limit is None:
-        limit = request.output_max or OUTPUT_DEFAULT
+        limit = min(request.output_max or OUTPUT_DEFAULT, OUTPUT_UNASKED_MAX)
     body: dict[str, Any] = {"model": request.model, "max_tokens": limit}
     if request.stream:
         body["stream"] = True
     if turns.system:
         body["system"] = turns.system
     body["messages"] = turns.messages
-    body |= _tools(request, generation, lost)
+    body |= _tools(request, profile, generation, lost)
     body |= _output(request, body, lost)
     body |= _thinking(request, generation, limit, body, lost)
     body |= _sampling(request, generation, body, lost)
@@ -90,20 +96,15 @@ def _is_cached_by_itself(request: InferenceRequest, profile: Profile, turns: Tur
     return answered or request.cache_key is not None
 
 
-def _tools(request: InferenceRequest, generation: Generation, lost: list[str]) -> dict[str, Any]:
+def _tools(
+    request: InferenceRequest, profile: Profile, generation: Generation, lost: list[str]
+) -> dict[str, Any]:
     choice = request.tool_choice
     offered = request.tools
     if choice is not None and len(choice.names) > 1:
         offered = tuple(tool for tool in offered if tool.name in choice.names)
     tools = [_tool(tool, generation, lost) for tool in offered]
-    for hosted in request.hosted_tools:
-        if hosted.kind != "web_search":
-            raise InvalidRequest(
-                f"The provider of this model has no tool {hosted.kind!r} that the hub could "
-                "ask for.",
-                param="tools",
-            )
-        tools.append(SEARCH)
+    tools += _hosted(request, profile, lost)
     if not tools:
         return {}
     said: dict[str, Any] = {"tools": tools}
@@ -119,6 +120,23 @@ def _tools(request: InferenceRequest, generation: Generation, lost: list[str]) -
     if wanted is not None:
         said["tool_choice"] = wanted
     return said
+
+
+def _hosted(
+    request: InferenceRequest, profile: Profile, lost: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Return the tools that the provider runs itself. Raises InvalidRequest for others."""
+    for hosted in request.hosted_tools:
+        if hosted.kind != "web_search":
+            raise InvalidRequest(
+                f"The provider of this model has no tool {hosted.kind!r} that the hub could "
+                "ask for.",
+                param="tools",
+            )
+        if profile.kind in _SEARCHLESS:
+            lost.append("hosted_tools")
+        else:
+            yield SEARCH
 
 
 def _tool(tool: Tool, generation: Generation, lost: list[str]) -> dict[str, Any]:
