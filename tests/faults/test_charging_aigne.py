@@ -14,6 +14,7 @@ from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
 
 from aigne_hub.domain.pricing import BLOCK
+from aigne_hub.storage import keys
 
 PATH = "/ai-kit/api/v2/chat"
 RATES = {"input": "3.000001", "output": "15.000007", "cache_read": "0.300003"}
@@ -263,6 +264,16 @@ def test_a_caller_who_leaves_a_stream_pays_what_was_produced(site: Site, upstrea
     assert (call["status"], call["outcome"]) == ("success", "client_cancelled")
     assert 5 <= call["output_tokens"] < 400
     assert nano(call["credits"]) == cost((INPUT_COUNTED, call["output_tokens"], 0))
+
+
+def test_a_limit_is_told_with_what_is_left_of_it(site: Site):
+    customer = site.books.customer(GRANTED, limits=keys.Limits(rpm=1))
+    assert site.ask("gpt-4o", customer=customer).status == 200
+    for stream in (False, True):
+        reply = site.ask("gpt-4o", customer=customer, stream=stream)
+        assert (reply.status, reply.error["code"]) == (429, "rate_limited")
+        assert reply.error["limit"]["measure"] == "requests"
+        assert int(reply.headers["retry-after"]) > 0
 
 
 # -- answers that take long ------------------------------------------------------------------

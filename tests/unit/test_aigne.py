@@ -31,7 +31,7 @@ from aigne_hub.domain.inference import (
 from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Served
 from aigne_hub.gateway.dialects.aigne_chat import AigneChat
-from aigne_hub.gateway.dialects.aigne_neutral import request_of
+from aigne_hub.gateway.dialects.aigne_neutral import envelope_request, request_of
 from aigne_hub.gateway.dialects.aigne_stream import AigneStreamMeter, text_bytes
 from aigne_hub.gateway.dialects.aigne_writer import END, EnvelopeWriter
 
@@ -244,6 +244,20 @@ def test_json_is_parsed_and_what_is_none_is_text():
     assert (
         told(wanted, [TextDelta("I can"), TextDelta("not"), Finish("stop")])["text"] == "I cannot"
     )
+
+
+def test_what_credit_pays_for_is_the_limit_that_is_sent():
+    chat = AigneChat()
+    options: dict[str, Any] = {"model": "a/m"}
+    given = {"messages": [], "modelOptions": options}
+    ask = chat.ask(orjson.dumps({"input": given, "options": {"streaming": True}}))
+    assert ask.output_limit is None
+    sent = envelope_request(chat.outgoing(ask, "m", "max_tokens", 50))
+    assert (sent.model, sent.max_output_tokens, sent.stream) == ("m", 50, True)
+    options["maxTokens"] = 9
+    own = chat.ask(orjson.dumps({"input": given}))
+    assert own.output_limit == 9
+    assert envelope_request(chat.outgoing(own, "m", "x", None)).max_output_tokens == 9
 
 
 def test_a_stream_without_its_end_is_not_complete():
