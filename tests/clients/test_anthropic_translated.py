@@ -344,3 +344,7 @@ def test_the_built_in_provider_is_reached(client: Anthropic, stream: bool):
     answer = ask(client, model="demo/echo", stream=stream)
     assert answer.content[0].text == "echo: say hello to me"
     assert answer.stop_reason == "end_turn"
+
+
+def test_the_books_add_up(hub: HubProcess):
+    hub.verified()

@@ -301,3 +301,7 @@ def test_what_credit_lowers_is_what_is_asked_for(hub: HubProcess, provider: Scri
     assert 0 < asked.body["max_tokens"] < OUTPUT_MAX
     # Every token of the limit that was sent is paid for, at the dearest price.
     assert asked.body["max_tokens"] * 0.003 <= 1
+
+
+def test_the_books_add_up(hub: HubProcess):
+    hub.verified()
