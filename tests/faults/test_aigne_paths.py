@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.aigne import output
+from tests.aigne import envelope, output
 from tests.api import Api
 from tests.books import Books, Customer, nano
 from tests.caller import PROMPT, Reply, post
@@ -22,6 +22,7 @@ BROKEN = "gpt-slow:5+long:40+cut:3"
 CHATS = ("gpt-4o", "gpt-nousage", "gpt-503", BROKEN)
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": CITY}}]
+ELSEWHERE = ("anthropic/claude-thinking:3", "google/gemini-thinking:3")
 V1 = ("/api/v1", "/api/v1/sdk", "/ai-kit/api/v1")
 
 
@@ -50,6 +51,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Iterator[Site]:
     models = [{"model": f"openai/{name}", "type": "chat", "rates": RATES} for name in CHATS]
+    models += [{"model": model, "type": "chat", "rates": RATES} for model in ELSEWHERE]
     models += [
         {"model": "openai/gpt-image-1", "type": "image", "rates": {"image": "0.04"}},
         *(
@@ -62,9 +64,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> It
         {"model": "openai/tts-1", "type": "speech", "rates": {"characters": "15"}},
     ]
     credentials = [{"name": "main", "api_key": "sk-good"}]
-    provider = {"name": "openai", "base_url": upstream.base_url, "credentials": credentials}
+    providers = [
+        {"name": name, "base_url": upstream.base_url, "credentials": credentials}
+        for name in ("openai", "anthropic", "google")
+    ]
     config = {
-        "providers": [provider, {"name": "idle", "kind": "openai"}],
+        "providers": [*providers, {"name": "idle", "kind": "openai"}],
         "models": models,
         "billing": {"enabled": True},
     }
@@ -209,6 +214,35 @@ def test_the_older_version_is_flat_for_everybody(site: Site, base: str):
     assert len(embedded.json["data"][0]["embedding"]) > 10
     drawn = site.ask(f"{base}/image/generations", {"model": "gpt-image-1", "prompt": "a cat"})
     assert drawn.json["images"] == drawn.json["data"]
+
+
+# -- models of every provider ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("model", ELSEWHERE)
+def test_models_whose_providers_speak_other_formats_are_reached(
+    site: Site, model: str, stream: bool
+):
+    def ask(**given: Any) -> dict[str, Any]:
+        body = envelope(model, stream=stream, **given)
+        return output(post(site.hub, "/api/v2/chat", body, key=site.customer.key))
+
+    said = ask()
+    assert (said["text"], said["thoughts"]) == (PROMPT, "t0 t1 t2 ")
+    assert said["modelWithProvider"] == model
+    call = site.books.call(said["usage"]["modelCallId"])
+    assert (call["credits"], call["usage_source"]) == (said["usage"]["credits"], "provider")
+    (asked,) = ask(tools=TOOLS, toolChoice="required")["toolCalls"]
+    assert asked["function"] == {"name": "weather", "arguments": {"city": "text"}}
+    history = [
+        {"role": "user", "content": PROMPT},
+        {"role": "agent", "toolCalls": [asked]},
+        {"role": "tool", "content": "sunny", "toolCallId": asked["id"]},
+    ]
+    assert ask(tools=TOOLS, messages=history)["usage"]["inputTokens"] > 0
+    told = as_aigne(site, "/v2/chat/completions", flat(model, stream=stream))
+    assert PROMPT in told.body.decode()
 
 
 # -- whether calls are taken -----------------------------------------------------------------

@@ -129,7 +129,7 @@ def _messages(given: list[dict[str, Any]], noted: list[str]) -> Iterator[Message
             results = []
         if role == "system":
             yield Message("system", content)
-        elif role in {"agent", "assistant"}:
+        elif role in ("agent", "assistant"):
             yield Message("assistant", (*content, *_calls(item, path)))
         else:
             raise InvalidRequest(

@@ -162,7 +162,7 @@ def _whole_text(body: bytes) -> int:
 def _block_text(block: object) -> int:
     if not isinstance(block, dict):
         return 0
-    if block.get("type") in {"tool_use", "server_tool_use", "mcp_tool_use"}:
+    if block.get("type") in ("tool_use", "server_tool_use", "mcp_tool_use"):
         return len(orjson.dumps(block.get("input")))
     texts = (block.get("text"), block.get("thinking"))
     return sum(len(text.encode()) for text in texts if isinstance(text, str))

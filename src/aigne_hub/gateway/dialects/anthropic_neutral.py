@@ -132,7 +132,7 @@ def _messages(value: dict[str, Any], lost: list[str]) -> tuple[Message, ...]:
     for index, item in enumerate(objects(value.get("messages"), "messages")):
         path = f"messages[{index}]"
         role = item.get("role")
-        if role not in {"user", "assistant", "system"}:
+        if role not in ("user", "assistant", "system"):
             raise InvalidRequest(
                 f"`{path}.role` is none of Anthropic's roles.", param=f"{path}.role"
             )
@@ -204,7 +204,7 @@ def _thinking(given: object, config: dict[str, Any]) -> Thinking | None:
     if kind == "enabled":
         budget = maybe_count(value.get("budget_tokens"), "thinking.budget_tokens")
         return Thinking(effort, budget, is_shown)
-    if kind in {"adaptive", "between_tools"}:
+    if kind in ("adaptive", "between_tools"):
         return Thinking(effort, None, is_shown)
     raise InvalidRequest(f"`thinking.type` {kind!r} is not known.", param="thinking.type")
 

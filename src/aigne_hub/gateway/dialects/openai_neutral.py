@@ -125,7 +125,7 @@ def _messages(given: list[dict[str, Any]]) -> Iterator[Message]:
     for index, item in enumerate(given):
         path = f"messages[{index}]"
         role = item.get("role")
-        if role in {"tool", "function"}:
+        if role in ("tool", "function"):
             results.append(_result(item, path))
             continue
         content = tuple(_parts(item.get("content"), f"{path}.content"))
@@ -136,7 +136,7 @@ def _messages(given: list[dict[str, Any]]) -> Iterator[Message]:
         if results:
             yield Message("user", tuple(results))
             results = []
-        if role in {"system", "developer"}:
+        if role in ("system", "developer"):
             yield Message("system", content)
         elif role == "assistant":
             yield Message("assistant", (*_reasoning(item, path), *content, *_calls(item, path)))
@@ -206,7 +206,7 @@ def _parts(content: object, path: str) -> Iterator[Text | Media]:
 def _part(part: dict[str, Any], path: str) -> Text | Media:
     kind = part.get("type")
     cache = "5m" if part.get("cache_control") else None
-    if kind in {"text", "refusal"}:
+    if kind in ("text", "refusal"):
         return Text(a_text(part.get(kind), f"{path}.{kind}"), cache)  # type: ignore[arg-type] # one of two words
     if kind == "image_url":
         image = an_object(part.get("image_url"), f"{path}.image_url")
@@ -238,7 +238,7 @@ def _part(part: dict[str, Any], path: str) -> Text | Media:
 
 def _tool(tool: dict[str, Any], path: str) -> Tool:
     kind = tool.get("type")
-    if kind not in {"function", "custom"}:
+    if kind not in ("function", "custom"):
         raise InvalidRequest(
             f"`{path}.type`: tools of type {kind!r} cannot be translated.", param=f"{path}.type"
         )
