@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aigne_hub.domain.errors import InvalidRequest
-from aigne_hub.gateway.dialects import Ask
+from aigne_hub.domain.errors import InvalidRequest, UpstreamError
+from aigne_hub.domain.usage import Usage
+from aigne_hub.gateway.dialects import Ask, Served
 from aigne_hub.gateway.dialects.aigne_chat import AigneChat
 from aigne_hub.gateway.dialects.aigne_flat import AigneFlat, AigneFlatEvents
 from aigne_hub.gateway.dialects.aigne_video import AigneVideos
 from aigne_hub.gateway.dialects.aigne_whole import AigneEmbeddings, AigneFlatImages, AigneImages
+from aigne_hub.providers.usage import OPENAI as OPENAI_USAGE
 
+SERVED = Served("c", "p/m", "0.1", Usage())
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
 ENVELOPE: dict[str, Any] = {
     "model": "p/m",
@@ -153,3 +156,43 @@ def test_any_value_anywhere_is_read_or_refused(dialect: Any, body: dict[str, Any
         passed = one.outgoing(ask, "m", "max_tokens", None)
         if dialect.form is not None and dialect.type == "chat":
             dialect.form.request(passed)
+
+
+ANSWERS = [
+    (AigneImages, PICTURE, {"data": [{"b64_json": "aGk="}, {"url": "x"}], "output_format": "png"}),
+    (AigneFlatImages, {"model": "p/m", "prompt": "p"}, {"data": [{"b64_json": "aGk="}]}),
+    (AigneEmbeddings, PICTURE, {"data": [{"embedding": [1.0]}], "usage": {"prompt_tokens": 1}}),
+    (AigneEmbeddings, {"model": "p/m", "input": "a"}, {"data": [{"embedding": [1.0]}]}),
+    (AigneVideos, put(PICTURE, ("input", "image"), None), {"id": "v", "status": "queued"}),
+]
+
+
+@pytest.mark.parametrize(("dialect", "body", "answer"), ANSWERS)
+@settings(max_examples=150)
+@given(data=st.data())
+def test_any_answer_is_told_or_the_upstreams_mistake(
+    dialect: Any, body: dict[str, Any], answer: dict[str, Any], data: Any
+):
+    """What passes must be told at settlement, where nothing may fail any more."""
+    path = data.draw(st.sampled_from([*places(answer), ("more",)]))
+    try:
+        sent = orjson.dumps(put(answer, path, data.draw(JSON)))
+    except TypeError:  # a number or text that no JSON has
+        return
+    one = dialect()
+    ask = one.ask(orjson.dumps(body))
+    with suppress(UpstreamError):
+        one.usage(ask, sent, OPENAI_USAGE)
+        assert orjson.loads(ask.presented(sent, SERVED))
+
+
+@pytest.mark.parametrize(("dialect", "body", "answer"), ANSWERS)
+@pytest.mark.parametrize("sent", [b"", b"[]", b"{", b'"x"', b'{"data":["\\ud800"]}'])
+def test_what_is_no_answer_is_the_upstreams_mistake(
+    dialect: Any, body: dict[str, Any], answer: dict[str, Any], sent: bytes
+):
+    one = dialect()
+    ask = one.ask(orjson.dumps(body))
+    with pytest.raises(UpstreamError):
+        one.usage(ask, sent, OPENAI_USAGE)
+    one.usage(ask, orjson.dumps(answer), OPENAI_USAGE)

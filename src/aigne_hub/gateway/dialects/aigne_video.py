@@ -7,11 +7,18 @@ import msgspec
 import orjson
 
 from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.domain.usage import Report
 from aigne_hub.gateway.dialects import Served
 from aigne_hub.gateway.dialects.aigne_chat import told
-from aigne_hub.gateway.dialects.aigne_whole import AigneErrors, of_envelope, provider_members
+from aigne_hub.gateway.dialects.aigne_whole import (
+    AigneErrors,
+    of_envelope,
+    provider_members,
+    require_told,
+)
 from aigne_hub.gateway.dialects.members import whole_object
 from aigne_hub.gateway.dialects.openai_videos import OpenAIVideos, VideoAsk
+from aigne_hub.providers.usage import Wire
 
 
 class Begun(msgspec.Struct):
@@ -47,6 +54,9 @@ class AigneVideos(AigneErrors, OpenAIVideos):
         ask = super().ask(orjson.dumps({"model": model, **members}))
         ask.presented = lambda job, served: _begun(job, served, ask.seconds)
         return ask
+
+    def usage(self, ask: Any, body: bytes, wire: Wire) -> Report:
+        return require_told(ask, body, super().usage(ask, body, wire))
 
 
 def _begun(body: bytes, served: Served, seconds: int) -> bytes:

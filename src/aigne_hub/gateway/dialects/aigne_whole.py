@@ -9,18 +9,36 @@ from typing import Any
 
 import orjson
 
-from aigne_hub.domain.errors import HubError, InvalidRequest
+from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
+from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects import Ask, Head, Served
 from aigne_hub.gateway.dialects.aigne_chat import named, told, usage_object
 from aigne_hub.gateway.dialects.aigne_errors import error_body, named_event
 from aigne_hub.gateway.dialects.members import a_text, an_object, maybe_text, objects, whole_object
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
+from aigne_hub.providers.usage import Wire
 
 # What says how files are given back. They are given as the provider has them: bytes or an address.
 _UNSAID = frozenset({"model", "outputFileType", "preferInputFileType"})
 _HUMP = re.compile("[A-Z]")
 _PNG = "image/png"
+
+
+_NOBODY = Served("", "", "0", Usage())
+
+
+def require_told(ask: Ask, body: bytes, report: Report) -> Report:
+    """Return the report of an answer that can be told in AIGNE's words.
+
+    Raises UpstreamError for another, while that is still a reason to ask elsewhere.
+    """
+    assert ask.presented is not None
+    try:
+        ask.presented(body, _NOBODY)
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError, HubError):
+        raise UpstreamError("The upstream's answer is not valid JSON of this kind.") from None
+    return report
 
 
 class AigneErrors:
@@ -42,6 +60,9 @@ class AigneImages(AigneErrors, OpenAIImages):
     def ask(self, body: bytes) -> Ask:
         value = whole_object(body)
         return self._asked(*of_envelope(value), _pictures)
+
+    def usage(self, ask: Ask, body: bytes, wire: Wire) -> Report:
+        return require_told(ask, body, super().usage(ask, body, wire))
 
     def _asked(self, model: str, given: dict[str, Any], presented: Any) -> Ask:
         members = provider_members(given)
@@ -80,6 +101,9 @@ class AigneEmbeddings(AigneErrors, OpenAIEmbeddings):
             ask.presented = _flat_vectors
         ask.head = Head(is_early=True)
         return ask
+
+    def usage(self, ask: Ask, body: bytes, wire: Wire) -> Report:
+        return require_told(ask, body, super().usage(ask, body, wire))
 
 
 def of_envelope(value: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
