@@ -13,10 +13,10 @@ from aigne_hub.auth.verifier import presented
 from aigne_hub.catalog.snapshot import Model
 from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
-from aigne_hub.domain.price_text import format_card
 from aigne_hub.gateway.dialects.gemini import METHODS, Called, GeminiGenerate
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.gemini_calls import take_key
+from aigne_hub.gateway.model_facts import facts
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
 from aigne_hub.gateway.router import is_reached
@@ -24,6 +24,8 @@ from aigne_hub.providers.profiles import GEMINI_LANGUAGE, languages_of
 
 PAGE_MAX = 1_000
 _COLLECTION = "models/"
+# Limits have names of their own in this format.
+_SAID = frozenset({"context_tokens", "max_output_tokens"})
 _DIALECT = GeminiGenerate(Called("v1beta", "", "generateContent"))
 _METHODS = {
     "chat": ["generateContent", "streamGenerateContent", "countTokens"],
@@ -46,7 +48,9 @@ async def list_models(plane: Plane, exchange: Exchange) -> None:
         asked = parse_qs(exchange.query.decode("latin-1"))
         size = _number(asked, "pageSize", PAGE_MAX) or PAGE_MAX
         start = _number(asked, "pageToken", len(shown))
-        page: dict[str, Any] = {"models": [_entry(one) for one in shown[start : start + size]]}
+        page: dict[str, Any] = {
+            "models": [_entry(plane, one) for one in shown[start : start + size]]
+        }
         if start + size < len(shown):
             page["nextPageToken"] = str(start + size)
         return page
@@ -60,7 +64,7 @@ async def one_model(plane: Plane, exchange: Exchange) -> None:
         model = plane.router.snapshot.resolve(reference)[0]
         if not principal.may_use(model.ref):
             raise NotFound(f"The model {reference!r} is not offered here.", param="model")
-        return _entry(model)
+        return _entry(plane, model)
 
     await _answer(plane, exchange, answer)
 
@@ -78,7 +82,7 @@ async def _answer(
         reply.refuse(error)
 
 
-def _entry(model: Model) -> dict[str, Any]:
+def _entry(plane: Plane, model: Model) -> dict[str, Any]:
     """Return Gemini's model object, with what a caller of a gateway wants to know beside it.
 
     A model that is not reached in Gemini's format has no method here.
@@ -90,8 +94,7 @@ def _entry(model: Model) -> dict[str, Any]:
         "outputTokenLimit": model.max_output_tokens,
         "supportedGenerationMethods": _methods(model),
         "ownedBy": model.provider.name,
-        "type": model.type,
-        "pricing": format_card(model.rates),
+        **{name: value for name, value in facts(plane, model).items() if name not in _SAID},
     }
 
 

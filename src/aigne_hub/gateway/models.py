@@ -14,12 +14,12 @@ from aigne_hub.catalog.snapshot import Model
 from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
-from aigne_hub.domain.price_text import format_card
 from aigne_hub.gateway import gemini_models
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
 from aigne_hub.gateway.exchange import Exchange
+from aigne_hub.gateway.model_facts import facts
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
 
@@ -38,8 +38,8 @@ async def list_models(plane: Plane, exchange: Exchange) -> None:
         models = plane.router.snapshot.models.values()
         shown = [model for model in models if principal.may_use(model.ref)]
         if dialect is _ANTHROPIC:
-            return _page(shown, exchange.query)
-        return {"object": "list", "data": [_entry(model) for model in shown]}
+            return _page(plane, shown, exchange.query)
+        return {"object": "list", "data": [_entry(plane, model) for model in shown]}
 
     await _answer(plane, exchange, answer)
 
@@ -54,7 +54,7 @@ async def one_model(plane: Plane, exchange: Exchange) -> None:
         model = plane.router.snapshot.resolve(reference)[0]
         if not principal.may_use(model.ref):
             raise NotFound(f"The model {reference!r} is not offered here.", param="model")
-        return _info(model) if dialect is _ANTHROPIC else _entry(model)
+        return _info(plane, model) if dialect is _ANTHROPIC else _entry(plane, model)
 
     await _answer(plane, exchange, answer)
 
@@ -72,22 +72,23 @@ async def _answer(
         reply.refuse(error)
 
 
-def _entry(model: Model) -> dict[str, Any]:
+def _entry(plane: Plane, model: Model) -> dict[str, Any]:
     """Return OpenAI's model object, with what a caller of a gateway wants to know beside it."""
     return {
         "id": model.ref,
         "object": "model",
         "created": model.created_us // 1_000_000,
         "owned_by": model.provider.name,
-        **_facts(model),
+        **facts(plane, model),
     }
 
 
-def _info(model: Model) -> dict[str, Any]:
+def _info(plane: Plane, model: Model) -> dict[str, Any]:
     """Return Anthropic's model object with the same beside it.
 
     https://platform.claude.com/docs/en/api/models-list, looked up in November 2026.
     """
+    known = facts(plane, model)
     return {
         "type": "model",
         "id": model.ref,
@@ -98,20 +99,12 @@ def _info(model: Model) -> dict[str, Any]:
         "max_tokens": model.max_output_tokens,
         "owned_by": model.provider.name,
         # `type` is taken: Anthropic's objects all say what they are with it.
-        **{("model_type" if name == "type" else name): v for name, v in _facts(model).items()},
+        "model_type": known.pop("type"),
+        **known,
     }
 
 
-def _facts(model: Model) -> dict[str, Any]:
-    return {
-        "type": model.type,
-        "context_tokens": model.context_tokens,
-        "max_output_tokens": model.max_output_tokens,
-        "pricing": format_card(model.rates),
-    }
-
-
-def _page(models: Sequence[Model], query: bytes) -> dict[str, Any]:
+def _page(plane: Plane, models: Sequence[Model], query: bytes) -> dict[str, Any]:
     """Return a page of Anthropic's list: all that is there, unless the caller wants less.
 
     Raises InvalidRequest for a limit or a cursor that makes no sense.
@@ -129,7 +122,7 @@ def _page(models: Sequence[Model], query: bytes) -> dict[str, Any]:
     page = models[start : min(end, start + int(limit))]
     more = start > 0 if "before_id" in asked else start + len(page) < end
     return {
-        "data": [_info(model) for model in page],
+        "data": [_info(plane, model) for model in page],
         "has_more": more,
         "first_id": page[0].ref if page else None,
         "last_id": page[-1].ref if page else None,

@@ -10,6 +10,7 @@ from aigne_hub.auth.verifier import Headers, fields_of
 from aigne_hub.bootstrap import Hub
 from aigne_hub.catalog.snapshot import Provider, Snapshot
 from aigne_hub.domain.access import Principal, Scope
+from aigne_hub.domain.model_status import ModelStatus
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.payment_bootstrap import cashier, page_tokens
 from aigne_hub.payments.cashier import Cashier
@@ -58,6 +59,9 @@ class ProcessBackend:
     @property
     def snapshot(self) -> Snapshot:
         return self._plane.router.snapshot
+
+    def status_of(self, model: str) -> ModelStatus | None:
+        return self._plane.tracker.statuses.of(model)
 
     def public_url(self) -> str:
         return self._hub().public_url()

@@ -26,6 +26,7 @@ from aigne_hub.storage import (
     limits,
     low_balance,
     metering,
+    model_statuses,
     objects,
     room,
     route_answers,
@@ -99,6 +100,7 @@ class Duties:
             (inspector.LOOK_S, self._inspector.run),
             (RECHARGE_S, self._look_after_orders),
             (ALARM_S, self._alarm),
+            (model_statuses.INTERVAL_S, self._share_statuses),
             (price_watch.LOOK_S, self._prices.run),
         ]
         if self._backing.checkpointer is not None:
@@ -179,6 +181,14 @@ class Duties:
             except Exception:
                 alarms.give_back(taken)
                 raise
+
+    async def _share_statuses(self) -> None:
+        """Tell other processes how models answer here, and hear how they do there."""
+        engine, statuses = self._worker.hub.engine, self._worker.plane.tracker.statuses
+        noted = statuses.taken()
+        if noted:
+            await asyncio.to_thread(model_statuses.record, engine, noted)
+        statuses.learn(await asyncio.to_thread(model_statuses.known, engine))
 
     async def _advance(self) -> None:
         await asyncio.to_thread(self._advance_due)

@@ -17,9 +17,12 @@ from aigne_hub.domain.pricing import BLOCK, RateCard
 from aigne_hub.domain.quotes import STREAM_STEP_TOKENS
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.ports import Clock, Journal
+from aigne_hub.usage.model_statuses import ModelStatuses
 
 # How often delivered content that no batch has carried yet is journaled.
 SWEEP_S = 0.1
+# Looking a member up in its class costs more in Python 3.11 than comparing it.
+_COMPLETED = Outcome.COMPLETED
 
 
 class Observer(Protocol):
@@ -263,7 +266,10 @@ class CallTracker:
             settled = await end(closing)
         finally:
             self._tracker.forget(self)
-        observer = self._tracker.observer
+        tracker = self._tracker
+        if closing.outcome is not _COMPLETED or closing.model not in tracker.statuses.answering:
+            tracker.statuses.note(closing)
+        observer = tracker.observer
         observer.closed(self.opened, closing, settled)
         if not report.is_clear:
             observer.doubted(closing, report)
@@ -288,6 +294,7 @@ class Tracker:
         self.journal = journal
         self.clock = clock
         self.observer: Observer = Unobserved()
+        self.statuses = ModelStatuses()
         self.behind: set[CallTracker] = set()
         self._open: dict[str, CallTracker] = {}
         self._sweeping: set[asyncio.Task[None]] = set()

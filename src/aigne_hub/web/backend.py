@@ -15,6 +15,7 @@ from aigne_hub.catalog.snapshot import Provider, Snapshot
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.crypto.page_token import PageTokens
 from aigne_hub.domain.access import Principal, Scope
+from aigne_hub.domain.model_status import ModelStatus
 from aigne_hub.payments.cashier import Cashier
 from aigne_hub.ports import Clock
 from aigne_hub.storage.changes import Changes
@@ -58,6 +59,10 @@ class Backend(Protocol):
 
     @property
     def snapshot(self) -> Snapshot: ...
+
+    def status_of(self, model: str) -> ModelStatus | None:
+        """Return how the last call of a model went, by its reference."""
+        ...
 
     def public_url(self) -> str: ...
 

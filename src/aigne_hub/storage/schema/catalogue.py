@@ -1,6 +1,7 @@
 """What is offered: providers, credentials, models, prices, aliases."""
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -114,4 +115,16 @@ alias = Table(
     Column("origin", Text, nullable=False),
     CheckConstraint("name NOT LIKE '%/%'", name="name"),
     one_of("origin", "file", "api", name="origin"),
+)
+
+# As the last calls went; `model` is a reference, which may outlive the model.
+model_status = Table(
+    "model_status",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("available", Integer, nullable=False),
+    instant("checked_us"),
+    Column("response_us", BigInteger),
+    Column("code", Text),
+    Column("message", Text),
 )

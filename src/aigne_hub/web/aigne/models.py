@@ -12,16 +12,19 @@ from fastapi import APIRouter, Query, Response
 
 from aigne_hub.catalog.snapshot import Model, Snapshot
 from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.domain.instants import format_instant
+from aigne_hub.domain.model_status import ModelStatus
 from aigne_hub.domain.pricing import RATE_UNITS
 from aigne_hub.storage.bulk_rates import TYPES
 from aigne_hub.web.api.access import Caller
 from aigne_hub.web.api.unit_prices import TYPE_NAMES, per_unit
-from aigne_hub.web.backend import Hub
+from aigne_hub.web.backend import Backend, Hub
 
 # `/api/ai` is the older name of the same.
 PREFIXES: Final = (("/api/ai-providers", ""), ("/api/ai", "Alias"))
 # One for each type, for two versions.
 LISTS_KEPT: Final = 20
+FRESH_US: Final = 2_000_000
 _LISTED_AS: Final[Mapping[str, str]] = {"image": "image_generation"}
 _KNOWN: Final[Mapping[str, str]] = {
     **{name: name for name in ("speech", "transcription", "rerank", "moderation")},
@@ -36,22 +39,26 @@ Kind = Annotated[
 
 
 class ModelList:
-    """Answers the public list, written once for each version of the configuration."""
+    """Answers the public list, written once for each version of the configuration.
+
+    Its statuses are at most FRESH_US old.
+    """
 
     def __init__(self) -> None:
-        self._written: dict[tuple[int, str | None], bytes] = {}
+        self._written: dict[tuple[int, str | None, int], bytes] = {}
 
     def answer(self, hub: Hub, kind: Kind = None) -> Response:
         """Return every model with its price: per token, or per image or second of output."""
         wanted = type_of(kind)
         snapshot = hub.snapshot
         # The version is in the key: requests that overlap a change must not mix lists up.
-        body = self._written.get((snapshot.version, wanted))
+        key = (snapshot.version, wanted, hub.clock.now_us() // FRESH_US)
+        body = self._written.get(key)
         if body is None:
-            body = orjson.dumps(_listed(snapshot, wanted))
+            body = orjson.dumps(_listed(hub, snapshot, wanted))
             if len(self._written) >= LISTS_KEPT:
                 self._written = {}
-            self._written[snapshot.version, wanted] = body
+            self._written[key] = body
         return Response(body, media_type="application/json")
 
 
@@ -106,11 +113,26 @@ def provider_named(model: Model) -> dict[str, str]:
     return {"id": provider.id, "name": provider.name, "displayName": provider.name}
 
 
-def _listed(snapshot: Snapshot, kind: str | None) -> list[dict[str, Any]]:
-    return [_entry(model) for model in snapshot.models.values() if kind in (None, model.type)]
+def _listed(hub: Backend, snapshot: Snapshot, kind: str | None) -> list[dict[str, Any]]:
+    return [_entry(hub, model) for model in snapshot.models.values() if kind in (None, model.type)]
 
 
-def _entry(model: Model) -> dict[str, Any]:
+def _status(status: ModelStatus | None) -> dict[str, Any] | None:
+    """Return a model's status as these clients know it, None before its first call."""
+    if status is None:
+        return None
+    error = None
+    if not status.available:
+        error = {"code": status.code, "message": status.message or ""}
+    return {
+        "available": status.available,
+        "error": error,
+        "responseTime": None if status.response_us is None else status.response_us // 1000,
+        "lastChecked": format_instant(status.checked_us),
+    }
+
+
+def _entry(hub: Backend, model: Model) -> dict[str, Any]:
     read, wrote = per_unit(model.type, amounts_of(model))
     return {
         "key": model.ref,
@@ -124,7 +146,7 @@ def _entry(model: Model) -> dict[str, Any]:
             "maxTokens": model.max_output_tokens,
             "contextTokens": model.context_tokens,
         },
-        "status": None,
+        "status": _status(hub.status_of(model.ref)),
         "providerDisplayName": model.provider.name,
     }
 
