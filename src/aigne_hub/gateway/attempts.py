@@ -19,6 +19,7 @@ from aigne_hub.domain.errors import (
     UpstreamTimeout,
 )
 from aigne_hub.domain.operations import Attempt
+from aigne_hub.domain.quotes import count_text
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects import Ask, Dialect, StreamMeter
 from aigne_hub.gateway.exchange import ClientGone, Exchange
@@ -102,7 +103,9 @@ class Streaming:
 
     @property
     def usage(self) -> Usage | None:
-        return self.report.usage if isinstance(self.answer, Translated) else self.meter.usage
+        if isinstance(self.answer, Translated):
+            return self.answer.usage(count_text(self.meter.delivered_bytes))
+        return self.meter.usage
 
 
 async def first_answer(

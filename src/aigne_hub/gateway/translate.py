@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
-from aigne_hub.domain.inference import Finish, InferenceEvent, InferenceRequest
+from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
+from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.custom_tools import PlainInput
 from aigne_hub.gateway.dialects import (
     AnswerWriter,
@@ -48,7 +49,20 @@ class Translation(Translated):
         body = await self._answer.read()
         if self.status != 200:
             return body
-        return self._writer.whole(self._noted(self._reader.whole(body)))
+        events = self._reader.whole(body)
+        self.report = self._reader.report
+        return self._writer.whole(self._plainly(events))
+
+    def usage(self, produced: int) -> Usage | None:
+        """Return the provider's figures, at least what has been produced while it goes on.
+
+        A stream's first event may tell what was read, and from which cache, long before the
+        last one tells what was written.
+        """
+        usage = self.report.usage
+        if usage is None or self._reader.has_told_all:
+            return usage
+        return usage._replace(output_tokens=max(usage.output_tokens, produced))
 
     async def chunk(self) -> bytes | None:
         while self._failure is None and (data := await self._answer.chunk()) is not None:
@@ -77,19 +91,20 @@ class Translation(Translated):
         """Return what says the events; an error among them waits until that has left."""
         read: list[InferenceEvent] = []
         try:
-            read.extend(self._noted(events))
+            read.extend(self._plainly(events))
         except UpstreamError as error:
             self._failure = error
+        self.report = self._reader.report
         return self._writer.feed(read) if read else b""
 
-    def _noted(self, events: Iterable[InferenceEvent]) -> Iterator[InferenceEvent]:
+    def _plainly(self, events: Iterable[InferenceEvent]) -> Iterable[InferenceEvent]:
+        """Give the inputs of tools that take plain text as that."""
+        return events if self._plain is None else self._read(self._plain, events)
+
+    @staticmethod
+    def _read(plain: PlainInput, events: Iterable[InferenceEvent]) -> Iterator[InferenceEvent]:
         for event in events:
-            if isinstance(event, Finish):
-                self.report = event.report
-            if self._plain is None:
-                yield event
-            else:
-                yield from self._plain.read(event)
+            yield from plain.read(event)
 
 
 class Translator:

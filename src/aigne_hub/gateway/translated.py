@@ -1,6 +1,6 @@
 """What answers in the caller's dialect have in common when the provider spoke another."""
 
-from aigne_hub.domain.usage import NO_REPORT, Report
+from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.providers.upstream import Answer
 
 JSON = b"application/json"
@@ -10,7 +10,7 @@ EVENTS = b"text/event-stream; charset=utf-8"
 class Translated:
     """The part of providers.upstream.Answer that needs no content.
 
-    `report` is the provider's own of usage, known at the end; `not_carried` names what of the
+    `report` is what the provider has said of usage so far; `not_carried` names what of the
     request the provider was not told.
     """
 
@@ -19,6 +19,10 @@ class Translated:
         self.not_carried = not_carried
         self._answer = answer
         self._content_type = content_type
+
+    def usage(self, _produced: int) -> Usage | None:
+        """Return the provider's figures; `_produced` tokens of output are what the hub counted."""
+        return self.report.usage
 
     @property
     def status(self) -> int:

@@ -11,6 +11,7 @@ import orjson
 from aigne_hub.domain.embedding import EmbeddingAnswer, EmbeddingRequest
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
+from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import words_of
 from aigne_hub.providers.profiles import Profile
 from aigne_hub.providers.usage import Wire
@@ -41,8 +42,15 @@ class AnswerReader(Protocol):
     """Reads one answer, whole or as it comes. Raises UpstreamError for what is none.
 
     Every answer ends with one Finish, which a broken one has not. What a stream said before it
-    failed is given out before the error is raised.
+    failed is given out before the error is raised. `report` is what the provider has said of
+    usage so far; `has_told_all` whether that is all it says.
     """
+
+    @property
+    def report(self) -> Report: ...
+
+    @property
+    def has_told_all(self) -> bool: ...
 
     def whole(self, body: bytes) -> list[InferenceEvent]: ...
 

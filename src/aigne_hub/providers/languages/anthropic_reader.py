@@ -21,6 +21,7 @@ from aigne_hub.domain.inference import (
     ToolCallDelta,
     ToolCallStart,
 )
+from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
 from aigne_hub.providers.languages import parsed
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE
@@ -54,6 +55,15 @@ class MessageReader:
         self._reason: FinishReason | None = None
         self._stop_sequence: str | None = None
         self._is_done = False
+        self._is_told_all = False
+
+    @property
+    def report(self) -> Report:
+        return self._told.report
+
+    @property
+    def has_told_all(self) -> bool:
+        return self._is_told_all
 
     def whole(self, body: bytes) -> list[InferenceEvent]:
         value = parsed(body)
@@ -102,6 +112,8 @@ class MessageReader:
                 delta = value.get("delta")
                 if isinstance(delta, dict):
                     self._finish(delta)
+                if self._reason is not None and isinstance(value.get("usage"), dict):
+                    self._is_told_all = True
             case "message_stop":
                 return self.end()
         return []

@@ -28,6 +28,7 @@ from aigne_hub.domain.inference import (
     ToolCallDelta,
     ToolCallStart,
 )
+from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
 from aigne_hub.providers.languages import parsed
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
@@ -84,6 +85,14 @@ class GenerateReader:
         self._calls = 0
         self._reason: FinishReason | None = None
         self._is_done = False
+
+    @property
+    def report(self) -> Report:
+        return self._told.report
+
+    @property
+    def has_told_all(self) -> bool:
+        return self._reason is not None
 
     def whole(self, body: bytes) -> list[InferenceEvent]:
         events = self._event(parsed(body)) + self.end()

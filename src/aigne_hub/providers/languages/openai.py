@@ -30,6 +30,7 @@ from aigne_hub.domain.inference import (
     ToolCallStart,
     ToolResult,
 )
+from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
 from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing, parsed, wrapped
 from aigne_hub.providers.languages.efforts import asked_effort
@@ -236,6 +237,14 @@ class ChatReader:
         self._by_index: dict[int, int] = {}
         self._reason: FinishReason | None = None
         self._is_done = False
+
+    @property
+    def report(self) -> Report:
+        return self._told.report
+
+    @property
+    def has_told_all(self) -> bool:
+        return self._is_done
 
     def whole(self, body: bytes) -> list[InferenceEvent]:
         value = parsed(body)
