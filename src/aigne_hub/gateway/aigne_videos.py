@@ -9,7 +9,6 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-import msgspec
 import structlog
 
 from aigne_hub.domain.errors import HubError, NotFound, Overloaded, UpstreamError, UpstreamTimeout
@@ -24,6 +23,7 @@ from aigne_hub.gateway.dialects.aigne_video import (
     video_answer,
 )
 from aigne_hub.gateway.dialects.openai_videos import FAILED, decode_job
+from aigne_hub.gateway.dialects.reading import UNREADABLE
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.object_calls import fetched, keeper, read
 from aigne_hub.gateway.pipeline import handle
@@ -162,7 +162,7 @@ async def _status(exchange: Exchange, candidate: Candidate, found: UpstreamObjec
     answer = await fetched(exchange, candidate, "GET", f"/videos/{found.id}")
     try:
         return decode_job(await read(exchange, answer)).status
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise UpstreamError("The upstream does not say how the video stands.") from None
 
 

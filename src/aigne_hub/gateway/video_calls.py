@@ -2,11 +2,10 @@
 
 from typing import Final
 
-import msgspec
-
 from aigne_hub.domain.objects import VIDEO, Followed, UpstreamObject
 from aigne_hub.gateway.attempts import from_transport
 from aigne_hub.gateway.dialects.openai_videos import FAILED, OpenAIVideos, decode_job
+from aigne_hub.gateway.dialects.reading import UNREADABLE
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.object_calls import Wanted, answer_whole, read, relay_object
 from aigne_hub.gateway.plane import Plane
@@ -50,7 +49,7 @@ async def _polled(plane: Plane, reply: Reply, found: UpstreamObject, answer: Ans
     body = await read(reply.exchange, answer)
     try:
         job = decode_job(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         job = None
     if job is not None and job.status == FAILED:
         await plane.objects.give_back(found)

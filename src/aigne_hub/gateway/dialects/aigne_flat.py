@@ -18,6 +18,7 @@ from aigne_hub.gateway.dialects.aigne_stream import AigneStreamMeter, BareMeter,
 from aigne_hub.gateway.dialects.aigne_writer import FlatWriter
 from aigne_hub.gateway.dialects.members import objects, whole_object
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
+from aigne_hub.providers.languages import written
 from aigne_hub.providers.profiles import AIGNE_LANGUAGE
 from aigne_hub.providers.usage import Wire
 
@@ -49,7 +50,7 @@ class AigneFlat(OpenAIChat):
         return ask
 
     def _asked(self, value: dict[str, Any]) -> Ask:
-        ask = super().ask(orjson.dumps(value))
+        ask = super().ask(written(value))
         ask.head = Head(is_early=True)
         return ask
 

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, get_args
 
-import orjson
-
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.inference import (
     CacheMark,
@@ -41,6 +39,7 @@ from aigne_hub.gateway.dialects.members import (
     whole_object,
 )
 from aigne_hub.gateway.dialects.openai_neutral import ChatForm
+from aigne_hub.providers.languages import written
 from aigne_hub.providers.languages.openai import media_of
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
 
@@ -110,7 +109,7 @@ def _messages(given: list[dict[str, Any]], noted: list[str]) -> Iterator[Message
     results: list[Part] = []
     for index, item in enumerate(given):
         path = f"input.messages[{index}]"
-        role = item.get("role")
+        role = maybe_text(item.get("role"), f"{path}.role")
         if item.get("name") is not None:
             noted.append("name")
         mark = _mark(item.get("cacheControl"), path)
@@ -146,7 +145,7 @@ def _calls(item: dict[str, Any], path: str) -> Iterator[ToolCall]:
         arguments = function.get("arguments")
         if not isinstance(arguments, str):
             said = an_object(arguments or {}, f"{place}.function.arguments")
-            arguments = orjson.dumps(said).decode()
+            arguments = written(said).decode()
         yield ToolCall(
             a_text(call.get("id"), f"{place}.id"),
             a_text(function.get("name"), f"{place}.function.name"),
@@ -171,7 +170,7 @@ def _parts(content: object, path: str) -> Iterator[Text | Media]:
 
 
 def _part(part: dict[str, Any], path: str) -> Text | Media:
-    kind = part.get("type")
+    kind = maybe_text(part.get("type"), f"{path}.type")
     mark = _mark(part.get("cacheControl"), path)
     if kind == "text":
         return Text(a_text(part.get("text"), f"{path}.text"), mark)

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.inference import (
     CacheMark,
@@ -19,6 +17,7 @@ from aigne_hub.domain.inference import (
     seal_of,
 )
 from aigne_hub.gateway.dialects.members import a_text, an_object, maybe_flag, maybe_text, objects
+from aigne_hub.providers.languages import written
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE
 
 # A block of hidden thoughts with the seal of the call behind it, for which this wire has no place.
@@ -51,7 +50,7 @@ class Content:
         seal: Seal | None = None
         for index, block in enumerate(objects(content, path)):
             place = f"{path}[{index}]"
-            kind = block.get("type")
+            kind = maybe_text(block.get("type"), f"{place}.type")
             if kind == "tool_use":
                 yield _call(block, place, seal)
                 seal = None
@@ -112,7 +111,8 @@ class Content:
         """Return a picture or document; one that is text already, as text."""
         source = an_object(block.get("source"), f"{path}.source")
         kind, place = source.get("type"), f"{path}.source"
-        if (block.get("citations") or {}).get("enabled"):
+        citations = block.get("citations")
+        if citations and an_object(citations, f"{path}.citations").get("enabled"):
             self._lost.append("citations")
         if block.get("transformations"):
             self._lost.append("transformations")
@@ -148,7 +148,7 @@ def _call(block: dict[str, Any], path: str, seal: Seal | None) -> ToolCall:
     return ToolCall(
         a_text(block.get("id"), f"{path}.id"),
         a_text(block.get("name"), f"{path}.name"),
-        orjson.dumps(given).decode(),
+        written(given).decode(),
         seal=seal,
         cache=cache_of(block),
     )

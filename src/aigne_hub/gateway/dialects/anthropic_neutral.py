@@ -19,6 +19,7 @@ from aigne_hub.domain.inference import (
     OutputFormat,
     Part,
     Reasoning,
+    Role,
     Thinking,
     Tool,
     ToolChoice,
@@ -59,6 +60,7 @@ _MODES: dict[str, ToolChoice] = {
     "any": ToolChoice("required"),
     "none": ToolChoice("none"),
 }
+_ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 # The neutral form has OpenAI's words for tiers.
 _TIERS = {"auto": "auto", "standard_only": "default"}
 
@@ -131,8 +133,8 @@ def _messages(value: dict[str, Any], lost: list[str]) -> tuple[Message, ...]:
         said.append(Message("system", system))
     for index, item in enumerate(objects(value.get("messages"), "messages")):
         path = f"messages[{index}]"
-        role = item.get("role")
-        if role not in ("user", "assistant", "system"):
+        role = _ROLES.get(maybe_text(item.get("role"), f"{path}.role") or "")
+        if role is None:
             raise InvalidRequest(
                 f"`{path}.role` is none of Anthropic's roles.", param=f"{path}.role"
             )
@@ -197,14 +199,14 @@ def _thinking(given: object, config: dict[str, Any]) -> Thinking | None:
     if given is None:
         return None if effort is None else Thinking(effort, is_shown=False)
     value = an_object(given, "thinking")
-    kind = value.get("type")
+    kind = maybe_text(value.get("type"), "thinking.type")
     is_shown = value.get("display") != "omitted"
     if kind == "disabled":
         return Thinking("none", is_shown=False)
     if kind == "enabled":
         budget = maybe_count(value.get("budget_tokens"), "thinking.budget_tokens")
         return Thinking(effort, budget, is_shown)
-    if kind in ("adaptive", "between_tools"):
+    if kind in {"adaptive", "between_tools"}:
         return Thinking(effort, None, is_shown)
     raise InvalidRequest(f"`thinking.type` {kind!r} is not known.", param="thinking.type")
 

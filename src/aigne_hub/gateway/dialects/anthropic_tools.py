@@ -5,6 +5,7 @@ from typing import Any
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.inference import HostedTool, Tool
 from aigne_hub.gateway.dialects.anthropic_content import cache_of
+from aigne_hub.gateway.dialects.gemini_schema import DEPTH_MAX
 from aigne_hub.gateway.dialects.members import a_text, an_object, maybe_flag, maybe_text
 
 # Tools that the provider runs, by the beginning of their dated types.
@@ -22,11 +23,11 @@ def tools_of(given: list[dict[str, Any]], lost: list[str]) -> tuple[Tool, ...]:
     """Return the functions of the caller's. Raises InvalidRequest for tools made for Claude."""
     found = []
     for index, tool in enumerate(given):
-        kind = tool.get("type")
+        kind = maybe_text(tool.get("type"), f"tools[{index}].type")
         if kind in {None, "custom"}:
             found.append(_function(tool, f"tools[{index}]", lost))
             lost += [f"tools.{name}" for name, value in tool.items() if name not in _READ and value]
-        elif isinstance(kind, str) and kind.startswith(_SEARCHING):
+        elif kind.startswith(_SEARCHING):
             lost.append("tools.tool_search")
         elif _hosted(kind) is None:
             raise InvalidRequest(
@@ -64,19 +65,21 @@ def _function(tool: dict[str, Any], path: str, lost: list[str]) -> Tool:
     )
 
 
-def is_closed(schema: object) -> bool:
+def is_closed(schema: object, depth: int = 0) -> bool:
     """Tell whether every object names all its members as required and has no others.
 
     Anthropic holds a model to any schema; others only to such.
     """
+    if depth > DEPTH_MAX:
+        return False
     if isinstance(schema, list):
-        return all(map(is_closed, schema))
+        return all(is_closed(one, depth + 1) for one in schema)
     if not isinstance(schema, dict):
         return True
     properties = schema.get("properties")
-    if isinstance(properties, dict) and (
-        schema.get("additionalProperties") is not False
-        or set(properties) != set(schema.get("required") or ())
-    ):
-        return False
-    return all(map(is_closed, schema.values()))
+    if isinstance(properties, dict):
+        required = schema.get("required") or []
+        names_all = isinstance(required, list) and all(name in required for name in properties)
+        if not names_all or schema.get("additionalProperties") is not False:
+            return False
+    return all(is_closed(one, depth + 1) for one in schema.values())

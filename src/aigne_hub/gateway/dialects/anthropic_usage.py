@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from aigne_hub.domain.usage import TOKENS_MAX, Report, Usage
-from aigne_hub.gateway.dialects.reading import decoded, is_present
+from aigne_hub.gateway.dialects.reading import UNREADABLE, decoded, is_present
 from aigne_hub.providers.usage import ANTHROPIC, Wire
 
 _Tokens = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)] | None
@@ -75,7 +75,7 @@ def report_of(wire: Wire, usage: msgspec.Raw) -> Report:
     if wire is ANTHROPIC and is_present(usage):
         try:
             buckets = _decode_usual(usage).buckets()
-        except msgspec.DecodeError:
+        except UNREADABLE:
             buckets = None
         if buckets is not None:
             return Report(buckets)

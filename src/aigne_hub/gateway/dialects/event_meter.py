@@ -13,7 +13,7 @@ import orjson
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
-from aigne_hub.gateway.dialects.reading import decoded, is_present
+from aigne_hub.gateway.dialects.reading import UNREADABLE, decoded, is_present
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import later
@@ -160,7 +160,7 @@ def _event(payload: bytes) -> Event | None:
     """Return a JSON event; what cannot be parsed is content, and passes as it is."""
     try:
         return _decode(payload)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -15,6 +15,7 @@ from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.quotes import BYTES_PER_MEDIA_TOKEN, MEDIA_TOKENS, Size, size_of
 from aigne_hub.gateway.dialects.splice import reads_alike
 from aigne_hub.providers.google import resource_of
+from aigne_hub.providers.languages import written
 
 # A file that is only named, a cached prompt, or what a tool of Google's fetches may fill a model's
 # context, and is read at the price of a prompt.
@@ -89,7 +90,7 @@ def for_model(
         one["model"] = resource_of(model)
     if change is not None:
         change(value)
-    return body if plain and change is None and not named else orjson.dumps(value)
+    return body if plain and change is None and not named else written(value)
 
 
 def read_once(body: bytes) -> bytes:
@@ -97,7 +98,7 @@ def read_once(body: bytes) -> bytes:
 
     It is what `for_model` sends then. Raises InvalidRequest.
     """
-    return body if reads_alike(body, _RELIED_ON) else orjson.dumps(_object(body))
+    return body if reads_alike(body, _RELIED_ON) else written(_object(body))
 
 
 def _object(body: bytes) -> Members:

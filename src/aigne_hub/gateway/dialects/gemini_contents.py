@@ -4,9 +4,6 @@ https://ai.google.dev/api/caching#Content and /gemini-api/docs/thought-signature
 """
 
 import base64
-import binascii
-
-import orjson
 
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.inference import (
@@ -21,6 +18,7 @@ from aigne_hub.domain.inference import (
     seal_of,
 )
 from aigne_hub.gateway.dialects.gemini_members import Members
+from aigne_hub.providers.languages import written
 from aigne_hub.providers.languages.gemini_reader import kind_of
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
 
@@ -131,7 +129,7 @@ class Talk:
         known = call.maybe_text("id") or f"call_{self._calls}"
         self._calls += 1
         self._open[known] = name
-        arguments = orjson.dumps(call.take("args") or {}).decode()
+        arguments = written(call.take("args") or {}).decode()
         return ToolCall(known, name, arguments, seal=seal)
 
     def _result(self, result: Members) -> ToolResult:
@@ -152,7 +150,7 @@ class Talk:
         if isinstance(response, dict) and response.keys() in ({"output"}, {"error"}):
             response = next(iter(response.values()))
         if response not in (None, "", {}):
-            text = response if isinstance(response, str) else orjson.dumps(response).decode()
+            text = response if isinstance(response, str) else written(response).decode()
             content.append(Text(text))
         for part in result.each("parts"):
             content += self._content(part)
@@ -209,7 +207,7 @@ def _seal(signature: str) -> Seal:
     common = signature.replace("-", "+").replace("_", "/")
     try:
         told = base64.b64decode(common + "=" * (-len(common) % 4), validate=True)
-    except binascii.Error:
+    except ValueError:  # no base64, or no ASCII even
         told = b""
     if told.startswith(_FOREIGN):
         return seal_of(told.decode("utf-8", "replace"), GEMINI_LANGUAGE)

@@ -12,6 +12,9 @@ from aigne_hub.gateway.dialects.members import (
     maybe_text,
 )
 
+# What JSON is written with has no place for more.
+COUNT_MAX = 2**63 - 1
+
 
 class Members:
     """The members of one object by their documented names, each to be taken once.
@@ -71,7 +74,7 @@ class Members:
     def count(self, name: str) -> int | None:
         """Return a whole number, which clients also write as `40.0`."""
         value = self.number(name)
-        if value is None or value == int(value):
+        if value is None or (abs(value) <= COUNT_MAX and value == int(value)):
             return None if value is None else int(value)
         raise InvalidRequest(f"`{self.at(name)}` must be a whole number.", param=self.at(name))
 

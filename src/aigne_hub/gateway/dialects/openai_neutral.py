@@ -124,8 +124,8 @@ def _messages(given: list[dict[str, Any]]) -> Iterator[Message]:
     results: list[Part] = []
     for index, item in enumerate(given):
         path = f"messages[{index}]"
-        role = item.get("role")
-        if role in ("tool", "function"):
+        role = maybe_text(item.get("role"), f"{path}.role")
+        if role in {"tool", "function"}:
             results.append(_result(item, path))
             continue
         content = tuple(_parts(item.get("content"), f"{path}.content"))
@@ -136,7 +136,7 @@ def _messages(given: list[dict[str, Any]]) -> Iterator[Message]:
         if results:
             yield Message("user", tuple(results))
             results = []
-        if role in ("system", "developer"):
+        if role in {"system", "developer"}:
             yield Message("system", content)
         elif role == "assistant":
             yield Message("assistant", (*_reasoning(item, path), *content, *_calls(item, path)))
@@ -204,14 +204,15 @@ def _parts(content: object, path: str) -> Iterator[Text | Media]:
 
 
 def _part(part: dict[str, Any], path: str) -> Text | Media:
-    kind = part.get("type")
+    kind = maybe_text(part.get("type"), f"{path}.type")
     cache = "5m" if part.get("cache_control") else None
-    if kind in ("text", "refusal"):
+    if kind in {"text", "refusal"}:
         return Text(a_text(part.get(kind), f"{path}.{kind}"), cache)  # type: ignore[arg-type] # one of two words
     if kind == "image_url":
         image = an_object(part.get("image_url"), f"{path}.image_url")
         found = media_of(a_text(image.get("url"), f"{path}.image_url.url"))
-        return Media("image", found.url, found.data, found.mime_type, detail=image.get("detail"))
+        detail = maybe_text(image.get("detail"), f"{path}.image_url.detail")
+        return Media("image", found.url, found.data, found.mime_type, detail=detail)
     if kind == "input_audio":
         audio = an_object(part.get("input_audio"), f"{path}.input_audio")
         form = a_text(audio.get("format"), f"{path}.input_audio.format")
@@ -237,8 +238,8 @@ def _part(part: dict[str, Any], path: str) -> Text | Media:
 
 
 def _tool(tool: dict[str, Any], path: str) -> Tool:
-    kind = tool.get("type")
-    if kind not in ("function", "custom"):
+    kind = maybe_text(tool.get("type"), f"{path}.type")
+    if kind not in {"function", "custom"}:
         raise InvalidRequest(
             f"`{path}.type`: tools of type {kind!r} cannot be translated.", param=f"{path}.type"
         )

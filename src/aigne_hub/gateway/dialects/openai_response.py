@@ -14,7 +14,7 @@ from aigne_hub.domain.errors import HubError, RateLimited, UpstreamError
 from aigne_hub.domain.objects import RESPONSE, Made, made
 from aigne_hub.domain.usage import TOKENS_MAX, Report, Usage
 from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of, tier_of
-from aigne_hub.gateway.dialects.reading import decoded, is_present
+from aigne_hub.gateway.dialects.reading import UNREADABLE, decoded, is_present
 from aigne_hub.providers.frames import words_of
 from aigne_hub.providers.usage import Wire
 
@@ -96,7 +96,7 @@ def usage_of(wire: Wire, response: Response, body: bytes) -> Report:
     if tier is not None and is_present(response.usage):
         try:
             usage = _decode_usual(response.usage).buckets(tier)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             usage = None
         report = None if usage is None else Report(usage)
     if report is None:

@@ -21,7 +21,7 @@ from aigne_hub.gateway.dialects.openai_response import (
     usage_of,
     written_bytes,
 )
-from aigne_hub.gateway.dialects.reading import decoded, is_present
+from aigne_hub.gateway.dialects.reading import UNREADABLE, decoded, is_present
 from aigne_hub.gateway.dialects.splice_usage import with_credits
 from aigne_hub.providers.frames import Splitter, payload_of, unescaped_length
 from aigne_hub.providers.usage import Wire
@@ -133,7 +133,7 @@ class OpenAIResponsesMeter:
         self._last = frame
         try:
             response = decode_response(event.response)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return
         self.report = usage_of(self._wire, response, payload)
         self._ask.made = made_by(response, stores=self._ask.stores)
@@ -158,7 +158,7 @@ def _event(payload: bytes) -> _Event | None:
     """
     try:
         return _decode(payload)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -170,6 +170,6 @@ def _failure(event: _Event, payload: bytes) -> HubError:
         return failure_of(decoded(msgspec.Raw(payload)))
     try:
         error = decode_response(event.response).error
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return UpstreamError("The upstream reported an error that cannot be read.")
     return failure_of(decoded(error) or "it ended the response without saying why")

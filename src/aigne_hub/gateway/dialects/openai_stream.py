@@ -13,7 +13,7 @@ import orjson
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
-from aigne_hub.gateway.dialects.reading import is_present
+from aigne_hub.gateway.dialects.reading import UNREADABLE, is_present
 from aigne_hub.providers.frames import (
     Splitter,
     payload_of,
@@ -154,7 +154,7 @@ class OpenAIStreamMeter:
         """Read a JSON event; keep it back, or note its failure, when it is no mere content."""
         try:
             parsed = _decode(payload)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             # Mere content is not parsed, so what cannot be parsed is content: the same bytes
             # fare alike however the network cut them.
             return False

@@ -21,7 +21,7 @@ from aigne_hub.gateway.dialects.form_ask import FormAsk, flag, named_model
 from aigne_hub.gateway.dialects.openai_stream import text_bytes
 from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
 from aigne_hub.gateway.dialects.openai_whole import OpenAIWhole
-from aigne_hub.gateway.dialects.reading import answered, decoded, is_present
+from aigne_hub.gateway.dialects.reading import UNREADABLE, answered, decoded, is_present
 from aigne_hub.gateway.dialects.sound import Length, length_of
 from aigne_hub.providers.usage import Wire
 
@@ -139,7 +139,7 @@ class OpenAITranscriptions(OpenAIWhole):
     def output_of(self, body: bytes) -> int:
         try:
             answer = _decode_answer(body)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return len(body)
         return text_bytes(b'"text":' + bytes(answer.text or answer.duration))
 

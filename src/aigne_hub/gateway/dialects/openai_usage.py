@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from aigne_hub.domain.usage import TOKENS_MAX, Report, Usage
-from aigne_hub.gateway.dialects.reading import decoded, is_present
+from aigne_hub.gateway.dialects.reading import UNREADABLE, decoded, is_present
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.openai import TIERS
 
@@ -96,7 +96,7 @@ def report_of(wire: Wire, answer: Reporting, **more: object) -> Report:
     if tier is not None and not more and is_present(answer.usage):
         try:
             usage = _decode_usual(answer.usage).buckets(tier)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             usage = None
         if usage is not None:
             return Report(usage)

@@ -6,6 +6,8 @@ import msgspec
 
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 
+# What a decoder raises for what is not the JSON it was made for.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ABSENT = frozenset({b"", b"null"})
 
 
@@ -18,7 +20,7 @@ def decoded(raw: msgspec.Raw) -> object:
     """Return the value of a member; words, which are no usage, for what has none."""
     try:
         return msgspec.json.decode(raw) if is_present(raw) else None
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return "unreadable"
 
 
@@ -30,7 +32,7 @@ def peeked(decode: Any, body: bytes) -> Any:
         text = str(error)
         param = text.rpartition("`$.")[2].rstrip("`") if "`$." in text else None
         raise InvalidRequest(f"The request body is not valid: {text}.", param=param) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidRequest(f"The request body is not valid JSON: {error}.") from None
 
 
@@ -38,7 +40,7 @@ def answered(decode: Any, body: bytes) -> Any:
     """Decode a whole answer; raises UpstreamError for an error object or invalid JSON."""
     try:
         answer = decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise UpstreamError("The upstream's answer is not valid JSON of this kind.") from None
     if is_present(answer.error):
         raise UpstreamError("The upstream answered 200 with an error object.")

@@ -149,9 +149,9 @@ def _messages(value: dict[str, Any]) -> Iterator[Message]:
 
 def _item(item: dict[str, Any], path: str) -> tuple[Role, list[Part]]:
     """Return whose an item is, and what it says."""
-    kind = item.get("type") or "message"
+    kind = maybe_text(item.get("type"), f"{path}.type") or "message"
     if kind == "message":
-        role = _ROLES.get(item.get("role"))
+        role = _ROLES.get(maybe_text(item.get("role"), f"{path}.role"))
         if role is None:
             raise InvalidRequest(f"`{path}.role` is none of OpenAI's roles.", param=f"{path}.role")
         return role, list(_content(item.get("content"), f"{path}.content"))
@@ -201,7 +201,7 @@ def _content(content: object, path: str) -> Iterator[Text | Media]:
 
 
 def _part(part: dict[str, Any], path: str) -> Text | Media:
-    kind = part.get("type")
+    kind = maybe_text(part.get("type"), f"{path}.type")
     if kind in {"input_text", "output_text", "text"}:
         return Text(a_text(part.get("text"), f"{path}.text"))
     if kind == "refusal":
@@ -229,7 +229,7 @@ def _part(part: dict[str, Any], path: str) -> Text | Media:
 def _tools(given: list[dict[str, Any]]) -> Iterator[Tool | HostedTool]:
     for index, tool in enumerate(given):
         path = f"tools[{index}]"
-        kind = tool.get("type")
+        kind = maybe_text(tool.get("type"), f"{path}.type")
         if kind in {"function", "custom"}:
             yield _tool(tool, path, None)
         elif kind == "namespace":
@@ -284,7 +284,7 @@ def _choice(choice: object) -> ToolChoice | None:
         case "auto" | "none" | "required":
             return ToolChoice(choice)
     value = an_object(choice, "tool_choice")
-    kind = value.get("type")
+    kind = maybe_text(value.get("type"), "tool_choice.type")
     if kind == "allowed_tools":
         allowed = objects(value.get("tools"), "tool_choice.tools")
         names = tuple(a_text(one.get("name"), "tool_choice.tools.name") for one in allowed)

@@ -11,6 +11,8 @@ import msgspec
 import orjson
 
 from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.gateway.dialects.reading import UNREADABLE
+from aigne_hub.providers.languages import written
 
 # Where nearly every client writes `model`; one that writes it later is parsed.
 HEAD_BYTES = 4_096
@@ -78,7 +80,7 @@ def with_members(
     for name, member in members.items():
         current = value.get(name)
         value[name] = {**current, **member} if isinstance(current, dict) else member
-    return orjson.dumps(value)
+    return written(value)
 
 
 def reads_alike(body: bytes, names: tuple[tuple[str, ...], ...]) -> bool:
@@ -100,7 +102,7 @@ def _is_only(body: bytes, start: int, end: int) -> bool:
     changed = b"!" + body[start:end]
     try:
         named = _decode_named(body[:start] + changed + body[end:])
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return False
     return named.model.encode() == changed
 

@@ -7,6 +7,7 @@ import msgspec
 import orjson
 
 from aigne_hub.domain.usage import Usage
+from aigne_hub.gateway.dialects.reading import UNREADABLE
 from aigne_hub.providers.frames import payload_of
 
 _USAGE = re.compile(rb'"usage"[ \t\r\n]*:[ \t\r\n]*')
@@ -44,7 +45,7 @@ def _spliced(payload: bytes, charge: str, counted: Usage) -> bytes | None:
     """Splice where the object stands without a doubt; None where it must be parsed."""
     try:
         told = bytes(_decode(payload).response.usage)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
     places = [m.end() for m in _USAGE.finditer(payload) if payload.startswith(told, m.end())]
     if not told or len(places) != 1 or b'"credits"' in told or b"\n" in payload:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from aigne_hub.domain.embedding import EmbeddingAnswer, EmbeddingRequest
-from aigne_hub.domain.errors import UpstreamError
+from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
 from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import words_of
@@ -86,6 +86,27 @@ class EmbeddingLanguage(Protocol):
 def wrapped(arguments: str, *, is_custom: bool) -> str:
     """Return a call's arguments for a wire whose tools all take objects."""
     return orjson.dumps({"input": arguments}).decode() if is_custom else arguments
+
+
+def written(request: object) -> bytes:
+    """Return what a caller asks for as JSON.
+
+    Raises InvalidRequest: what is read may be nested deeper than what can be written.
+    """
+    try:
+        return orjson.dumps(request)
+    except orjson.JSONEncodeError:
+        raise InvalidRequest(
+            "The request is nested too deeply, or has a number that is too large."
+        ) from None
+
+
+def retold(answer: object) -> bytes:
+    """Return a part of an upstream's answer as JSON, as `written` does; raises UpstreamError."""
+    try:
+        return orjson.dumps(answer)
+    except orjson.JSONEncodeError:
+        raise UpstreamError("The upstream's answer is nested too deeply.") from None
 
 
 def parsed(data: bytes) -> dict[str, Any]:

@@ -7,8 +7,6 @@ November 2026. What generations of models accept is in `claude`.
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.inference import (
     Effort,
@@ -18,7 +16,7 @@ from aigne_hub.domain.inference import (
     Tool,
     ToolResult,
 )
-from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing
+from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing, written
 from aigne_hub.providers.languages.anthropic_content import Turns, mark_of
 from aigne_hub.providers.languages.anthropic_reader import MessageReader
 from aigne_hub.providers.languages.claude import Generation, generation_of
@@ -38,6 +36,8 @@ SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": SEARC
 # Where Claude is without it; Codex asks for searches in every call.
 _SEARCHLESS = frozenset({"bedrock"})
 USER_MAX = 256
+# As deep as what can be written with it.
+SCHEMA_DEPTH_MAX = 200
 _BUDGETS: dict[Effort, int] = {
     "minimal": BUDGET_MIN,
     "low": 4_096,
@@ -77,7 +77,7 @@ def outgoing(request: InferenceRequest, profile: Profile) -> Outgoing:
     body |= _labels(request, lost)
     if _is_cached_by_itself(request, profile, turns):
         body["cache_control"] = {"type": "ephemeral"}
-    return Outgoing("messages", orjson.dumps(body), b"", tuple(dict.fromkeys(lost)))
+    return Outgoing("messages", written(body), b"", tuple(dict.fromkeys(lost)))
 
 
 def reader(_request: InferenceRequest, wire: Wire) -> MessageReader:
@@ -176,12 +176,14 @@ def _schema(wanted: OutputFormat) -> dict[str, Any]:
     return schema
 
 
-def _closed(schema: object) -> object:
+def _closed(schema: object, depth: int = 0) -> object:
+    if depth > SCHEMA_DEPTH_MAX:
+        raise InvalidRequest("The schema of the answer is nested too deeply.")
     if isinstance(schema, list):
-        return [_closed(one) for one in schema]
+        return [_closed(one, depth + 1) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    closed = {name: _closed(value) for name, value in schema.items()}
+    closed = {name: _closed(value, depth + 1) for name, value in schema.items()}
     if closed.get("type") == "object":
         closed.setdefault("additionalProperties", False)
     return closed

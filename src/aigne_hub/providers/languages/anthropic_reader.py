@@ -7,8 +7,6 @@ events that nobody has heard of say nothing.
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.inference import (
     Finish,
@@ -23,7 +21,7 @@ from aigne_hub.domain.inference import (
 )
 from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
-from aigne_hub.providers.languages import parsed
+from aigne_hub.providers.languages import parsed, retold
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import UsageStream
@@ -163,7 +161,7 @@ class MessageReader:
             return [ReasoningSeal(Seal(ANTHROPIC_LANGUAGE, known["signature"]))]
         if "call" in known and not known["is_told"]:
             given = known["input"]
-            arguments = orjson.dumps(given if isinstance(given, dict) else {}).decode()
+            arguments = retold(given if isinstance(given, dict) else {}).decode()
             return [ToolCallDelta(known["call"], arguments)]
         return []
 

@@ -25,7 +25,7 @@ from aigne_hub.domain.inference import (
     ToolResult,
 )
 from aigne_hub.providers.google import STREAM_METHOD
-from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing, wrapped
+from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing, wrapped, written
 from aigne_hub.providers.languages.gemini_config import (
     THINKS_IN_LEVELS,
     configured,
@@ -90,7 +90,7 @@ def outgoing(request: InferenceRequest, _profile: Profile) -> Outgoing:
             lost.append("service_tier")
     method = STREAM_METHOD if request.stream else WHOLE_METHOD
     operation = f"{VERSION}/models/{request.model}:{method}"
-    return Outgoing(operation, orjson.dumps(body), b"", tuple(dict.fromkeys(lost)))
+    return Outgoing(operation, written(body), b"", tuple(dict.fromkeys(lost)))
 
 
 class _Contents:

@@ -30,7 +30,7 @@ from aigne_hub.domain.inference import (
 )
 from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
-from aigne_hub.providers.languages import parsed
+from aigne_hub.providers.languages import parsed, retold
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import UsageStream
@@ -172,7 +172,7 @@ class GenerateReader:
         index, self._calls = self._calls, self._calls + 1
         given = call.get("id")
         known = given if isinstance(given, str) and given else f"call_{self._calls_before + index}"
-        arguments = orjson.dumps(call.get("args") or {}).decode()
+        arguments = retold(call.get("args") or {}).decode()
         return [
             ToolCallStart(index, known, str(call.get("name") or ""), seal),
             ToolCallDelta(index, arguments),

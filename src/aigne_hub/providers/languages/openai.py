@@ -32,7 +32,14 @@ from aigne_hub.domain.inference import (
 )
 from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
-from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing, parsed, wrapped
+from aigne_hub.providers.languages import (
+    CUSTOM_PARAMETERS,
+    Outgoing,
+    parsed,
+    retold,
+    wrapped,
+    written,
+)
 from aigne_hub.providers.languages.efforts import asked_effort
 from aigne_hub.providers.profiles import OPENAI_LANGUAGE, Profile
 from aigne_hub.providers.usage import Wire
@@ -84,7 +91,7 @@ def outgoing(request: InferenceRequest, profile: Profile) -> Outgoing:
     body |= _ids(request, profile, lost)
     if request.top_k is not None:
         lost.append("top_k")
-    return Outgoing("chat/completions", orjson.dumps(body), b"", tuple(dict.fromkeys(lost)))
+    return Outgoing("chat/completions", written(body), b"", tuple(dict.fromkeys(lost)))
 
 
 def _ids(request: InferenceRequest, profile: Profile, lost: list[str]) -> dict[str, str]:
@@ -318,11 +325,11 @@ class ChatReader:
             known = given if isinstance(given, str) and given else f"call_{index}"
             self._by_id[known] = self._by_index[at] = index
             extra = call.get("extra_content")
-            seal = Seal("openai", orjson.dumps(extra).decode()) if extra else None
+            seal = Seal("openai", retold(extra).decode()) if extra else None
             events.append(ToolCallStart(index, known, str(name or ""), seal))
         index = self._by_id[given] if isinstance(given, str) and given else self._by_index[at]
         if isinstance(arguments, dict):
-            arguments = orjson.dumps(arguments).decode()
+            arguments = retold(arguments).decode()
         if isinstance(arguments, str) and arguments:
             events.append(ToolCallDelta(index, arguments))
         return events
