@@ -4,14 +4,17 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+# Aider is not made for Python 3.13 and later.
+AIDER_PYTHON ?= $(PYTHON)
 PORT ?= 8090
 DATA_DIR ?= .data
 VENV := .venv
 BIN := $(VENV)/bin
+AGENTS := .agents
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 SYSTEM := nginx:nginx wrk:wrk strace:strace chromium:chromium
 
-.PHONY: help run test test-full bench bench-quick bench-streams bench-overload soak lint format system
+.PHONY: help run test test-full test-agents bench bench-quick bench-streams bench-overload soak lint format system
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -21,11 +24,14 @@ run: $(VENV)/installed-base ## Start the hub on 127.0.0.1:8090 (PORT=, DATA_DIR=
 
 # Tests wait as long as they work: three of them keep two processors busy.
 test: $(VENV)/installed-dev system ## Run the test suite
-	@$(BIN)/python -m pytest -m "not full" -n 3 --dist loadfile --no-loadscope-reorder \
+	@$(BIN)/python -m pytest -m "not full and not agents" -n 3 --dist loadfile --no-loadscope-reorder \
 		--cov --cov-report=term:skip-covered $(ARGS)
 
 test-full: $(VENV)/installed-dev system ## Run the test suite and the long runs
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not agents" $(ARGS)
+
+test-agents: $(VENV)/installed-dev $(AGENTS)/installed ## Coding agents do a task through the hub
+	@$(BIN)/python -m tests.agents.alone $(BIN)/python -m pytest -m agents $(ARGS) tests/agents
 
 bench: $(VENV)/installed-dev system ## Measure the hub beside nginx and installed peers
 	@$(BIN)/python -m bench $(ARGS)
@@ -66,6 +72,19 @@ $(VENV)/installed-base: $(VENV)/pyvenv.cfg requirements/build.txt requirements/b
 $(VENV)/installed-dev: $(VENV)/installed-base requirements/dev.txt
 	@echo "installing locked test dependencies ..." >&2
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Some 2 GB, by npm and pip, once. Not `npm ci`: opencode names packages for other systems that not every
+# registry has, and it wants all of them in the lock.
+$(AGENTS)/installed: tests/agents/package.json tests/agents/package-lock.json requirements/aider.txt
+	@command -v npm >/dev/null || { echo "the agents need Node.js 22 with npm"; exit 1; }
+	@echo "installing locked coding agents into $(AGENTS) ..." >&2
+	@mkdir -p $(AGENTS)
+	@cp tests/agents/package.json tests/agents/package-lock.json tests/agents/.npmrc $(AGENTS)
+	@cd $(AGENTS) && npm install --no-save --loglevel=error >/dev/null
+	@$(AIDER_PYTHON) -m venv --clear $(AGENTS)/aider
+	@$(AGENTS)/aider/bin/python -m pip --disable-pip-version-check --no-input --quiet \
+		install --require-hashes -r requirements/aider.txt
 	@touch $@
 
 # name:command pairs of Debian packages that tests and benchmarks use.

@@ -72,6 +72,11 @@ class ScriptedUpstream:
         self._answers.clear()
         self._answers.extend(answers)
 
+    def answer(self, asked: Asked) -> Answer:
+        """Return the next answer; who makes them up from what was asked overrides this."""
+        del asked
+        return self._answers.popleft()
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         upstream = self
 
@@ -81,8 +86,9 @@ class ScriptedUpstream:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 named = {name.lower(): value for name, value in self.headers.items()}
-                upstream.asked.append(Asked(self.path, named, json.loads(body)))
-                answer = upstream._answers.popleft()
+                asked = Asked(self.path, named, json.loads(body))
+                upstream.asked.append(asked)
+                answer = upstream.answer(asked)
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name.replace("_", "-"), value)

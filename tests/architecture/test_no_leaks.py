@@ -18,7 +18,7 @@ TEXT = frozenset(_TEXT.split())
 NAMED = frozenset({"Makefile", "Dockerfile", "run", ".gitignore", "LICENSE"})
 # Made by tools, never committed.
 _SKIPPED = """
-    .git .venv .data .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+    .git .venv .data .agents .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
     __pycache__ build dist node_modules site-packages
 """
 SKIPPED = frozenset(_SKIPPED.split())
@@ -35,7 +35,7 @@ LEAKS = {
 PTH_ALLOWED = frozenset(
     {"_editable_impl_aigne_hub.pth", "a1_coverage.pth", "distutils-precedence.pth"}
 )
-LOCKED = ("base.txt", "build.txt", "dev.txt")
+LOCKED = ("aider.txt", "base.txt", "build.txt", "dev.txt")
 PIN = re.compile(
     r"[A-Za-z0-9._-]+(?:\[[\w,-]+\])?==[^\s;]+(?: ?;[^\\]+?)?(?: --hash=sha256:[0-9a-f]{64})+"
 )

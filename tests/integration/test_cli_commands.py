@@ -75,7 +75,7 @@ def test_a_new_user_is_given_what_the_configuration_promises(run, monkeypatch, d
         (["calls", "list", "--status", "odd"], 2, "invalid_request"),
         (["calls", "show", "nothing"], 4, "not_found"),
         (["providers", "test", "nothing"], 4, "not_found"),
-        (["snippet", "codex"], 2, "invalid_request"),
+        (["snippet", "nobody"], 2, "invalid_request"),
         (["keys"], 2, "invalid_request"),
         (["nothing"], 2, "invalid_request"),
         (["users", "list", "--database-url", "mysql://host/db"], 2, "invalid_configuration"),

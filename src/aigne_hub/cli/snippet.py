@@ -61,6 +61,18 @@ export ANTHROPIC_AUTH_TOKEN=@KEY@
 export ANTHROPIC_MODEL=@MODEL@
 claude
 """,
+    "codex": """\
+# export AIGNE_HUB_KEY=@KEY@
+# and in ~/.codex/config.toml:
+model = "@MODEL@"
+model_provider = "aigne-hub"
+
+[model_providers.aigne-hub]
+name = "AIGNE Hub"
+base_url = "@URL@/v1"
+env_key = "AIGNE_HUB_KEY"
+wire_api = "responses"
+""",
     "google-genai": """\
 # pip install google-genai
 from google import genai

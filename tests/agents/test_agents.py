@@ -1,0 +1,158 @@
+"""Coding agents do a task through a hub, with models of providers of every format.
+
+Each run has a home directory of its own and a proxy that lets nobody through; `make test-agents`
+gives them all a network of its own besides.
+"""
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.agents.model import Model
+from tests.agents.play import DONE, with_edits, with_tools
+from tests.agents.table import AGENTS, ANSWER, CODEX, FILES, Agent
+from tests.agents.trap import ProxyTrap
+from tests.agents.wire import CACHED, Tokens
+from tests.architecture.source_tree import ROOT
+from tests.hub import HubProcess
+
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
+
+INSTALLED = ROOT / ".agents"
+RUN_S = 180
+RATES = {"input": "1000", "cache_read": "100", "output": "2000"}
+# What a call of another model stands under at Google, where its signature was lost.
+UNSIGNED = "skip_thought_signature_validator"
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A provider that speaks one format, and a model of it."""
+
+    kind: str
+    model: str
+    path: str = ""
+
+
+VENDORS = {
+    "chat": Vendor("openai-compatible", "llama-4-maverick", "/v1"),
+    "responses": Vendor("openai", "gpt-5.1-codex", "/v1"),
+    "anthropic": Vendor("anthropic", "claude-sonnet-4-6"),
+    "gemini": Vendor("google", "gemini-3-pro"),
+}
+RUNS = [(agent, wire) for agent in AGENTS for wire in ("chat", "anthropic", "gemini")]
+RUNS.append((CODEX, "responses"))
+
+
+def config_for(vendor: Vendor, origin: str) -> dict[str, Any]:
+    provider = {
+        "name": "vendor",
+        "kind": vendor.kind,
+        "base_url": origin + vendor.path,
+        "credentials": [{"name": "main", "api_key": "sk-good"}],
+    }
+    model = {"model": f"vendor/{vendor.model}", "type": "chat", "rates": RATES}
+    limits = {"max_output_tokens": 32_000, "context_tokens": 200_000}
+    return {
+        "providers": [provider],
+        "models": [{**model, **limits}],
+        "billing": {"enabled": True},
+    }
+
+
+def price(number: int) -> Decimal:
+    tokens = Tokens(number)
+    return (tokens.fresh + Decimal(CACHED) / 10 + 2 * tokens.output) / 1000
+
+
+def set_up(agent: Agent, hub: HubProcess, model: str, home: Path) -> tuple[list[str], Any]:
+    """Do what the snippet says; return the command and the environment it exports."""
+    text = hub.cli("snippet", agent.name, "--model", model)["text"]
+    text = text.replace("http://127.0.0.1:8090", hub.address).replace("YOUR-KEY", hub.key)
+    exported = dict(re.findall(r"^(?:# )?export (\w+)=(\S+)$", text, re.MULTILINE))
+    if not agent.file:
+        return [*shlex.split(text.splitlines()[-1]), *agent.command], exported
+    file = home / agent.file
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    return list(agent.command), exported
+
+
+def path() -> str:
+    node = shutil.which("node")
+    assert node is not None
+    assert INSTALLED.exists(), "the agents are not installed: make test-agents"
+    folders = [INSTALLED / "node_modules/.bin", INSTALLED / "aider/bin", Path(node).parent]
+    return os.pathsep.join([*map(str, folders), "/usr/bin", "/bin"])
+
+
+@pytest.fixture
+def trap() -> Iterator[ProxyTrap]:
+    with ProxyTrap() as listening:
+        yield listening
+
+
+@pytest.mark.parametrize(("agent", "wire"), RUNS, ids=lambda part: getattr(part, "name", part))
+def test_an_agent_does_its_task(agent: Agent, wire: str, tmp_path: Path, trap: ProxyTrap) -> None:
+    vendor = VENDORS[wire]
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    words = [f"word-{secrets.token_hex(6)}" for _ in FILES]
+    for name, word in zip(FILES, words, strict=True):
+        (work / name).write_text(f"The word is {word}.\n")
+    script = with_tools(agent.tools, work) if agent.tools else with_edits()
+    with (
+        Model(script) as model,
+        HubProcess(tmp_path / "hub", config_for(vendor, model.origin)) as hub,
+    ):
+        hub.grant("1000000")
+        command, exported = set_up(agent, hub, f"vendor/{vendor.model}", home)
+        plain = {"PATH": path(), "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb"}
+        done = subprocess.run(
+            command,
+            env={**plain, **trap.environ(), **agent.environ, **exported},
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=RUN_S,
+            check=False,
+        )
+        told = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}\n{hub.log()[-2000:]}"
+        assert model.trouble == [], told
+        assert done.returncode == 0, told
+        assert set((work / ANSWER).read_text().split()) == set(words), told
+        assert DONE in done.stdout
+        assert {line.split()[1].partition(":")[0] for line in trap.wanted} <= agent.seeks
+        calls = hub.calls_when_closed(len(model.turns))
+        assert {call["outcome"] for call in calls} == {"completed"}
+        charged = sorted(Decimal(call["credits"]) for call in calls)
+        assert charged == sorted(price(number) for number in range(1, len(calls) + 1))
+        hub.verified()
+    if agent.tools:
+        assert_nothing_was_lost(agent, wire, model)
+    if wire == "anthropic":
+        # The conversation is marked for the cache once it goes on, by the agent or by the hub.
+        assert "cache_control" in str(model.asked[-1].body)
+
+
+def assert_nothing_was_lost(agent: Agent, wire: str, model: Model) -> None:
+    """Every result came to its call, and every signature to the model that gave it."""
+    last = model.turns[-1]
+    assert len(last.called) == len(set(last.called)) == 3
+    assert set(last.results) == set(last.called)
+    given = {f"c2VhbGVk{number:04}" for number in range(1, len(model.turns))}
+    if wire in agent.keeps:
+        assert last.seals == given
+    else:
+        assert last.seals == ({UNSIGNED} if wire == "gemini" else set())
