@@ -25,6 +25,7 @@ VIDEO_BYTES = bytes(range(256)) * 4_096
 WORDS = ["one ", "two ", "three"]
 SSE_TYPE = "text/event-stream; charset=utf-8"
 MAX_SILENCE_S = 600.0
+_STANDINGS = {"fails": "failed", "lasts": "in_progress"}
 
 
 def moderations(body: Json, _: Scenario) -> Json:
@@ -182,7 +183,11 @@ def _job(identifier: str, status: str) -> Json:
 
 
 async def about_video(request: Request, record: Record, connection: Connection) -> None:
-    """Answer what is asked of a job: one of a model `…-fails` has failed, `…-breaks` breaks off."""
+    """Answer what is asked of a job.
+
+    One of a model `…-fails` has failed, `…-lasts` goes on, `…-gone` is not known any more, and
+    the video of `…-breaks` breaks off.
+    """
     identifier, _, rest = request.path.removeprefix(f"{VIDEOS}/").partition("/")
     record.status = 200
     if rest == "content":
@@ -197,9 +202,10 @@ async def about_video(request: Request, record: Record, connection: Connection) 
         gone = {"id": identifier, "object": "video.deleted", "deleted": True}
         await connection.reply(200, json.dumps(gone).encode(), JSON_TYPE)
     else:
-        status = "failed" if identifier.endswith("-fails") else "completed"
+        status = _STANDINGS.get(identifier.rpartition("-")[2], "completed")
+        record.status = 404 if identifier.endswith("-gone") else 200
         job = _job(identifier, status)
-        await connection.reply(200, json.dumps(job).encode(), JSON_TYPE)
+        await connection.reply(record.status, json.dumps(job).encode(), JSON_TYPE)
 
 
 async def _events(

@@ -10,6 +10,10 @@ RESPONSE: Final = "response"
 VIDEO: Final = "video"
 # How long an object is known. OpenAI keeps responses for 30 days, everybody keeps films for less.
 KNOWN_US: Final = 31 * 24 * 3600 * 1_000_000
+# The hub asks after a video by itself, first so long after it was begun, then at twice its age
+# each time, within a day: one that failed is refunded though nobody asked.
+ASK_AFTER_US: Final = 600 * 1_000_000
+ASKED_US: Final = 24 * 3600 * 1_000_000
 ID_CHARS_MAX: Final = 256
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~-]*")
 
@@ -46,6 +50,12 @@ def made(kind: str, identifier: object) -> Made | None:
     if isinstance(identifier, str) and is_id(identifier):
         return Made(kind, identifier)
     return None
+
+
+def next_ask_us(created_us: int, now_us: int) -> int | None:
+    """Return when to ask again after an object, None when it has been asked after long enough."""
+    age_us = max(2 * (now_us - created_us), ASK_AFTER_US)
+    return created_us + age_us if age_us <= ASKED_US else None
 
 
 def is_id(text: str) -> bool:

@@ -22,7 +22,7 @@ from aigne_hub.gateway.dialects.aigne_video import (
     decode_told,
     video_answer,
 )
-from aigne_hub.gateway.dialects.openai_videos import FAILED, decode_job
+from aigne_hub.gateway.dialects.openai_videos import COMPLETED, FRUITLESS, decode_job
 from aigne_hub.gateway.dialects.reading import UNREADABLE
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.object_calls import fetched, keeper, read
@@ -40,8 +40,6 @@ WAIT_S_MAX: Final = 3_600.0
 _PATIENCE: Final = 3
 # How often in a row the provider may fail to say how a job stands.
 SILENCES_MAX: Final = 5
-_COMPLETED: Final = "completed"
-_ENDED: Final = frozenset({FAILED, "cancelled", "canceled", "expired"})
 
 _log = structlog.get_logger()
 
@@ -137,8 +135,8 @@ async def _film(plane: Plane, exchange: Exchange, begun: Begun) -> tuple[bytes, 
         raise UpstreamError("The upstream made a job that cannot be asked after.")
     candidate = keeper(plane, found, AigneVideos.language)
     status, pause, waited, silences = begun.status, POLL_S, 0.0, 0
-    while status != _COMPLETED:
-        if status in _ENDED:
+    while status != COMPLETED:
+        if status in FRUITLESS:
             await plane.objects.give_back(found)
             raise UpstreamError("The upstream could not make the video. It was refunded.")
         if waited >= WAIT_S_MAX:

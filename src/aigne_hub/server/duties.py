@@ -10,13 +10,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from aigne_hub.bootstrap import Backing, Hub, open_outbox, read_snapshot
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.plane import Plane
+from aigne_hub.gateway.video_standing import is_over
 from aigne_hub.payment_bootstrap import cashier
 from aigne_hub.payments.recharger import Recharger
-from aigne_hub.server import inspector, kit_courier, postman, price_watch
+from aigne_hub.server import inspector, kit_courier, postman, price_watch, video_watch
 from aigne_hub.server.inspector import Inspector
 from aigne_hub.server.kit_courier import KitCourier
 from aigne_hub.server.postman import Postman
 from aigne_hub.server.price_watch import PriceWatch
+from aigne_hub.server.video_watch import VideoWatch
 from aigne_hub.storage import (
     answers,
     checkpoint,
@@ -82,6 +84,7 @@ class Duties:
         self._inspector = inspect
         self._courier = courier
         self._prices = prices
+        self._videos = _video_watch(worker, backing)
         self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
@@ -102,6 +105,7 @@ class Duties:
             (ALARM_S, self._alarm),
             (model_statuses.INTERVAL_S, self._share_statuses),
             (price_watch.LOOK_S, self._prices.run),
+            (video_watch.LOOK_S, self._videos.run),
         ]
         if self._backing.checkpointer is not None:
             duties.append((checkpoint.INTERVAL_S, self._checkpoint))
@@ -252,3 +256,12 @@ class Duties:
                     pruned += route_answers.prune(connection, now) + objects.prune(connection, now)
                     pruned += connect_sessions.prune(connection, now)
                 more = outbox.prune() > 0 or pruned > 0
+
+
+def _video_watch(worker: Served, backing: Backing) -> VideoWatch:
+    return VideoWatch(
+        worker.hub.engine,
+        worker.hub.clock,
+        is_over=lambda found: is_over(worker.plane, found),
+        alone=lambda: backing.liveness.alone("videos", wait=False),
+    )

@@ -13,6 +13,7 @@ from aigne_hub.billing import allowance
 from aigne_hub.billing.credits import check_user_credit_balance, create_meter_event
 from aigne_hub.domain.calls import status_of
 from aigne_hub.domain.errors import HubError, InsufficientCredits
+from aigne_hub.domain.objects import ASK_AFTER_US, VIDEO
 from aigne_hub.domain.operations import Admission, Open, Probe, Progress, Settle, Settled
 from aigne_hub.domain.usage import Usage
 from aigne_hub.storage.batch import Accounts, Claims, Counters, Row, View
@@ -270,4 +271,7 @@ class Fold:
 
 def _object_row(op: Settle, kind: str, identifier: str) -> Row:
     where = (op.provider, op.credential, op.model)
-    return (op.account_id, identifier, kind, *where, op.call_id, op.ended_us)
+    # What cost nothing cannot be given back.
+    is_asked = kind == VIDEO and op.charge > 0
+    ask_us = op.ended_us + ASK_AFTER_US if is_asked else None
+    return (op.account_id, identifier, kind, *where, op.call_id, op.ended_us, ask_us)

@@ -80,6 +80,7 @@ MADE = (
     "model",
     "call_id",
     "created_us",
+    "ask_us",
 )
 
 # Each of their rows must be there, as the batch left it: a call or hold is resolved once.

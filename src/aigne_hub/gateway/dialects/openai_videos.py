@@ -27,6 +27,9 @@ DEFAULT_SECONDS = 4
 SECONDS_MAX = 3_600
 _SECONDS = "seconds"
 FAILED = "failed"
+COMPLETED = "completed"
+# The states of a job that will never have a video.
+FRUITLESS = frozenset({FAILED, "cancelled", "canceled", "expired"})
 
 
 class _Peek(msgspec.Struct):

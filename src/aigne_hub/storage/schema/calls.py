@@ -130,7 +130,15 @@ upstream_object = Table(
     Column("model", Text, nullable=False),
     Column("call_id", Text, nullable=False),
     instant("created_us"),
+    # When the hub asks by itself whether it failed; null when it need not.
+    instant("ask_us", nullable=True),
     sqlite_with_rowid=False,
+)
+Index(
+    "ix_upstream_object_ask_us",
+    upstream_object.c.ask_us,
+    sqlite_where=text("ask_us IS NOT NULL"),
+    postgresql_where=text("ask_us IS NOT NULL"),
 )
 Index("ix_upstream_object_created_us", upstream_object.c.created_us)
 # For lists: responses, of which an account may have a million, are in none.
