@@ -30,6 +30,12 @@ def chunk(event: Any) -> bytes:
     return message(headers, json.dumps({"bytes": data, "p": "abcd"}).encode())
 
 
+def event(name: str, value: Any) -> bytes:
+    """Return an event of ConverseStream, whose padding hides how long it is."""
+    headers = {":event-type": name, ":content-type": "application/json", ":message-type": "event"}
+    return message(headers, json.dumps({**value, "p": "abcdef"}).encode())
+
+
 def exception(kind: str, words: str) -> bytes:
     headers = {
         ":exception-type": kind,

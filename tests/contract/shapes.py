@@ -384,6 +384,48 @@ class Gemini:
         return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m"}
 
 
+class Converse:
+    """https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html.
+
+    No caller speaks it: it is answered, and never asked.
+    """
+
+    expected = {"input_tokens": 30, "output_tokens": 628}  # noqa: RUF012 - no test changes it
+
+    def __init__(self, vendor: Json) -> None:
+        self.vendor = vendor
+
+    def whole(self, *, calls: bool = False) -> Json:
+        use = {"toolUse": {"toolUseId": "tooluse_1", "name": TOOL, "input": ARGUMENTS}}
+        message = {"role": "assistant", "content": [use if calls else {"text": TEXT}]}
+        reason = "tool_use" if calls else "end_turn"
+        return {"output": {"message": message}, "stopReason": reason, **self._metadata()}
+
+    def answer(self, *, stream: bool, calls: bool = False, is_cut: bool = False) -> Answer:
+        if not stream:
+            return Answer((json.dumps(self.whole(calls=calls)).encode(),))
+        at = {"contentBlockIndex": 0}
+        frames: list[tuple[str, Json]] = [("messageStart", {"role": "assistant"})]
+        if calls:
+            start = {"toolUse": {"toolUseId": "tooluse_1", "name": TOOL}}
+            frames.append(("contentBlockStart", {"start": start, **at}))
+            rest = json.dumps(ARGUMENTS)
+            deltas: list[Json] = [{"toolUse": {"input": part}} for part in (rest[:4], rest[4:])]
+        else:
+            deltas = [{"text": part} for part in ("Hello", " there")]
+        frames += [("contentBlockDelta", {"delta": delta, **at}) for delta in deltas]
+        reason = {"stopReason": "tool_use" if calls else "end_turn"}
+        ended = [("contentBlockStop", at), ("messageStop", reason), ("metadata", self._metadata())]
+        frames = frames[:2] if is_cut else frames + ended
+        pieces = tuple(aws.event(name, value) for name, value in frames)
+        kind = "application/vnd.amazon.eventstream"
+        return Answer(pieces, content_type=kind, is_cut=is_cut)
+
+    def _metadata(self) -> Json:
+        usage = {"inputTokens": 30, "outputTokens": 628, "totalTokens": 658}
+        return {"usage": usage, "metrics": {"latencyMs": 1275}}
+
+
 SHAPES = {
     "openai": OpenAI,
     "openai-responses": Responses,
@@ -391,6 +433,8 @@ SHAPES = {
     "gemini": Gemini,
 }
 Shape = OpenAI | Responses | Anthropic | Gemini
+# What a provider answers in, and no caller asks in.
+UNASKED = {"bedrock-converse": Converse}
 
 
 def refused(status: int, body: Json, **headers: str) -> Answer:

@@ -53,7 +53,7 @@ def asked(hub: HubProcess, case: Case, language: str, *, stream: bool, **more: A
 def test_text_and_usage(
     hub: HubProcess, upstream: Scripted, case: Case, language: str, stream: bool
 ):
-    upstream.answer = case.shape.answer(stream=stream)
+    upstream.answer = case.answers.answer(stream=stream)
     upstream.seen.clear()
     reply = asked(hub, case, language, stream=stream)
     assert reply.status == 200, reply.body
@@ -64,14 +64,14 @@ def test_text_and_usage(
     assert seen.path == case.path(stream=stream)
     call = hub.calls(limit=1)[0]
     assert (call["outcome"], call["usage_source"]) == ("completed", "provider")
-    expected = case.served.get("expected") or case.shape.expected
+    expected = case.served.get("expected") or case.answers.expected
     assert {name: call[name] for name in expected} == expected
 
 
 @every
 @streamed
 def test_tools(hub: HubProcess, upstream: Scripted, case: Case, language: str, stream: bool):
-    upstream.answer = case.shape.answer(stream=stream, calls=True)
+    upstream.answer = case.answers.answer(stream=stream, calls=True)
     shape = SHAPES[language](case.vendor)
     reply = asked(hub, case, language, stream=stream, **shape.tooled())
     called = shape.streamed_call(reply.events) if stream else shape.called(reply.json)
@@ -91,7 +91,7 @@ def test_a_refused_request_says_why(hub: HubProcess, upstream: Scripted, case: C
 def test_a_stream_that_breaks_off_ends_with_an_error(
     hub: HubProcess, upstream: Scripted, case: Case, language: str
 ):
-    upstream.answer = case.shape.answer(stream=True, is_cut=True)
+    upstream.answer = case.answers.answer(stream=True, is_cut=True)
     reply = asked(hub, case, language, stream=True)
     assert "broke off" in SHAPES[language](case.vendor).error(reply.events[-1])
     assert hub.calls(limit=1)[0]["outcome"] != "completed"

@@ -339,6 +339,12 @@ def test_of_too_many_marks_the_last_stay():
 # -- the answer ----------------------------------------------------------------------------
 
 
+def test_an_index_that_is_none_is_the_first():
+    kind = "content_block_delta"
+    events = ({"type": kind, "index": [1], "delta": {"type": "text_delta", "text": "a"}},)
+    assert read(*events) == [TextDelta("a")]
+
+
 def read(*events: dict[str, Any], end: bool = True) -> list[InferenceEvent]:
     reader = anthropic.reader(InferenceRequest("m", ()), WIRE)
     frames = (

@@ -1,7 +1,9 @@
-"""Claude on Bedrock: where calls go, how they are signed, and the events of its stream."""
+"""Bedrock: where calls go, how they are signed, and the events of Claude's stream."""
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import json
 from collections.abc import Callable
 from itertools import pairwise
@@ -15,7 +17,8 @@ from tests.contract import aws
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.crypto import sigv4
 from aigne_hub.domain.errors import UpstreamError
-from aigne_hub.providers.bedrock import AccessKey, Events
+from aigne_hub.providers.bedrock import Events
+from aigne_hub.providers.bedrock_runtime import AccessKey
 from aigne_hub.providers.connecting import connected, misfit
 from aigne_hub.providers.profiles import languages_of
 
@@ -78,11 +81,13 @@ def sent(
     operation: str = "messages",
     secret: str = "ABSK-key",
     headers: bytes = b"",
+    language: str = "anthropic",
+    model: str = MODEL,
 ) -> tuple[Client, Any]:
     client: Any = Client(answer or Answer(b"{}"))
     provider = Provider("id", "p", "bedrock", BASE, trusted=True, credentials=())
     credential = Credential("id", "main", 1, secret=secret)
-    upstream = connected(client, provider, credential, "anthropic", Clock()).serving(MODEL)
+    upstream = connected(client, provider, credential, language, Clock()).serving(model)
     return client, asyncio.run(upstream.send(operation, json.dumps(body).encode(), headers))
 
 
@@ -116,9 +121,62 @@ def test_an_answer_that_counts_nothing_stays_as_it_is(body: bytes, status: int):
     assert asyncio.run(found.read()) == body
 
 
-def test_only_models_of_anthropic_are_served_yet():
-    assert languages_of("bedrock", MODEL) == {"anthropic"}
-    assert languages_of("bedrock", "amazon.nova-lite-v1:0") == frozenset()
+PROFILE = "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc"
+PROFILE_PATH = "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aapplication-inference-profile%2Fabc"
+
+
+@pytest.mark.parametrize(
+    ("model", "language"),
+    [
+        (MODEL, "anthropic"),
+        (f"arn:aws:bedrock:us-east-1:1:inference-profile/{MODEL}", "anthropic"),
+        ("amazon.nova-lite-v1:0", "bedrock-converse"),
+        (PROFILE, "bedrock-converse"),
+    ],
+)
+def test_a_models_name_tells_how_it_is_called(model: str, language: str):
+    assert languages_of("bedrock", model) == {language}
+
+
+@pytest.mark.parametrize("operation", ["converse", "converse-stream"])
+def test_other_models_are_called_by_converse_as_it_is(operation: str):
+    body = {"messages": [], "stream": True}
+    client, answer = sent(
+        body, Answer(b"x"), operation=operation, language="bedrock-converse", model=PROFILE
+    )
+    assert client.head[0] == f"POST /model/{PROFILE_PATH}/{operation} HTTP/1.1"
+    assert "authorization: Bearer ABSK-key" in client.head
+    assert client.body == body
+    assert asyncio.run(answer.read()) == b"x"
+
+
+def test_a_signature_is_of_the_path_encoded_once_more():
+    client, _ = sent(
+        {},
+        operation="converse",
+        language="bedrock-converse",
+        model=PROFILE,
+        secret=json.dumps(PAIR),
+    )
+    lines = dict(line.split(": ", 1) for line in client.head[1:])
+    signed = {name: lines[name] for name in ("content-type", "host", "x-amz-date")}
+    expected = _signature(f"/model/{PROFILE_PATH.replace('%', '%25')}/converse", signed, b"{}")
+    assert lines["authorization"].endswith(f"Signature={expected}")
+
+
+def _signature(canonical_path: str, headers: dict[str, str], body: bytes) -> str:
+    """Return a signature written down from AWS's own description, step by step."""
+    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+    digest = hashlib.sha256(body).hexdigest()
+    request = f"POST\n{canonical_path}\n\n{lines}\n{';'.join(sorted(headers))}\n{digest}"
+    date = headers["x-amz-date"]
+    scope = f"{date[:8]}/us-east-1/bedrock/aws4_request"
+    hashed = hashlib.sha256(request.encode()).hexdigest()
+    key = b"AWS4" + PAIR["secret_access_key"].encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashed}"
+    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 # -- the stream -----------------------------------------------------------------------------

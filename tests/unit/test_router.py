@@ -43,6 +43,7 @@ ONE = provider("one", a=2, b=1)
 TWO = provider("two", c=1, d=1)
 BARE = provider("bare")
 CLAUDE = provider("claude", "anthropic", e=1)
+NOVA = provider("nova", "bedrock", f=1)
 
 
 class Unused(NamedTuple):
@@ -158,6 +159,9 @@ def test_models_are_reached_in_the_language_of_a_path_or_by_translation():
             assert [item.ref for item in found] == reached
     with pytest.raises(InvalidRequest, match=r"OpenAI format.* POST /v1/messages\."):
         models_of(made.snapshot, "claude/m", completions)
+    made = router(model(NOVA, "nova"))
+    with pytest.raises(InvalidRequest, match=r"POST /v1/chat/completions or "):
+        models_of(made.snapshot, "nova/nova", completions)
     made = router(model(CLAUDE, "v", "embedding"))
     with pytest.raises(InvalidRequest, match="No path of this hub serves it yet"):
         models_of(made.snapshot, "claude/v", OpenAIEmbeddings())

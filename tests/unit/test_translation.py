@@ -6,6 +6,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.converse_form import ConverseForm
 
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 from aigne_hub.domain.inference import (
@@ -34,24 +35,28 @@ from aigne_hub.gateway.dialects import NeutralForm
 from aigne_hub.gateway.dialects.anthropic_neutral import MessagesForm
 from aigne_hub.gateway.dialects.gemini_neutral import GenerateForm
 from aigne_hub.gateway.dialects.openai_neutral import ChatForm
-from aigne_hub.providers.languages import Language, anthropic, gemini, openai
+from aigne_hub.providers.languages import Language, anthropic, converse, gemini, openai
 from aigne_hub.providers.languages.efforts import effort_of
 from aigne_hub.providers.profiles import (
     ANTHROPIC_LANGUAGE,
+    CONVERSE_LANGUAGE,
     GEMINI_LANGUAGE,
     OPENAI,
     OPENAI_LANGUAGE,
 )
 from aigne_hub.providers.usage import ANTHROPIC as ANTHROPIC_USAGE
+from aigne_hub.providers.usage import CONVERSE as CONVERSE_USAGE
 from aigne_hub.providers.usage import GEMINI as GEMINI_USAGE
 from aigne_hub.providers.usage import OPENAI as OPENAI_USAGE
 from aigne_hub.providers.usage import Wire
 
+GPT_OSS = "openai.gpt-oss-120b-1:0"
 # A client's half and a provider's half of one wire, and how usage is read from it.
 WIRES: dict[str, tuple[NeutralForm, Language, Wire]] = {
     OPENAI_LANGUAGE: (ChatForm(), openai, OPENAI_USAGE),
     ANTHROPIC_LANGUAGE: (MessagesForm(), anthropic, ANTHROPIC_USAGE),
     GEMINI_LANGUAGE: (GenerateForm("gemini-3-flash", stream=True), gemini, GEMINI_USAGE),
+    CONVERSE_LANGUAGE: (ConverseForm(GPT_OSS), converse, CONVERSE_USAGE),
 }
 LOOK = {"type": "object", "properties": {"city": {"type": "string"}}}
 PLAIN = InferenceRequest(
@@ -117,6 +122,7 @@ PLAINS = {
         ),
         output_format=OutputFormat({"title": "weather", **LOOK}, "weather"),
     ),
+    CONVERSE_LANGUAGE: replace(PLAIN, model=GPT_OSS),
 }
 USAGE = Usage(input_tokens=5, output_tokens=9, cache_read_tokens=2, reasoning_tokens=1)
 EVENTS: list[InferenceEvent] = [
@@ -130,6 +136,13 @@ EVENTS: list[InferenceEvent] = [
     ToolCallDelta(1, "{}"),
     Finish("tool_calls", Report(USAGE)),
 ]
+# Converse does not tell how much was thought.
+EVENTS_OF = dict.fromkeys(WIRES, EVENTS) | {
+    CONVERSE_LANGUAGE: [
+        *EVENTS[:-1],
+        Finish("tool_calls", Report(USAGE._replace(reasoning_tokens=0))),
+    ]
+}
 
 
 def folded(events: list[InferenceEvent]) -> list[InferenceEvent]:
@@ -162,7 +175,7 @@ def test_a_request_comes_back_as_it_went_out(name: str):
 def test_a_stream_comes_back_however_it_is_cut(name: str, cuts: list[int]):
     form, language, wire = WIRES[name]
     writer = form.writer(PLAIN, "id", 1)
-    data = b"".join(writer.feed([event]) for event in EVENTS)
+    data = b"".join(writer.feed([event]) for event in EVENTS_OF[name])
     reader = language.reader(PLAIN, wire)
     read: list[InferenceEvent] = []
     at = number = 0
@@ -170,14 +183,14 @@ def test_a_stream_comes_back_however_it_is_cut(name: str, cuts: list[int]):
         size = cuts[number % len(cuts)]
         read += reader.feed(data[at : at + size])
         at, number = at + size, number + 1
-    assert folded(read + reader.end()) == folded(EVENTS)
+    assert folded(read + reader.end()) == folded(EVENTS_OF[name])
 
 
 @pytest.mark.parametrize("name", WIRES)
 def test_a_whole_answer_comes_back(name: str):
     form, language, wire = WIRES[name]
-    whole = form.writer(PLAIN, "id", 1).whole(EVENTS)
-    assert folded(language.reader(PLAIN, wire).whole(whole)) == folded(EVENTS)
+    whole = form.writer(PLAIN, "id", 1).whole(EVENTS_OF[name])
+    assert folded(language.reader(PLAIN, wire).whole(whole)) == folded(EVENTS_OF[name])
 
 
 @pytest.mark.parametrize("name", WIRES)

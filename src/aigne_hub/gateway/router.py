@@ -11,6 +11,7 @@ from aigne_hub.providers.languages.registry import translated_to
 from aigne_hub.providers.profiles import (
     AIGNE_LANGUAGE,
     ANTHROPIC_LANGUAGE,
+    CONVERSE_LANGUAGE,
     GEMINI_LANGUAGE,
     OPENAI_LANGUAGE,
     RESPONSES_LANGUAGE,
@@ -29,6 +30,7 @@ LANGUAGE_NAMES = {
     ANTHROPIC_LANGUAGE: "Anthropic",
     GEMINI_LANGUAGE: "Gemini",
     AIGNE_LANGUAGE: "AIGNE",
+    CONVERSE_LANGUAGE: "Bedrock Converse",
 }
 CHAT = "chat"
 # Where models that answer chats are called in each language.
@@ -190,4 +192,6 @@ def _elsewhere(model: Model, language: str) -> str:
     spoken = sorted(languages_of(model.provider.kind, model.name)) if model.type == CHAT else []
     if not spoken:
         return f"{said} No path of this hub serves it yet."
-    return f"{said} Call the model at {' or '.join(CHAT_PATHS[one] for one in spoken)}."
+    # What no caller speaks is reached from any format of theirs.
+    paths = [CHAT_PATHS[one] for one in spoken if one in CHAT_PATHS] or list(CHAT_PATHS.values())
+    return f"{said} Call the model at {' or '.join(paths)}."

@@ -1,36 +1,30 @@
-"""Bedrock: Claude in Anthropic's own words, through InvokeModel and its binary stream.
+"""Bedrock: Claude in Anthropic's own words, through InvokeModel, and all others by Converse.
 
-https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html,
-its neighbours on InvokeModelWithResponseStream and CountTokens, and
-https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html; stored copies, November 2026.
+https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html
+and its neighbours on InvokeModelWithResponseStream, CountTokens and Converse; stored copies,
+November 2026.
 """
 
 import base64
-import json
 import re
-from dataclasses import dataclass, field
-from typing import Any, Self
-from urllib.parse import quote
+from typing import Any
 
 import orjson
 
 from aigne_hub.catalog.snapshot import Provider
-from aigne_hub.crypto import sigv4
-from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.ports import Clock
+from aigne_hub.providers.bedrock_runtime import Runtime
 from aigne_hub.providers.event_stream import Decoder, Message
-from aigne_hub.providers.profile import ANTHROPIC_LANGUAGE
-from aigne_hub.providers.profiles import profile_of
+from aigne_hub.providers.profile import ANTHROPIC_LANGUAGE, CONVERSE_LANGUAGE
 from aigne_hub.providers.rewritten import Rewritten
 from aigne_hub.providers.upstream import Answer
-from aigne_hub.providers.usage import ANTHROPIC
+from aigne_hub.providers.usage import ANTHROPIC, CONVERSE
 from aigne_hub.providers.vertex import said_below_a_model
-from aigne_hub.transport import Client, Origin, request_head
+from aigne_hub.transport import Client
 
 ANTHROPIC_VERSION = "bedrock-2023-05-31"
 _COUNT = "messages/count_tokens"
-_JSON, _EVENTS = "application/json", b"text/event-stream; charset=utf-8"
-_REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-[0-9])\.")
+_EVENTS = b"text/event-stream; charset=utf-8"
 _BETA = re.compile(rb"(?im)^anthropic-beta: ?([^\r\n]*)")
 # What Anthropic would call an error that Bedrock tells of in a stream.
 _ERRORS = {
@@ -41,103 +35,60 @@ _ERRORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AccessKey:
-    """A pair of AWS keys with what goes with it."""
-
-    key_id: str
-    region: str
-    secret: str = field(repr=False)
-    session_token: str = field(repr=False, default="")
-
-    @classmethod
-    def parse(cls, text: str, host: str) -> Self:
-        """Read `{"access_key_id": …, "secret_access_key": …}`, which may have a session token.
-
-        The region is in it, or else in the host. Raises ValueError, which shows nothing of it.
-        """
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
-        keys = value if isinstance(value, dict) else {}
-        key_id, secret = keys.get("access_key_id"), keys.get("secret_access_key")
-        if not isinstance(key_id, str) or not isinstance(secret, str) or not key_id or not secret:
-            raise ValueError("is JSON without access_key_id and secret_access_key")
-        found = _REGION.search(f".{host}")
-        region = str(keys.get("region") or (found[1] if found else ""))
-        if not region:
-            raise ValueError("needs a region, which the address does not tell")
-        return cls(key_id, region, secret, str(keys.get("session_token") or ""))
-
-
 class BedrockAnthropic:
     """providers.upstream.Upstream over HTTP, for one model."""
 
     wire = ANTHROPIC
 
-    def __init__(
-        self, client: Client, provider: Provider, secret: str, clock: Clock, model: str = ""
-    ) -> None:
-        profile = profile_of(provider.kind, provider.base_url)
-        self.limit_field = profile.spoken(ANTHROPIC_LANGUAGE).limit_field
-        self._made_of = client, provider, secret, clock
-        self._client = client
-        self._clock = clock
-        address = profile.address(provider.base_url, ANTHROPIC_LANGUAGE)
-        self._origin = Origin.parse(address, trusted=provider.trusted)
-        self._model = f"/model/{quote(model, safe='')}"
-        self._secret = secret
-        self._keys: AccessKey | None = None
-        self._unusable = ""
-        if secret.startswith("{"):
-            try:
-                self._keys = AccessKey.parse(secret, self._origin.host)
-            except ValueError as error:
-                self._unusable = str(error)
+    def __init__(self, runtime: Runtime, model: str = "") -> None:
+        self.limit_field = runtime.limit_field
+        self._runtime = runtime
+        self._model = model
+
+    @classmethod
+    def of(
+        cls, client: Client, provider: Provider, secret: str, clock: Clock
+    ) -> "BedrockAnthropic":
+        return cls(Runtime(client, provider, secret, ANTHROPIC_LANGUAGE, clock))
 
     def serving(self, model: str) -> "BedrockAnthropic":
-        return BedrockAnthropic(*self._made_of, model)
+        return BedrockAnthropic(self._runtime, model)
 
     async def send(self, operation: str, body: bytes, headers: bytes = b"") -> Answer:
-        if self._unusable:
-            raise UpstreamError(f"The hub's own credential {self._unusable}.")
         said, is_stream = _said(body, headers)
         if operation == _COUNT:
             given = base64.b64encode(said).decode()
-            answer = await self._post(
-                "count-tokens", orjson.dumps({"input": {"invokeModel": {"body": given}}})
-            )
+            asked = orjson.dumps({"input": {"invokeModel": {"body": given}}})
+            answer = await self._runtime.post(self._model, "count-tokens", asked)
             return Rewritten(answer, whole=_counted)
         if not is_stream:
-            return await self._post("invoke", said)
-        answer = await self._post("invoke-with-response-stream", said)
+            return await self._runtime.post(self._model, "invoke", said)
+        answer = await self._runtime.post(self._model, "invoke-with-response-stream", said)
         return Rewritten(answer, piece=Events().written, content_type=_EVENTS)
 
-    async def _post(self, action: str, body: bytes) -> Answer:
-        path = f"{self._model}/{action}"
-        headers = {"content-type": _JSON}
-        if self._keys is None:
-            headers["authorization"] = f"Bearer {self._secret}"
-        else:
-            headers |= self._signed(self._keys, self._origin.base_path + path, body)
-        head = request_head("POST", self._origin, path, list(headers.items()))
-        return await self._client.send(self._origin, head, body)
 
-    def _signed(self, keys: AccessKey, path: str, body: bytes) -> dict[str, str]:
-        said = {"x-amz-date": sigv4.stamp(self._clock.now_us())}
-        if keys.session_token:
-            said["x-amz-security-token"] = keys.session_token
-        signature = sigv4.authorisation(
-            "POST",
-            path,
-            {"content-type": _JSON, "host": self._origin.host_header.decode(), **said},
-            body,
-            key_id=keys.key_id,
-            secret=keys.secret,
-            scope=sigv4.Scope(keys.region, "bedrock"),
-        )
-        return {**said, "authorization": signature}
+class BedrockConverse:
+    """providers.upstream.Upstream over HTTP, for one model.
+
+    An operation is `converse` or `converse-stream`, which answers in a binary stream of events.
+    """
+
+    wire = CONVERSE
+
+    def __init__(self, runtime: Runtime, model: str = "") -> None:
+        self.limit_field = runtime.limit_field
+        self._runtime = runtime
+        self._model = model
+
+    @classmethod
+    def of(cls, client: Client, provider: Provider, secret: str, clock: Clock) -> "BedrockConverse":
+        return cls(Runtime(client, provider, secret, CONVERSE_LANGUAGE, clock))
+
+    def serving(self, model: str) -> "BedrockConverse":
+        return BedrockConverse(self._runtime, model)
+
+    async def send(self, operation: str, body: bytes, _headers: bytes = b"") -> Answer:
+        return await self._runtime.post(self._model, operation, body)
 
 
 class Events:

@@ -6,11 +6,17 @@ from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.ports import Clock
 from aigne_hub.providers.anthropic import AnthropicUpstream
 from aigne_hub.providers.azure import AzureUpstream, is_older_form
-from aigne_hub.providers.bedrock import AccessKey, BedrockAnthropic
+from aigne_hub.providers.bedrock import BedrockAnthropic, BedrockConverse
+from aigne_hub.providers.bedrock_runtime import AccessKey, is_pair
 from aigne_hub.providers.google import GoogleUpstream
 from aigne_hub.providers.ideogram import IdeogramUpstream
 from aigne_hub.providers.openai import OpenAIUpstream, ResponsesUpstream
-from aigne_hub.providers.profile import ANTHROPIC_LANGUAGE, GEMINI_LANGUAGE, RESPONSES_LANGUAGE
+from aigne_hub.providers.profile import (
+    ANTHROPIC_LANGUAGE,
+    CONVERSE_LANGUAGE,
+    GEMINI_LANGUAGE,
+    RESPONSES_LANGUAGE,
+)
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.service_account import ServiceAccount
 from aigne_hub.providers.upstream import Upstream
@@ -26,7 +32,8 @@ _CLASSES: dict[str, Callable[[Client, Provider, Credential], Upstream]] = {
 _TIMED: dict[tuple[str, str], Callable[[Client, Provider, str, Clock], Upstream]] = {
     ("vertex", GEMINI_LANGUAGE): VertexGemini.of,
     ("vertex", ANTHROPIC_LANGUAGE): VertexAnthropic.of,
-    ("bedrock", ANTHROPIC_LANGUAGE): BedrockAnthropic,
+    ("bedrock", ANTHROPIC_LANGUAGE): BedrockAnthropic.of,
+    ("bedrock", CONVERSE_LANGUAGE): BedrockConverse.of,
 }
 
 
@@ -60,7 +67,7 @@ def misfit(kind: str, base_url: str | None, secrets: Iterable[str]) -> tuple[str
         try:
             if kind == "vertex" and is_account(secret):
                 ServiceAccount.parse(secret).request(0)
-            if kind == "bedrock" and secret.startswith("{"):
+            if kind == "bedrock" and is_pair(secret):
                 AccessKey.parse(secret, origin.host)
         except ValueError as error:
             return f"credentials[{number}].api_key", str(error)

@@ -9,6 +9,8 @@ OPENAI_LANGUAGE: Final = "openai"
 RESPONSES_LANGUAGE: Final = "openai-responses"
 ANTHROPIC_LANGUAGE: Final = "anthropic"
 GEMINI_LANGUAGE: Final = "gemini"
+# Spoken by Bedrock alone, and by none of the hub's callers: every call in it is translated.
+CONVERSE_LANGUAGE: Final = "bedrock-converse"
 # Spoken by AIGNE's clients alone: no provider has it, so every call in it is translated.
 AIGNE_LANGUAGE: Final = "aigne"
 

@@ -3,6 +3,7 @@
 from aigne_hub.providers.profile import (
     AIGNE_LANGUAGE,
     ANTHROPIC_LANGUAGE,
+    CONVERSE_LANGUAGE,
     GEMINI_LANGUAGE,
     OPENAI_LANGUAGE,
     RESPONSES_LANGUAGE,
@@ -16,6 +17,7 @@ __all__ = [
     "ANTHROPIC",
     "ANTHROPIC_LANGUAGE",
     "COMPATIBLE",
+    "CONVERSE_LANGUAGE",
     "GEMINI_LANGUAGE",
     "GOOGLE",
     "OPENAI",

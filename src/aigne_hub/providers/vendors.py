@@ -7,6 +7,7 @@ import re
 
 from aigne_hub.providers.profile import (
     ANTHROPIC_LANGUAGE,
+    CONVERSE_LANGUAGE,
     GEMINI_LANGUAGE,
     OPENAI_LANGUAGE,
     RESPONSES_LANGUAGE,
@@ -103,11 +104,16 @@ VERTEX = Profile(
     ),
 )
 
-# Other models wait for the Converse wire. A profile of an application tells nothing of its model.
+# The profile of an application tells nothing of its model: Converse serves it, whatever it is.
 BEDROCK = Profile(
     kind="bedrock",
     base_url=None,
-    languages={ANTHROPIC_LANGUAGE: Spoken(models=re.compile("anthropic"))},
+    languages={
+        ANTHROPIC_LANGUAGE: Spoken(models=re.compile("anthropic")),
+        CONVERSE_LANGUAGE: Spoken(
+            limit_field="inferenceConfig.maxTokens", models=re.compile("^(?!.*anthropic)")
+        ),
+    },
     source="https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html",
     checked="2026-11",
     like="https://bedrock-runtime.REGION.amazonaws.com",
@@ -115,8 +121,9 @@ BEDROCK = Profile(
     quirks=(
         'A key is one of Bedrock\'s own, or `{"access_key_id": …, "secret_access_key": …}`.',
         "With the latter calls are signed (SigV4); `session_token` and `region` may be in it.",
-        "Models with `anthropic` in their name are served, by InvokeModel; no others yet.",
-        "Streams are binary there, and Anthropic's events here; betas go into the body.",
+        "Models with `anthropic` in their name are called by InvokeModel, in Anthropic's format.",
+        "Their streams are binary there, and Anthropic's events here; betas go into the body.",
+        "All others, and profiles of applications by their ARN, are called by Converse.",
     ),
 )
 

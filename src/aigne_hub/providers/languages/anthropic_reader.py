@@ -49,7 +49,7 @@ class MessageReader:
         self._splitter = Splitter()
         self._calls = 0
         # The open blocks by their index: what each is of, and what is known only at its end.
-        self._open: dict[object, dict[str, Any]] = {}
+        self._open: dict[int, dict[str, Any]] = {}
         self._reason: FinishReason | None = None
         self._stop_sequence: str | None = None
         self._is_done = False
@@ -69,7 +69,7 @@ class MessageReader:
         self._told.add(value)
         events: list[InferenceEvent] = []
         for block in _objects(value.get("content")):
-            events += self._begun(None, block) + self._ended(None)
+            events += self._begun(0, block) + self._ended(0)
         self._finish(value)
         if self._reason is None:
             raise UpstreamError("The upstream's answer has no reason why it stopped.")
@@ -96,7 +96,8 @@ class MessageReader:
     def _event(self, value: dict[str, Any]) -> list[InferenceEvent]:
         _require_good(value)
         self._told.add(value)
-        index = value.get("index")
+        given = value.get("index")
+        index = given if type(given) is int else 0
         match value.get("type"):
             case "content_block_start":
                 block = value.get("content_block")
@@ -116,7 +117,7 @@ class MessageReader:
                 return self.end()
         return []
 
-    def _begun(self, index: object, block: dict[str, Any]) -> list[InferenceEvent]:
+    def _begun(self, index: int, block: dict[str, Any]) -> list[InferenceEvent]:
         """Return what the start of a block says, which of a whole answer is all of it."""
         kind = block.get("type")
         known: dict[str, Any] = {"type": kind}
@@ -138,7 +139,7 @@ class MessageReader:
                 return [ToolCallStart(known["call"], given, name)]
         return []
 
-    def _said(self, index: object, delta: dict[str, Any]) -> list[InferenceEvent]:
+    def _said(self, index: int, delta: dict[str, Any]) -> list[InferenceEvent]:
         known = self._open.get(index, {})
         match delta.get("type"):
             case "text_delta":
@@ -154,7 +155,7 @@ class MessageReader:
                     return [ToolCallDelta(known["call"], piece)]
         return []
 
-    def _ended(self, index: object) -> list[InferenceEvent]:
+    def _ended(self, index: int) -> list[InferenceEvent]:
         """Return what is known at the end of a block: its seal, or a call that was told at once."""
         known = self._open.pop(index, {})
         if known.get("signature"):

@@ -7,18 +7,25 @@ from aigne_hub.providers.languages import (
     EmbeddingLanguage,
     Language,
     anthropic,
+    converse,
     gemini,
     gemini_embeddings,
     openai,
     openai_embeddings,
 )
-from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, GEMINI_LANGUAGE, OPENAI_LANGUAGE
+from aigne_hub.providers.profiles import (
+    ANTHROPIC_LANGUAGE,
+    CONVERSE_LANGUAGE,
+    GEMINI_LANGUAGE,
+    OPENAI_LANGUAGE,
+)
 
 # Best first: where a provider speaks several, the one that carries most.
 _CHAT: Mapping[str, Language] = {
     OPENAI_LANGUAGE: openai,
     ANTHROPIC_LANGUAGE: anthropic,
     GEMINI_LANGUAGE: gemini,
+    CONVERSE_LANGUAGE: converse,
 }
 _EMBEDDING: Mapping[str, EmbeddingLanguage] = {
     OPENAI_LANGUAGE: openai_embeddings,
