@@ -1,9 +1,11 @@
 """Holds (contract, section 5): what is set aside before and during a call, and what is taken."""
 
 import json
+import re
 import signal
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +31,7 @@ MODELS = [
     "gpt-slow:1+long:1500",
     "gpt-tokens:900:200",
     "gpt-tokens:2:3",
+    "gpt-tokens:20:30+beside:3000",
     "gpt-slow:40+long:60",
 ]
 
@@ -269,6 +272,35 @@ def test_what_exceeds_the_hold_is_taken_from_what_is_left_and_then_written_off(
     assert nano(call["held"]) == hold
     assert poor.balance == max(hold + 1000 - charge, -overdraft)
     assert poor.held == 0
+    hub.verified()
+
+
+def written_off(hub: HubProcess) -> float:
+    with urllib.request.urlopen(f"{hub.address}/metrics", timeout=PATIENCE_S) as answer:
+        text = answer.read().decode()
+    (value,) = re.findall(r"^aigne_hub_written_off_credits_total (\S+)$", text, re.MULTILINE)
+    return float(value)
+
+
+@pytest.mark.parametrize("overdraft", [0, nano("0.1")], ids=["no overdraft", "overdraft"])
+def test_thoughts_that_nobody_saw_cost_no_more_than_there_is(
+    hub: HubProcess, books: Books, overdraft: int
+):
+    """They extend no hold while they run: the provider tells of them when they are over."""
+    model = "openai/gpt-tokens:20:30+beside:3000"
+    hold = bound(model, stream=True) + STEP * OUT
+    charge = 20 * IN + 3_030 * OUT
+    assert hold < charge
+    customer = books.customer(hold + 1000, overdraft=overdraft)
+    before = written_off(hub)
+    reply = ask(hub, model, key=customer.key, stream=True)
+    assert (reply.status, reply.done) == (200, True)
+    call = customer.call()
+    assert (call["outcome"], call["output_tokens"]) == ("completed", 3_030)
+    assert (nano(call["credits"]), nano(call["held"])) == (charge, hold)
+    assert (customer.balance, customer.held) == (-overdraft, 0)
+    lost = charge - (hold + 1000) - overdraft
+    assert written_off(hub) - before == pytest.approx(lost / 1e9)
     hub.verified()
 
 
