@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.books import Books, nano
-from tests.caller import PROMPT, begun, chat
+from tests.caller import PROMPT, begun, chat, post
 from tests.faults.settled import assert_settled
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
@@ -32,6 +32,7 @@ BROKEN = [
 ]
 # Its last event tells nothing of usage, so what it told at its start is not all.
 SILENT_END = "anthropic/claude-long:40+nousage"
+SILENT = ["openai/gpt-long:40+nousage", "google/gemini-long:40+nousage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Iterator[Site]:
-    names = [*MIDWAY, *BROKEN, SILENT_END]
+    names = [*MIDWAY, *BROKEN, SILENT_END, *SILENT]
     models = [
         {"model": name, "type": "chat", "rates": RATES, "max_output_tokens": 100_000}
         for name in names
@@ -50,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> It
     key = [{"name": "main", "api_key": "sk-ant-good"}]
     providers = [
         {"name": name, "base_url": upstream.base_url, "credentials": key}
-        for name in ("anthropic", "google")
+        for name in ("anthropic", "google", "openai")
     ]
     config = {
         "providers": providers,
@@ -128,3 +129,21 @@ def test_an_end_that_tells_nothing_does_not_make_an_answer_free(site: Site):
     produced = sum(len(f"w{number} ") for number in range(40))
     assert 4 * call["output_tokens"] >= produced - 4
     assert nano(call["credits"]) == cost(call["input_tokens"], call["output_tokens"], 0)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("model", SILENT)
+def test_a_message_tells_what_was_counted_where_its_provider_tells_nothing(
+    site: Site, model: str, stream: bool
+):
+    customer = site.books.customer(GRANTED)
+    headers = {"Idempotency-Key": f"{model} {stream}"}
+    body = json.dumps(chat(model, stream=stream, max_tokens=1_000)).encode()
+    reply = post(site.hub, "/v1/messages", body, key=customer.key, headers=headers)
+    usage = reply.events[-2]["usage"] if stream else reply.json["usage"]
+    call = customer.call()
+    assert call["usage_source"] == "counted"
+    assert usage["input_tokens"] == call["input_tokens"] == INPUT_COUNTED
+    assert usage["output_tokens"] == call["output_tokens"] > 30
+    again = post(site.hub, "/v1/messages", body, key=customer.key, headers=headers)
+    assert again.body == reply.body

@@ -22,7 +22,7 @@ from aigne_hub.gateway.attempts import (
     from_transport,
     without_words,
 )
-from aigne_hub.gateway.dialects import Ask, Dialect, Served
+from aigne_hub.gateway.dialects import Ask, Dialect, Served, Telling
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.reply import SETTLE, Reply
 from aigne_hub.providers.upstream import Answer
@@ -60,7 +60,7 @@ async def relay_whole(
     )
     if outcome is Outcome.COMPLETED:
         closing.made = ask.made
-    body = whole.body
+    body = _telling(dialect, whole, counted)
     if ask.presented is not None:
         charge = format_credits(closing.charge)
         body = _presented(ask, call, model, charge, _shown(whole.usage, counted), body)
@@ -132,6 +132,17 @@ def _end(reply: Reply, stream: Streaming, charge: str, last: bytes) -> None:
             return
         reply.start_stream(model, b"")
     reply.exchange.finish(last)
+
+
+def _telling(dialect: Dialect, whole: Whole, counted: Usage) -> bytes:
+    """Return an answer's bytes, with counted usage where its format always has some.
+
+    Those of a provider that speaks the caller's format are its own.
+    """
+    is_translated = dialect.language not in whole.candidate.languages
+    if whole.usage is None and is_translated and isinstance(dialect.form, Telling):
+        return dialect.form.telling(whole.body, counted)
+    return whole.body
 
 
 def _presented(

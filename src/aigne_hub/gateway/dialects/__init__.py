@@ -147,6 +147,15 @@ class NeutralForm(Protocol):
 
 
 @runtime_checkable
+class Telling(NeutralForm, Protocol):
+    """The form of answers that always tell of usage."""
+
+    def telling(self, body: bytes, usage: Usage, /) -> bytes:
+        """Return a whole answer with what the hub counted: its provider told nothing."""
+        ...
+
+
+@runtime_checkable
 class Estimating(NeutralForm, Protocol):
     """The form of a question that no other format has: the hub answers it by an estimate."""
 

@@ -26,9 +26,10 @@ from aigne_hub.domain.inference import (
     ToolResult,
 )
 from aigne_hub.domain.quotes import count_text, size_of
+from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects.anthropic_content import Content, cache_of
 from aigne_hub.gateway.dialects.anthropic_tools import hosted_tools, is_closed, tools_of
-from aigne_hub.gateway.dialects.anthropic_writer import MessageWriter
+from aigne_hub.gateway.dialects.anthropic_writer import MessageWriter, usage_object
 from aigne_hub.gateway.dialects.members import (
     a_text,
     an_object,
@@ -97,6 +98,9 @@ class MessagesForm:
             service_tier=_tier(value.get("service_tier")),
             not_carried=tuple(dict.fromkeys(lost)),
         )
+
+    def telling(self, body: bytes, usage: Usage) -> bytes:
+        return orjson.dumps({**orjson.loads(body), "usage": usage_object(usage)})
 
     def writer(self, request: InferenceRequest, answer_id: str, _created: int) -> MessageWriter:
         thinking = request.thinking
