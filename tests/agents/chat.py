@@ -1,8 +1,9 @@
 """OpenAI's chat completions, as providers of this format alone speak it."""
 
+import json
 from typing import Any
 
-from tests.agents.wire import CACHED, Json, Move, Tokens, Turn, dumped, pieces, plain
+from tests.agents.wire import CACHED, Json, Move, Tokens, Turn, members, pieces, plain
 from tests.scripted import Answer, Asked, events, whole
 
 
@@ -28,7 +29,7 @@ class Chat:
             {
                 "id": f"call_{tokens.number}_{place}",
                 "type": "function",
-                "function": {"name": call.name, "arguments": dumped(call.arguments)},
+                "function": {"name": call.name, "arguments": json.dumps(members(call))},
             }
             for place, call in enumerate(move.calls)
         ]

@@ -1,6 +1,6 @@
 """Gemini's generateContent: calls without ids, signed as Gemini 3 signs them."""
 
-from tests.agents.wire import CACHED, Json, Move, Tokens, Turn, pieces, plain
+from tests.agents.wire import CACHED, Json, Move, Tokens, Turn, members, pieces, plain
 from tests.scripted import Answer, Asked, events, whole
 
 
@@ -34,8 +34,7 @@ class Gemini:
             parts.append({"text": "Let me see.", "thought": True})
         parts += [{"text": piece} for piece in pieces(move.text)]
         for place, call in enumerate(move.calls):
-            assert isinstance(call.arguments, dict)
-            part: Json = {"functionCall": {"name": call.name, "args": call.arguments}}
+            part: Json = {"functionCall": {"name": call.name, "args": members(call)}}
             if place == 0:  # the first of parallel calls is signed
                 part["thoughtSignature"] = f"c2VhbGVk{tokens.number:04}"
             parts.append(part)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from tests.agents.wire import CACHED, Json, Move, Tokens, Turn, pieces, plain
+from tests.agents.wire import CACHED, Json, Move, Tokens, Turn, members, pieces, plain
 from tests.scripted import Answer, Asked, events, whole
 
 _DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "signature": "signature_delta"}
@@ -75,8 +75,7 @@ def _content(move: Move, tokens: Tokens, *, thinks: bool) -> list[Json]:
         content.append({"type": "text", "text": move.text})
     for place, call in enumerate(move.calls):
         used = {"type": "tool_use", "id": f"toolu_{tokens.number}_{place}"}
-        assert isinstance(call.arguments, dict)
-        content.append({**used, "name": call.name, "input": call.arguments})
+        content.append({**used, "name": call.name, "input": members(call)})
     return content
 
 

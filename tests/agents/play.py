@@ -18,11 +18,15 @@ def with_tools(tools: Tools, work: Path) -> Script:
     def play(turn: Turn) -> Move:
         if reads[0].name not in turn.tools:
             return Move("Words")  # a title, or what else it asks for besides the task
-        if not turn.results:
+        if tools.search and not turn.results:
+            return Move("I look for more tools.", (tools.search,))
+        assert not tools.found or tools.found in turn.tools, f"not found: {turn.tools}"
+        done = len(turn.results) - bool(tools.search)
+        if not done:
             return Move("I read both.", reads)
         words = _words("\n".join(turn.results.values()))
         assert len(words) == len(FILES), f"results without the words: {turn.results}"
-        if len(turn.results) == len(FILES):
+        if done == len(FILES):
             return Move("I write them.", (tools.write(str(work / ANSWER), " ".join(words)),))
         return Move(DONE)
 

@@ -1,11 +1,13 @@
 """OpenAI's Responses, as its own models speak it: reasoning sealed where that is asked for."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 
-from tests.agents.wire import CACHED, Json, Move, Tokens, Turn, dumped, pieces, plain
+from tests.agents.wire import CACHED, Call, Json, Move, Tokens, Turn, pieces, plain
 from tests.scripted import Answer, Asked, events, whole
 
-_CALLS = ("function_call", "custom_tool_call")
+_CALLS = ("function_call", "custom_tool_call", "tool_search_call")
+_SEARCH = "tool_search"
 
 
 class Responses:
@@ -13,10 +15,10 @@ class Responses:
         items = body["input"] if isinstance(body["input"], list) else []
         kinds = [(item.get("type", "message"), item) for item in items]
         return Turn(
-            tools=frozenset(tool["name"] for tool in body.get("tools", ()) if "name" in tool),
+            tools=frozenset(_names(body.get("tools", ()), items)),
             called=tuple(item["call_id"] for kind, item in kinds if kind in _CALLS),
             results={
-                item["call_id"]: plain(item["output"])
+                item["call_id"]: plain(item.get("output", "found"))
                 for kind, item in kinds
                 if kind.endswith("_output")
             },
@@ -66,15 +68,28 @@ def _items(body: Json, move: Move, tokens: Tokens) -> Iterator[Json]:
         head = {"type": "message", "id": f"msg_{number}", "role": "assistant"}
         yield {**head, "status": "completed", "content": [part]}
     for place, call in enumerate(move.calls):
-        is_text = isinstance(call.arguments, str)
-        yield {
-            "type": _CALLS[is_text],
-            "id": f"fc_{number}_{place}",
-            "call_id": f"call_{number}_{place}",
-            "name": call.name,
-            "input" if is_text else "arguments": dumped(call.arguments),
-            "status": "completed",
-        }
+        ids = {"id": f"fc_{number}_{place}", "call_id": f"call_{number}_{place}"}
+        yield {**ids, **_called(call), "status": "completed"}
+
+
+def _called(call: Call) -> Json:
+    if call.name == _SEARCH:
+        return {"type": f"{_SEARCH}_call", "execution": "client", "arguments": call.arguments}
+    namespace, _, name = call.name.rpartition("__")
+    within = {"namespace": namespace} if namespace else {}
+    if isinstance(call.arguments, str):
+        return {"type": "custom_tool_call", "name": name, "input": call.arguments, **within}
+    arguments = json.dumps(call.arguments)
+    return {"type": "function_call", "name": name, "arguments": arguments, **within}
+
+
+def _names(tools: Iterable[Json], items: list[Json]) -> Iterator[str]:
+    """Yield the names of all tools, also of those in namespaces and in the input."""
+    for tool in [*tools, *(tool for item in items for tool in item.get("tools", ()))]:
+        within = tool.get("tools", ())
+        yield from (f"{tool['name']}__{each['name']}" for each in within)
+        if not within:
+            yield tool.get("name", tool["type"])
 
 
 def _told(item: Json) -> Iterator[Json]:

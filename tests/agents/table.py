@@ -4,8 +4,9 @@ The set-up of each is what `aigne-hub snippet` prints; where it goes is what the
 documentation says.
 """
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.agents.wire import Call
 
@@ -20,6 +21,9 @@ class Tools:
 
     read: Callable[[str], Call]
     write: Callable[[str, str], Call]
+    # What is called first to be offered more, and one of the tools that are offered then.
+    search: Call | None = None
+    found: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class Agent:
     `file` is where its set-up goes, in the home directory; without one the set-up is lines for
     a shell, and `command` is added to the last. Without `tools` it edits by what the model says.
     `keeps` names the wires whose signatures it brings back, `seeks` the hosts that it tries to
-    reach whatever it is told.
+    reach whatever it is told. `alias` is a model's name that it behaves by, whatever that
+    stands for.
     """
 
     name: str
@@ -40,6 +45,12 @@ class Agent:
     environ: Mapping[str, str] = field(default_factory=dict)
     keeps: frozenset[str] = frozenset()
     seeks: frozenset[str] = frozenset()
+    alias: str = ""
+
+
+def _run(command: str) -> str:
+    """Return a program of Codex's that runs a command and tells what that wrote."""
+    return f"text(await tools.exec_command({{cmd: {json.dumps(command)}}}));"
 
 
 CLAUDE_CODE = Agent(
@@ -68,6 +79,28 @@ CODEX = Agent(
     file=".codex/config.toml",
     keeps=frozenset({"responses", "anthropic", "gemini"}),
     seeks=frozenset({"github.com", "api.github.com", "chatgpt.com", "ab.chatgpt.com"}),
+)
+# By names that it knows it has other tools: one that takes text, and a search for more of them.
+CODEX_PATCHING = replace(
+    CODEX,
+    alias="gpt-5.5",
+    tools=Tools(
+        read=lambda path: Call("exec_command", {"cmd": f"cat {path}"}),
+        write=lambda path, text: Call(
+            "apply_patch", f"*** Begin Patch\n*** Add File: {path}\n+{text}\n*** End Patch\n"
+        ),
+        search=Call("tool_search", {"query": "spawn a sub-agent"}),
+        found="multi_agent_v1__spawn_agent",
+    ),
+)
+# And here, in the input, one tool that runs programs.
+CODEX_PROGRAMMING = replace(
+    CODEX,
+    alias="gpt-6.1-sol",
+    tools=Tools(
+        read=lambda path: Call("functions__exec", _run(f"cat {path}")),
+        write=lambda path, text: Call("functions__exec", _run(f"printf '{text}' > {path}")),
+    ),
 )
 OPENCODE = Agent(
     name="opencode",

@@ -19,7 +19,15 @@ from typing import Any
 import pytest
 from tests.agents.model import Model
 from tests.agents.play import DONE, with_edits, with_tools
-from tests.agents.table import AGENTS, ANSWER, CODEX, FILES, Agent
+from tests.agents.table import (
+    AGENTS,
+    ANSWER,
+    CODEX,
+    CODEX_PATCHING,
+    CODEX_PROGRAMMING,
+    FILES,
+    Agent,
+)
 from tests.agents.trap import ProxyTrap
 from tests.agents.wire import CACHED, Tokens
 from tests.architecture.source_tree import ROOT
@@ -50,10 +58,11 @@ VENDORS = {
     "gemini": Vendor("google", "gemini-3-pro"),
 }
 RUNS = [(agent, wire) for agent in AGENTS for wire in ("chat", "anthropic", "gemini")]
+RUNS += [(agent, wire) for agent in (CODEX_PATCHING, CODEX_PROGRAMMING) for wire in VENDORS]
 RUNS.append((CODEX, "responses"))
 
 
-def config_for(vendor: Vendor, origin: str) -> dict[str, Any]:
+def config_for(vendor: Vendor, origin: str, alias: str) -> dict[str, Any]:
     provider = {
         "name": "vendor",
         "kind": vendor.kind,
@@ -65,6 +74,7 @@ def config_for(vendor: Vendor, origin: str) -> dict[str, Any]:
     return {
         "providers": [provider],
         "models": [{**model, **limits}],
+        "aliases": {alias: {"model": model["model"]}} if alias else {},
         "billing": {"enabled": True},
     }
 
@@ -95,13 +105,17 @@ def path() -> str:
     return os.pathsep.join([*map(str, folders), "/usr/bin", "/bin"])
 
 
+def name_of(part: Agent | str) -> str:
+    return part if isinstance(part, str) else f"{part.name} {part.alias}".strip()
+
+
 @pytest.fixture
 def trap() -> Iterator[ProxyTrap]:
     with ProxyTrap() as listening:
         yield listening
 
 
-@pytest.mark.parametrize(("agent", "wire"), RUNS, ids=lambda part: getattr(part, "name", part))
+@pytest.mark.parametrize(("agent", "wire"), RUNS, ids=name_of)
 def test_an_agent_does_its_task(agent: Agent, wire: str, tmp_path: Path, trap: ProxyTrap) -> None:
     vendor = VENDORS[wire]
     home, work = tmp_path / "home", tmp_path / "work"
@@ -113,10 +127,10 @@ def test_an_agent_does_its_task(agent: Agent, wire: str, tmp_path: Path, trap: P
     script = with_tools(agent.tools, work) if agent.tools else with_edits()
     with (
         Model(script) as model,
-        HubProcess(tmp_path / "hub", config_for(vendor, model.origin)) as hub,
+        HubProcess(tmp_path / "hub", config_for(vendor, model.origin, agent.alias)) as hub,
     ):
         hub.grant("1000000")
-        command, exported = set_up(agent, hub, f"vendor/{vendor.model}", home)
+        command, exported = set_up(agent, hub, agent.alias or f"vendor/{vendor.model}", home)
         plain = {"PATH": path(), "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb"}
         done = subprocess.run(
             command,
@@ -149,7 +163,9 @@ def test_an_agent_does_its_task(agent: Agent, wire: str, tmp_path: Path, trap: P
 def assert_nothing_was_lost(agent: Agent, wire: str, model: Model) -> None:
     """Every result came to its call, and every signature to the model that gave it."""
     last = model.turns[-1]
-    assert len(last.called) == len(set(last.called)) == 3
+    assert agent.tools is not None
+    calls = len(FILES) + 1 + bool(agent.tools.search)
+    assert len(last.called) == len(set(last.called)) == calls
     assert set(last.results) == set(last.called)
     given = {f"c2VhbGVk{number:04}" for number in range(1, len(model.turns))}
     if wire in agent.keeps:

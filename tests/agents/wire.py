@@ -1,6 +1,5 @@
 """What a scripted model is asked and what it says, whichever wire that goes over."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -75,8 +74,9 @@ def pieces(text: str, size: int = 7) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-def dumped(arguments: Mapping[str, Any] | str) -> str:
-    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+def members(call: Call) -> Mapping[str, Any]:
+    """Return the arguments of a call where every tool is a function: text is one of them."""
+    return {"input": call.arguments} if isinstance(call.arguments, str) else call.arguments
 
 
 def plain(content: Any) -> str:

@@ -42,7 +42,7 @@ def test_each_agent_has_its_version_its_set_up_and_its_runs_on_the_page(agent: A
     _, version, setup, _, models = row_of(agent)
     assert version == versions()[agent.package]
     assert (agent.file or "in the shell") in setup
-    run = {MODELS[wire] for other, wire in RUNS if other is agent}
+    run = {MODELS[wire] for other, wire in RUNS if other.name == agent.name}
     assert set(models.split(", ")) == run
     assert agent.name in SNIPPETS
 

@@ -45,9 +45,9 @@ def read(**members: object) -> InferenceRequest:
     return FORM.request(orjson.dumps({"model": "m", "store": False, **members}))
 
 
-def frames(events: list[InferenceEvent]) -> list[dict[str, Any]]:
+def frames(events: list[InferenceEvent], asked: InferenceRequest = ASKED) -> list[dict[str, Any]]:
     """Return the events of a stream, each of a known type and in its place."""
-    writer = FORM.writer(ASKED, "id", 1)
+    writer = FORM.writer(asked, "id", 1)
     data = b"".join(writer.feed([event]) for event in events)
     found = []
     for number, frame in enumerate(data.decode().strip().split("\n\n")):
@@ -229,6 +229,56 @@ def test_tools_in_a_namespace_are_called_by_both_names():
     assert read(input=[item]).messages == request.messages
 
 
+CLOSE = {"type": "function", "name": "close", "parameters": LOOK}
+SEARCH = {"type": "tool_search", "execution": "client", "description": "d", "parameters": LOOK}
+
+
+def test_tools_in_the_input_are_offered_once_and_say_nothing():
+    given = {"type": "additional_tools", "role": "developer", "tools": [CLOSE, {**CLOSE}]}
+    request = read(tools=[CLOSE], input=[given, {"role": "user", "content": "hi"}])
+    assert [tool.name for tool in request.tools] == ["close"]
+    assert request.messages == (Message("user", (Text("hi"),)),)
+    custom = {"type": "custom", "name": "exec"}
+    group = {"type": "namespace", "name": "functions", "tools": [custom]}
+    request = read(tools=[CLOSE], input=[{**given, "tools": [group]}])
+    assert [tool.name for tool in request.tools] == ["close", "functions__exec"]
+    assert request.tools[1].is_custom
+
+
+def test_a_search_of_the_callers_is_a_function_and_offers_what_it_found():
+    request = read(tools=[SEARCH], input="hi")
+    assert request.tools == (Tool("tool_search", "d", LOOK, is_search=True),)
+    events: list[InferenceEvent] = [
+        ToolCallStart(0, "c", "tool_search"),
+        ToolCallDelta(0, '{"city":'),
+        ToolCallDelta(0, '"Paris"}'),
+        Finish("tool_calls"),
+    ]
+    told = frames(events, request)
+    assert [event["type"].removeprefix("response.") for event in told[2:]] == [
+        *("output_item.added", "output_item.done", "completed")
+    ]
+    item = told[-2]["item"]
+    assert (item["type"], item["execution"]) == ("tool_search_call", "client")
+    assert (item["call_id"], item["arguments"]) == ("c", {"city": "Paris"})
+    output = {"type": "tool_search_output", "call_id": "c", "tools": [CLOSE]}
+    request = read(tools=[SEARCH], input=[item, output])
+    assert [tool.name for tool in request.tools] == ["tool_search", "close"]
+    assert request.messages == (
+        Message("assistant", (ToolCall("c", "tool_search", '{"city":"Paris"}'),)),
+        Message("user", (ToolResult("c", (Text("These tools can be called now: close."),)),)),
+    )
+    (_, result) = read(tools=[SEARCH], input=[item, {**output, "tools": []}]).messages
+    assert result.content == (ToolResult("c", (Text("Nothing was found."),)),)
+
+
+def test_a_search_for_what_is_no_json_is_passed_on():
+    events = [ToolCallStart(0, "c", "tool_search"), ToolCallDelta(0, "{"), Finish("length")]
+    writer = FORM.writer(read(tools=[SEARCH], input="hi"), "id", 1)
+    (item,) = json.loads(writer.whole(events))["output"]
+    assert item["arguments"] == "{"
+
+
 def test_a_picture_is_an_item():
     item = frames([MediaMade(Media("image", data="aGk=")), Finish("stop")])[-1]["response"][
         "output"
@@ -255,6 +305,8 @@ def test_a_picture_is_an_item():
         ),
         ("input", [{"role": "user", "content": [{"type": "hologram"}]}], InvalidRequest),
         ("tools", [{"type": "code_interpreter"}], InvalidRequest),
+        ("input", [{"type": "additional_tools", "tools": 3}], InvalidRequest),
+        ("input", [{"type": "tool_search_call", "call_id": None}], InvalidRequest),
         ("tool_choice", {"type": "file_search"}, InvalidRequest),
         ("text", {"format": {"type": "xml"}}, InvalidRequest),
         ("reasoning", {"effort": "heroic"}, InvalidRequest),
@@ -271,7 +323,11 @@ def test_what_cannot_be_translated_is_refused_by_name(
 
 def test_what_is_left_out_is_named():
     request = FORM.request(
-        b'{"model":"m","input":"hi","metadata":{"a":"b"},"text":{"verbosity":"low"},"odd":1}'
+        b'{"model":"m","input":"hi","metadata":{"a":"b"},"text":{"verbosity":"low"},"odd":1,'
+        b'"reasoning":{"context":"all_turns"},"tools":[{"type":"tool_search"}]}'
     )
-    assert request.not_carried == ("store", "metadata", "text.verbosity", "odd")
+    assert request.not_carried == (
+        *("store", "metadata", "text.verbosity", "tools.tool_search"),
+        *("reasoning.context", "odd"),
+    )
     assert request.messages == (Message("user", (Text("hi"),)),)

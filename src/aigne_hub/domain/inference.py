@@ -116,6 +116,7 @@ class Tool:
 
     A custom tool takes plain text; a wire without such gives it one parameter, `input`. The
     name of a tool in a `namespace` begins with that: elsewhere it has to be unique without.
+    `is_search`: the caller looks for more tools by it, which come with later requests.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Tool:
     is_custom: bool = False
     cache: CacheMark | None = None
     namespace: str | None = None
+    is_search: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+import orjson
+
 from aigne_hub.domain.inference import Media, Seal, Tool, ToolCallStart
 from aigne_hub.gateway.dialects.call_seals import as_reasoning
 from aigne_hub.providers.profiles import RESPONSES_LANGUAGE
@@ -10,6 +12,8 @@ from aigne_hub.providers.profiles import RESPONSES_LANGUAGE
 Event = dict[str, Any]
 # Between a namespace and the name of a tool in it, where tools have one name only.
 NAMESPACE_END = "__"
+# A search for tools, which the caller runs: a kind of tool, and of items, without a name.
+SEARCH = "tool_search"
 
 
 class Item(ABC):
@@ -142,6 +146,35 @@ class CallItem(Item):
     def ended(self) -> list[Event]:
         done = {"type": f"{self._event}.done", self._member: self.text}
         return [done if self._is_custom else done | {"name": self._name}]
+
+
+class SearchItem(Item):
+    """A call of the caller's own search for tools, told of when it is whole."""
+
+    def __init__(self, call: ToolCallStart, item_id: str) -> None:
+        super().__init__(item_id)
+        self._call_id = call.id
+
+    def added(self, text: str) -> list[Event]:
+        self._pieces.append(text)
+        return []
+
+    def shown(self, status: str) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "type": f"{SEARCH}_call",
+            "status": status,
+            "call_id": self._call_id,
+            "execution": "client",
+            "arguments": self._arguments() if status == "completed" else {},
+        }
+
+    def _arguments(self) -> object:
+        """Return what is searched for; what is no JSON the caller is left to refuse."""
+        try:
+            return orjson.loads(self.text or "{}")
+        except orjson.JSONDecodeError:
+            return self.text
 
 
 class MediaItem(Item):

@@ -22,7 +22,6 @@ from aigne_hub.domain.inference import (
     Thinking,
     Tool,
     ToolCall,
-    ToolChoice,
     ToolResult,
     seal_of,
 )
@@ -37,7 +36,15 @@ from aigne_hub.gateway.dialects.members import (
     objects,
     whole_object,
 )
-from aigne_hub.gateway.dialects.responses_items import NAMESPACE_END
+from aigne_hub.gateway.dialects.responses_tools import (
+    ADDITIONAL_TOOLS,
+    choice_of,
+    full_name,
+    is_search_of_ours,
+    search_call,
+    search_result,
+    tools_of,
+)
 from aigne_hub.gateway.dialects.responses_writer import ResponsesWriter
 from aigne_hub.providers.languages.openai import media_of
 from aigne_hub.providers.profiles import RESPONSES_LANGUAGE
@@ -51,7 +58,7 @@ _READ = {
     *("user", "safety_identifier", "prompt_cache_key", "service_tier", "include", "store"),
     *("background", "truncation", "metadata", *_KEPT),
 }
-_WEB_SEARCH = ("web_search", "web_search_preview")
+_REASONING = frozenset({"effort", "summary", "generate_summary"})
 _ROLES: dict[object, Role] = {
     "user": "user",
     "assistant": "assistant",
@@ -66,8 +73,7 @@ class ResponsesForm:
     def request(self, body: bytes) -> InferenceRequest:
         value = whole_object(body)
         _require_carried(value)
-        tools = objects(value.get("tools"), "tools")
-        offered = tuple(_tools(tools))
+        offered = tools_of(value)
         return InferenceRequest(
             model=a_text(value.get("model"), "model"),
             messages=tuple(_messages(value)),
@@ -77,7 +83,7 @@ class ResponsesForm:
             top_p=maybe_number(value.get("top_p"), "top_p"),
             tools=tuple(tool for tool in offered if isinstance(tool, Tool)),
             hosted_tools=tuple(tool for tool in offered if isinstance(tool, HostedTool)),
-            tool_choice=_choice(value.get("tool_choice")),
+            tool_choice=choice_of(value.get("tool_choice")),
             parallel_tool_calls=maybe_flag(value.get("parallel_tool_calls"), "parallel_tool_calls"),
             output_format=_format(value.get("text")),
             thinking=_thinking(value.get("reasoning")),
@@ -122,6 +128,11 @@ def _left_out(value: dict[str, Any]) -> Iterator[str]:
         if name != "reasoning.encrypted_content":
             yield "include"
             break
+    if any(map(is_search_of_ours, objects(value.get("tools"), "tools"))):
+        yield "tools.tool_search"
+    reasoning = value.get("reasoning")
+    if isinstance(reasoning, dict):
+        yield from (f"reasoning.{name}" for name in reasoning if name not in _REASONING)
     yield from (name for name in value if name not in _READ)
 
 
@@ -136,6 +147,8 @@ def _messages(value: dict[str, Any]) -> Iterator[Message]:
     role: Role | None = None
     parts: list[Part] = []
     for index, item in enumerate(objects(given, "input")):
+        if item.get("type") == ADDITIONAL_TOOLS:
+            continue
         whose, content = _item(item, f"input[{index}]")
         # What the model said and called is one message, and so is what it is told after it.
         if role not in {whose, None}:
@@ -163,7 +176,7 @@ def _item(item: dict[str, Any], path: str) -> tuple[Role, list[Part]]:
         namespace = maybe_text(item.get("namespace"), f"{path}.namespace")
         call = ToolCall(
             a_text(item.get("call_id"), f"{path}.call_id"),
-            _full_name(namespace, a_text(item.get("name"), f"{path}.name")),
+            full_name(namespace, a_text(item.get("name"), f"{path}.name")),
             a_text(item.get(member), f"{path}.{member}"),
             is_custom,
         )
@@ -174,6 +187,10 @@ def _item(item: dict[str, Any], path: str) -> tuple[Role, list[Part]]:
             tuple(_content(item.get("output"), f"{path}.output")),
         )
         return "user", [result]
+    if kind == "tool_search_call":
+        return "assistant", [search_call(item, path)]
+    if kind == "tool_search_output":
+        return "user", [search_result(item, path)]
     raise InvalidRequest(
         f"`{path}.type`: items of type {kind!r} cannot be translated for this model's provider.",
         param=f"{path}.type",
@@ -224,76 +241,6 @@ def _part(part: dict[str, Any], path: str) -> Text | Media:
     raise InvalidRequest(
         f"`{path}.type`: content of type {kind!r} cannot be translated.", param=f"{path}.type"
     )
-
-
-def _tools(given: list[dict[str, Any]]) -> Iterator[Tool | HostedTool]:
-    for index, tool in enumerate(given):
-        path = f"tools[{index}]"
-        kind = maybe_text(tool.get("type"), f"{path}.type")
-        if kind in {"function", "custom"}:
-            yield _tool(tool, path, None)
-        elif kind == "namespace":
-            namespace = a_text(tool.get("name"), f"{path}.name")
-            within = objects(tool.get("tools"), f"{path}.tools")
-            for number, member in enumerate(within):
-                yield _tool(member, f"{path}.tools[{number}]", namespace)
-        elif isinstance(kind, str) and kind.startswith(_WEB_SEARCH):
-            yield HostedTool("web_search")
-        else:
-            raise InvalidRequest(
-                f"`{path}.type`: tools of type {kind!r} are run by OpenAI and cannot be "
-                "translated for this model's provider.",
-                param=f"{path}.type",
-            )
-
-
-def _tool(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
-    name = _full_name(namespace, a_text(tool.get("name"), f"{path}.name"))
-    if tool.get("type") == "custom":
-        described = _custom_description(tool, path)
-        return Tool(name, described, is_custom=True, namespace=namespace)
-    parameters = tool.get("parameters")
-    return Tool(
-        name,
-        maybe_text(tool.get("description"), f"{path}.description"),
-        None if parameters is None else an_object(parameters, f"{path}.parameters"),
-        maybe_flag(tool.get("strict"), f"{path}.strict"),
-        namespace=namespace,
-    )
-
-
-def _full_name(namespace: str | None, name: str) -> str:
-    return name if namespace is None else f"{namespace}{NAMESPACE_END}{name}"
-
-
-def _custom_description(tool: dict[str, Any], path: str) -> str | None:
-    """Return what a tool does, with the grammar that its input must keep to."""
-    said = maybe_text(tool.get("description"), f"{path}.description")
-    form = tool.get("format")
-    if not isinstance(form, dict) or form.get("type") != "grammar":
-        return said
-    grammar = a_text(form.get("definition"), f"{path}.format.definition")
-    rule = f"The input must keep to this {form.get('syntax', 'lark')} grammar:\n{grammar}"
-    return f"{said}\n\n{rule}" if said else rule
-
-
-def _choice(choice: object) -> ToolChoice | None:
-    match choice:
-        case None:
-            return None
-        case "auto" | "none" | "required":
-            return ToolChoice(choice)
-    value = an_object(choice, "tool_choice")
-    kind = maybe_text(value.get("type"), "tool_choice.type")
-    if kind == "allowed_tools":
-        allowed = objects(value.get("tools"), "tool_choice.tools")
-        names = tuple(a_text(one.get("name"), "tool_choice.tools.name") for one in allowed)
-        return ToolChoice("required" if value.get("mode") == "required" else "auto", names)
-    if kind not in {"function", "custom"}:
-        raise InvalidRequest(
-            f"`tool_choice`: a tool of type {kind!r} is run by OpenAI.", param="tool_choice"
-        )
-    return ToolChoice("required", (a_text(value.get("name"), "tool_choice.name"),))
 
 
 def _format(text: object) -> OutputFormat | None:

@@ -27,6 +27,7 @@ from aigne_hub.gateway.dialects.responses_items import (
     Item,
     MediaItem,
     ReasoningItem,
+    SearchItem,
     TextItem,
 )
 
@@ -44,7 +45,7 @@ class ResponsesWriter:
         self._items: list[Item] = []
         self._open: Item | None = None
         # Fragments of several calls may be mixed: each goes to its own item.
-        self._calls: dict[int, CallItem] = {}
+        self._calls: dict[int, CallItem | SearchItem] = {}
 
     def feed(self, events: Iterable[InferenceEvent]) -> bytes:
         frames = [] if self._number else self._begun()
@@ -97,7 +98,12 @@ class ResponsesWriter:
             item = ReasoningItem(self._id("rs"))
             item.sealed_call(event.seal)
             frames = self._opened(item) + self._closed()
-        call = CallItem(event, self._id("fc"), self._tools.get(event.name))
+        tool = self._tools.get(event.name)
+        call: CallItem | SearchItem
+        if tool is not None and tool.is_search:
+            call = SearchItem(event, self._id("tsc"))
+        else:
+            call = CallItem(event, self._id("fc"), tool)
         self._calls[event.index] = call
         return frames + self._opened(call)
 
@@ -115,7 +121,7 @@ class ResponsesWriter:
 
     def _opened(self, item: Item) -> list[bytes]:
         """Begin an item; the one before it ends, unless it is a call that may go on."""
-        frames = [] if isinstance(self._open, CallItem) else self._closed()
+        frames = [] if isinstance(self._open, (CallItem, SearchItem)) else self._closed()
         item.index = len(self._items)
         self._items.append(item)
         self._open = item
@@ -213,7 +219,7 @@ def _beginning(request: InferenceRequest, answer_id: str, created: int) -> dict[
                 "strict": tool.strict,
             }
             for tool in request.tools
-            if not tool.is_custom and tool.namespace is None
+            if not (tool.is_custom or tool.is_search) and tool.namespace is None
         ],
         "top_p": request.top_p,
         "truncation": "disabled",
