@@ -19,6 +19,7 @@ settings.load_profile("hub")
 
 # The files that take longest, mostly waiting: they begin first, or they would run alone at the end.
 LONGEST = (
+    "test_matrix.py",
     "test_enumerated_kills_postgres.py",
     "test_enumerated_kills.py",
     "test_ledger_machine.py",

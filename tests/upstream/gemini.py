@@ -3,6 +3,7 @@ November 2026: the model and the method in the path, usage in every frame."""
 
 import asyncio
 import json
+import re
 from typing import Any
 from urllib.parse import unquote
 
@@ -231,8 +232,13 @@ def _words(body: Json, scenario: Scenario) -> list[str]:
     count = scenario.words if scenario.output_tokens is None else scenario.output_tokens
     if count is not None:
         return [f"w{number} " for number in range(count)]
+    config = body.get("generationConfig") or {}
+    wanted = config.get("responseJsonSchema") or config.get("responseSchema")
+    if wanted is not None:
+        return re.findall(r"\s*\S+", json.dumps(instance(_lowered(wanted))))
     spoken = [_text_of(turn) for turn in body["contents"] if turn.get("role", "user") == "user"]
-    words = spoken[-1].split()
+    # What a tool answered stands in a turn of the user's without a text.
+    words = next((text.split() for text in reversed(spoken) if text), [])
     return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
 
 

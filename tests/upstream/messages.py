@@ -6,6 +6,7 @@ November 2026.
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -175,8 +176,12 @@ def _words(body: Json, scenario: Scenario) -> list[str]:
     count = scenario.words if scenario.output_tokens is None else scenario.output_tokens
     if count is not None:
         return [f"w{number} " for number in range(count)]
+    wanted = (body.get("output_config") or {}).get("format")
+    if wanted is not None:
+        return re.findall(r"\s*\S+", json.dumps(instance(wanted["schema"])))
     spoken = [_text_of(one.get("content")) for one in body["messages"] if one["role"] == "user"]
-    words = spoken[-1].split() if spoken else []
+    # What a tool answered stands in a message of the user's without a text.
+    words = next((text.split() for text in reversed(spoken) if text), [])
     return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
 
 
