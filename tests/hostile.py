@@ -33,6 +33,7 @@ JUNK: tuple[Any, ...] = (
     {"enabled": "x", "text": [], "name": 1, "id": {}},
     nested(300),
     nested(850),
+    json.dumps({"input": nested(300)}),
 )
 Path = tuple[str | int, ...]
 

@@ -69,9 +69,11 @@ class Translation(Translated):
             written = self._written(self._reader.feed(data))
             if written:
                 return written
+        if self._failure is None and (rest := self._written(self._reader.end())):
+            return rest
         if self._failure is not None:
             raise self._failure
-        return self._written(self._reader.end()) or None
+        return None
 
     async def pour(self, sink: Callable[[bytes], bool]) -> bool:
         def take(data: bytes) -> bool:
@@ -95,7 +97,11 @@ class Translation(Translated):
         except UpstreamError as error:
             self._failure = error
         self.report = self._reader.report
-        return self._writer.feed(read) if read else b""
+        try:
+            return self._writer.feed(read) if read else b""
+        except UpstreamError as error:
+            self._failure = error
+            return b""
 
     def _plainly(self, events: Iterable[InferenceEvent]) -> Iterable[InferenceEvent]:
         """Give the inputs of tools that take plain text as that."""

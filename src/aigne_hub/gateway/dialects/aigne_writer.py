@@ -23,6 +23,7 @@ from aigne_hub.domain.inference import (
     ToolCallStart,
 )
 from aigne_hub.gateway.dialects.aigne_neutral import SIGNATURE
+from aigne_hub.providers.languages import retold
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
 
 END = b": end\n\n"
@@ -87,7 +88,7 @@ class EnvelopeWriter:
         value |= self._ending()
         if self._files:
             value["files"] = self._files
-        return orjson.dumps(value)
+        return retold(value)
 
     def _frame(self, event: InferenceEvent) -> bytes:
         frame = b""
@@ -140,7 +141,7 @@ class FlatWriter:
         calls = self._calls.listed(parsed=False)
         if calls:
             value["toolCalls"] = calls
-        return orjson.dumps(value)
+        return retold(value)
 
     def _frame(self, event: InferenceEvent) -> bytes:
         match event:
@@ -179,7 +180,7 @@ def _produced(size: int) -> bytes:
 
 
 def _chunk(delta: dict[str, Any]) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps({"delta": delta})
+    return b"data: %b\n\n" % retold({"delta": delta})
 
 
 def _flat(text: str, calls: list[dict[str, Any]]) -> bytes:

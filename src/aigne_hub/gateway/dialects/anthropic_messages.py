@@ -18,7 +18,7 @@ from aigne_hub.gateway.dialects.anthropic_errors import error_body, error_event
 from aigne_hub.gateway.dialects.anthropic_neutral import CountForm, MessagesForm
 from aigne_hub.gateway.dialects.anthropic_stream import AnthropicStreamMeter, text_bytes
 from aigne_hub.gateway.dialects.anthropic_usage import report_of
-from aigne_hub.gateway.dialects.reading import answered, peeked
+from aigne_hub.gateway.dialects.reading import answered, json_length, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE
 from aigne_hub.providers.usage import Wire
@@ -163,6 +163,6 @@ def _block_text(block: object) -> int:
     if not isinstance(block, dict):
         return 0
     if block.get("type") in ("tool_use", "server_tool_use", "mcp_tool_use"):
-        return len(orjson.dumps(block.get("input")))
+        return json_length(block.get("input"))
     texts = (block.get("text"), block.get("thinking"))
     return sum(len(text.encode()) for text in texts if isinstance(text, str))

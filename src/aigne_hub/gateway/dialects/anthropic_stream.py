@@ -16,6 +16,7 @@ import orjson
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.quotes import count_text
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
+from aigne_hub.gateway.dialects.reading import rewritten
 from aigne_hub.providers.frames import (
     FRAME_BYTES_MAX,
     Splitter,
@@ -102,11 +103,11 @@ class AnthropicStreamMeter:
         if self._carrier is None:
             delta = {"stop_reason": None, "stop_sequence": None}
             frames.insert(
-                0, _with_credits({"type": "message_delta", "delta": delta}, charge, counted)
+                0, _with_credits({"type": "message_delta", "delta": delta}, charge, counted, b"")
             )
         else:
             value = orjson.loads(payload_of(frames[self._carrier]) or b"")
-            frames[self._carrier] = _with_credits(value, charge, counted)
+            frames[self._carrier] = _with_credits(value, charge, counted, frames[self._carrier])
         if not self._stopped:
             frames.append(_STOP)
         return b"".join(frames)
@@ -192,8 +193,8 @@ def _failure(error: object) -> UpstreamError:
     return UpstreamError(words, is_overload=kind == "overloaded_error")
 
 
-def _with_credits(event: dict[str, Any], charge: str, shown: Usage) -> bytes:
-    """Return the frame of an event with `credits` in its usage object, made where it has none."""
+def _with_credits(event: dict[str, Any], charge: str, shown: Usage, frame: bytes) -> bytes:
+    """Return an event's frame with `credits` in its usage object, made where it has none."""
     usage = event.get("usage")
     if not isinstance(usage, dict) or not usage:
         usage = event["usage"] = {
@@ -203,4 +204,5 @@ def _with_credits(event: dict[str, Any], charge: str, shown: Usage) -> bytes:
             "output_tokens": shown.output_tokens,
         }
     usage["credits"] = charge
-    return b"event: message_delta\ndata: %b\n\n" % orjson.dumps(event)
+    told = rewritten(event, frame)
+    return told if told is frame else b"event: message_delta\n" + told

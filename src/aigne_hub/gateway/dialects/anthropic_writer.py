@@ -23,6 +23,7 @@ from aigne_hub.domain.inference import (
 )
 from aigne_hub.domain.usage import STANDARD, Usage
 from aigne_hub.gateway.dialects.anthropic_content import CALL_SEAL
+from aigne_hub.providers.languages import retold
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE
 
 # More than any tool is told at once.
@@ -92,7 +93,7 @@ class MessageWriter:
                 block["input"] = _input(text, is_cut=message["stop_reason"] == "max_tokens")
             else:
                 block[name] = text
-        return orjson.dumps(message)
+        return retold(message)
 
     def _written(self, events: Iterable[InferenceEvent]) -> list[dict[str, Any]]:
         said: list[dict[str, Any]] = []
@@ -271,4 +272,4 @@ def _input(text: str, *, is_cut: bool) -> dict[str, Any]:
 
 
 def _frame(event: dict[str, Any]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event))
+    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), retold(event))

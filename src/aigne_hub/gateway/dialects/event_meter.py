@@ -8,12 +8,17 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
-import orjson
 
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
-from aigne_hub.gateway.dialects.reading import UNREADABLE, decoded, is_present
+from aigne_hub.gateway.dialects.reading import (
+    UNREADABLE,
+    decoded,
+    is_present,
+    read_again,
+    rewritten,
+)
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import later
@@ -166,8 +171,11 @@ def _event(payload: bytes) -> Event | None:
 
 def _with_credits(frame: bytes, payload: bytes, charge: str, shown: dict[str, Any]) -> bytes:
     """Return an event with `credits` in its usage object."""
-    value = orjson.loads(payload)
+    value = read_again(payload)
+    if not value:
+        return frame
     usage = value.get("usage")
     value["usage"] = {**(usage if isinstance(usage, dict) and usage else shown), "credits": charge}
     others = [line for line in frame.splitlines() if line and not line.startswith(b"data:")]
-    return b"\n".join((*others, b"data: %b" % orjson.dumps(value), b"", b""))
+    told = rewritten(value, frame)
+    return told if told is frame else b"".join((*(line + b"\n" for line in others), told))

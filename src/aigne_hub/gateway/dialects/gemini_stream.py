@@ -16,6 +16,7 @@ import orjson
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.quotes import count_text
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
+from aigne_hub.gateway.dialects.reading import json_length
 from aigne_hub.providers.frames import (
     FRAME_BYTES_MAX,
     Splitter,
@@ -128,7 +129,7 @@ class GeminiStreamMeter:
         if not _has_usage(event):
             event["usageMetadata"] = _shown(counted)
         event["usageMetadata"]["credits"] = charge
-        frames[at : at + 1] = [b"data: %b\r\n\r\n" % orjson.dumps(event)]
+        frames[at : at + 1] = [_written(event, frames[at : at + 1])]
         return b"".join(frames)
 
     def _note(self, data: bytes) -> None:
@@ -228,6 +229,14 @@ def _event(frame: bytes) -> Event:
     return value if isinstance(value, dict) else {}
 
 
+def _written(event: Event, held: list[bytes]) -> bytes:
+    """Return an event, or the frame it came in where it is too deep to be written."""
+    try:
+        return b"data: %b\r\n\r\n" % orjson.dumps(event)
+    except orjson.JSONEncodeError:
+        return b"".join(held)
+
+
 def _has_usage(event: Event) -> bool:
     usage = event.get("usageMetadata")
     return isinstance(usage, dict) and bool(usage)
@@ -256,7 +265,7 @@ def _part_text(part: object) -> int:
     total = sum(len(text.encode()) for text in texts if isinstance(text, str))
     call = part.get("functionCall")
     if isinstance(call, dict):
-        total += len(orjson.dumps(call.get("args")))
+        total += json_length(call.get("args"))
     return total
 
 

@@ -23,6 +23,7 @@ from aigne_hub.domain.inference import (
     ToolCallStart,
 )
 from aigne_hub.domain.usage import Usage
+from aigne_hub.providers.languages import retold
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
 
 _REASONS: dict[FinishReason, str] = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
@@ -70,7 +71,7 @@ class GenerateWriter:
             part = self._part(event)
             if part is not None and not _joined(parts, part):
                 parts.append(part)
-        return orjson.dumps(value)
+        return retold(value)
 
     def _part(self, event: InferenceEvent) -> _Part | None:
         match event:
@@ -180,4 +181,4 @@ def _joined(parts: list[_Part], part: _Part) -> bool:
 
 
 def _data(value: dict[str, Any]) -> bytes:
-    return b"data: %b\r\n\r\n" % orjson.dumps(value)
+    return b"data: %b\r\n\r\n" % retold(value)

@@ -25,6 +25,8 @@ PIXELS_PER_IMAGE = 1536 * 1024
 # What the three partial pictures that a stream may have before each picture cost.
 TOKENS_OF_PARTIALS = 300
 
+# In a last event: its text has nothing that the caller wrote.
+_COMPLETED = re.compile(rb'"image_(?:generation|edit)\.completed"')
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 
@@ -135,7 +137,9 @@ class OpenAIImages(OpenAIWhole):
         )
 
     def output_of(self, body: bytes) -> int:
-        return len(answered(_decode_answer, body).data)
+        if body.startswith(b"{"):
+            return len(answered(_decode_answer, body).data)
+        return len(_COMPLETED.findall(body))
 
     def meter(self, ask: Ask, wire: Wire) -> EventMeter:
         def whole(body: bytes) -> Report:

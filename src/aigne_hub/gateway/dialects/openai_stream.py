@@ -13,7 +13,7 @@ import orjson
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
-from aigne_hub.gateway.dialects.reading import UNREADABLE, is_present
+from aigne_hub.gateway.dialects.reading import UNREADABLE, is_present, read_again, rewritten
 from aigne_hub.providers.frames import (
     Splitter,
     payload_of,
@@ -190,10 +190,14 @@ class OpenAIStreamMeter:
     def _with_credits(self, carrier: bytes | None, charge: str, counted: Usage) -> bytes:
         """Return the usage frame with `credits` set in its usage object."""
         if carrier is not None:
-            value = orjson.loads(carrier)
+            value = read_again(carrier)
+            if not value:
+                return b"data: %b\n\n" % carrier
         else:
             value = {"object": "chat.completion.chunk", "choices": [], "usage": {}}
         usage = value["usage"]
+        if not isinstance(usage, dict):
+            usage = value["usage"] = {}
         if not usage:
             shown = self.usage or counted
             prompt = shown.input_tokens + shown.cache_read_tokens + shown.cache_write_tokens
@@ -201,7 +205,7 @@ class OpenAIStreamMeter:
             usage["completion_tokens"] = shown.output_tokens
             usage["total_tokens"] = prompt + shown.output_tokens
         usage["credits"] = charge
-        return b"data: %b\n\n" % orjson.dumps(value)
+        return rewritten(value, b"data: %b\n\n" % (carrier or b""))
 
 
 def _failure(event: _Frame) -> UpstreamError | None:

@@ -8,8 +8,6 @@ with the next turn as `reasoning_details`, like OpenRouter's, and the signature 
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from aigne_hub.domain.inference import (
     Finish,
     FinishReason,
@@ -24,6 +22,7 @@ from aigne_hub.domain.inference import (
     ToolCallStart,
 )
 from aigne_hub.domain.usage import Usage
+from aigne_hub.providers.languages import retold
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE, OPENAI_LANGUAGE
 
 _REASONS: dict[FinishReason, str] = {"stop_sequence": "stop"}
@@ -72,7 +71,7 @@ class ChatWriter:
                     _add(message, self._delta(event))
         if calls:
             message["tool_calls"] = [calls[index] for index in sorted(calls)]
-        return orjson.dumps(value)
+        return retold(value)
 
     def _delta(self, event: InferenceEvent) -> dict[str, Any]:
         match event:
@@ -151,4 +150,4 @@ def _add(message: dict[str, Any], delta: dict[str, Any]) -> None:
 
 
 def _data(value: dict[str, Any]) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps(value)
+    return b"data: %b\n\n" % retold(value)

@@ -3,12 +3,54 @@
 from typing import Any
 
 import msgspec
+import orjson
 
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 
 # What a decoder raises for what is not the JSON it was made for.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ABSENT = frozenset({b"", b"null"})
+
+
+def read_again(payload: bytes) -> dict[str, Any]:
+    """Return an event that was looked at before, empty for what is no object to all decoders.
+
+    One that skips a member does not see what in it is no UTF-8.
+    """
+    try:
+        value = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def rewritten(value: object, frame: bytes) -> bytes:
+    """Return the event of a frame with another value in it.
+
+    What is nested deeper than can be written stays the frame that it is.
+    """
+    try:
+        return b"data: %b\n\n" % orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return frame
+
+
+def json_length(value: object) -> int:
+    """Return how long a value is as JSON, about so where it is too deep to be written."""
+    try:
+        return len(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        total, rest = 0, [value]
+        while rest:
+            one = rest.pop()
+            total += 2
+            if isinstance(one, str):
+                total += len(one.encode())
+            elif isinstance(one, dict):
+                rest += (*one, *one.values())
+            elif isinstance(one, list):
+                rest += one
+        return total
 
 
 def is_present(raw: msgspec.Raw) -> bool:

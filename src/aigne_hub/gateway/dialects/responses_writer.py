@@ -8,8 +8,6 @@ OpenAPI description of August 2026. Thoughts are written as a summary; what seal
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from aigne_hub.domain.inference import (
     Finish,
     InferenceEvent,
@@ -30,6 +28,7 @@ from aigne_hub.gateway.dialects.responses_items import (
     SearchItem,
     TextItem,
 )
+from aigne_hub.providers.languages import retold
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
@@ -56,7 +55,7 @@ class ResponsesWriter:
     def whole(self, events: Iterable[InferenceEvent]) -> bytes:
         for event in events:
             self._event(event)
-        return orjson.dumps(self._response)
+        return retold(self._response)
 
     def _begun(self) -> list[bytes]:
         return [
@@ -167,7 +166,7 @@ class ResponsesWriter:
     def _frame(self, kind: str, **members: Any) -> bytes:
         value = {"type": kind, "sequence_number": self._number, **members}
         self._number += 1
-        return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(value))
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), retold(value))
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

@@ -76,7 +76,10 @@ def _written_again(payload: bytes, charge: str, counted: Usage) -> bytes | None:
         usage["credits"] = charge
     else:
         response["usage"] = _usage(counted, charge)
-    return orjson.dumps(value)
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # read, but too deep to be written
+        return None
 
 
 def _usage(counted: Usage, charge: str) -> dict[str, Any]:
