@@ -1,5 +1,6 @@
 """Vendors as data: where each is called in each of its languages, with which key."""
 
+import re
 from typing import Any
 
 import orjson
@@ -246,6 +247,39 @@ def test_what_a_vendor_refuses_is_not_sent(given: dict[str, Any], fitting: dict[
     ],
 )
 def test_any_other_body_is_sent_as_it_is(body: bytes):
+    assert fitted(body, MISTRAL) is body
+
+
+def calls(first: str, second: str) -> dict[str, Any]:
+    made = [{"id": one, "function": {"name": "f"}} for one in (first, second)]
+    results = [{"role": "tool", "tool_call_id": one, "content": one} for one in (first, second)]
+    return {"model": "m", "messages": [{"role": "assistant", "tool_calls": made}, *results]}
+
+
+def test_ids_of_calls_become_mistrals_and_still_belong_together():
+    fit = orjson.loads(fitted(orjson.dumps(calls("call_1", "aB3dE6gH9")), MISTRAL))
+    (asked, first, second) = fit["messages"]
+    ids = [one["id"] for one in asked["tool_calls"]]
+    assert ids == [first["tool_call_id"], second["tool_call_id"]]
+    assert re.fullmatch("[0-9A-Za-z]{9}", ids[0])
+    assert ids[1] == "aB3dE6gH9"
+    assert first["content"] == "call_1"
+    again = orjson.loads(fitted(orjson.dumps(calls("call_1", "call_2")), MISTRAL))
+    assert again["messages"][1]["tool_call_id"] == ids[0]
+    assert again["messages"][2]["tool_call_id"] != ids[0]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        None,
+        "x",
+        [1, {"tool_call_id": 5}, {"tool_calls": "x"}, {"tool_calls": [1, {}, {"id": None}]}],
+        calls("aB3dE6gH9", "123456789")["messages"],
+    ],
+)
+def test_ids_that_are_none_or_fit_stay(messages: object):
+    body = orjson.dumps({"messages": messages, "a": '"tool_calls"'})
     assert fitted(body, MISTRAL) is body
 
 

@@ -39,7 +39,7 @@ class OpenAIUpstream:
         secret = credential.secret if credential is not None else ""
         self._headers = [("content-type", "application/json"), *spoken.authorisation(secret)]
         self._heads: dict[str, bytes] = {}
-        self._is_picky = bool(spoken.refuses or spoken.renames)
+        self._is_picky = bool(spoken.refuses or spoken.renames or spoken.call_id_length)
 
     def serving(self, _model: str) -> Self:
         return self

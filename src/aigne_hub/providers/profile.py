@@ -29,6 +29,7 @@ class Spoken:
     the names of the models that are reached in this format, None for all. `elsewhere` has the
     path, from the address without `path`, of operations that are not below it. A body must not
     have the members that `refuses` names; `renames` are members by the vendor's own name.
+    Where `call_id_length` is set, ids of calls must be so many letters and digits.
     """
 
     path: str = ""
@@ -40,6 +41,7 @@ class Spoken:
     elsewhere: Mapping[str, str] | None = None
     refuses: tuple[str, ...] = ()
     renames: tuple[tuple[str, str], ...] = ()
+    call_id_length: int | None = None
 
     def address(self, url: str) -> str:
         """Return where this format is spoken by the vendor at a declared or known URL."""

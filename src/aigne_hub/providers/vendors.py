@@ -248,9 +248,10 @@ POE = Profile(
     quirks=("Only models named after Claude are reached in Anthropic's format.",),
 )
 
-# It answers 422 to members that it does not know, and sends usage in any case; reports of
-# both: https://github.com/dnakov/anon-kode/issues/53 and
-# https://github.com/editor-code-assistant/eca/issues/231, read in November 2026.
+# It answers 422 to members that it does not know, and sends usage in any case; of calls it takes
+# no ids but its own kind. Reports: https://github.com/dnakov/anon-kode/issues/53,
+# https://github.com/editor-code-assistant/eca/issues/231 and
+# https://github.com/langchain-ai/langchain/pull/24668, read in November 2026.
 MISTRAL = Profile(
     kind="mistral",
     base_url="https://api.mistral.ai/v1",
@@ -258,6 +259,7 @@ MISTRAL = Profile(
         OPENAI_LANGUAGE: Spoken(
             refuses=("stream_options",),
             renames=(("max_completion_tokens", "max_tokens"),),
+            call_id_length=9,
         )
     },
     source="https://docs.mistral.ai/api/endpoint/chat",
@@ -265,6 +267,7 @@ MISTRAL = Profile(
     quirks=(
         "`stream_options`, which it refuses, is left out: usage comes anyway.",
         "`max_completion_tokens`, which it refuses, is sent as `max_tokens`.",
+        "Ids of calls that are not nine letters and digits, as another model's are, become so.",
     ),
 )
 

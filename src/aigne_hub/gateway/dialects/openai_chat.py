@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from aigne_hub.domain.errors import HubError, InvalidRequest
+from aigne_hub.domain.errors import HubError, InvalidRequest, UpstreamError
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote, count_text, quote_tokens
 from aigne_hub.domain.usage import Report, Usage
@@ -17,7 +17,7 @@ from aigne_hub.gateway.dialects.openai_errors import error_body, error_event
 from aigne_hub.gateway.dialects.openai_neutral import ChatForm
 from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter, text_bytes
 from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
-from aigne_hub.gateway.dialects.reading import answered, peeked
+from aigne_hub.gateway.dialects.reading import UNREADABLE, answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 from aigne_hub.providers.profiles import OPENAI_LANGUAGE
 from aigne_hub.providers.usage import Wire
@@ -62,7 +62,16 @@ class _Answer(Reporting):
     error: msgspec.Raw = msgspec.Raw()
 
 
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _Ended(msgspec.Struct):
+    choices: list[_Choice] | None = None
+
+
 _decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_ended = msgspec.json.Decoder(_Ended).decode
 
 
 class OpenAIChat:
@@ -126,7 +135,10 @@ class OpenAIChat:
         return with_members(ask.body, ask.model, model, members, relied_on)
 
     def usage(self, _ask: Ask, body: bytes, wire: Wire) -> Report:
-        return report_of(wire, answered(_decode_answer, body))
+        answer = answered(_decode_answer, body)
+        if b'"error"' in body:
+            _require_good_end(body)
+        return report_of(wire, answer)
 
     def counted(self, _ask: Ask, input_tokens: int, output: int) -> Usage:
         return Usage(input_tokens=input_tokens, output_tokens=count_text(output))
@@ -151,6 +163,19 @@ class OpenAICompletions(OpenAIChat):
     form: NeutralForm | None = None
     _limit_field = "max_tokens"
     _decode = msgspec.json.Decoder(_CompletionPeek).decode
+
+
+def _require_good_end(body: bytes) -> None:
+    """Raise UpstreamError for an answer of which a choice ended with an error.
+
+    https://openrouter.ai/docs/api/reference/errors-and-debugging, November 2026.
+    """
+    try:
+        ended = _decode_ended(body)
+    except UNREADABLE:
+        return
+    if any(choice.finish_reason == "error" for choice in ended.choices or ()):
+        raise UpstreamError("The upstream ended its answer with an error.")
 
 
 def _relied_on(peek: Any) -> tuple[str, ...]:

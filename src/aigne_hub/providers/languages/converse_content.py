@@ -19,8 +19,8 @@ from aigne_hub.domain.inference import (
     ToolCall,
     ToolResult,
 )
+from aigne_hub.providers.call_ids import fitting
 from aigne_hub.providers.languages import wrapped
-from aigne_hub.providers.languages.call_ids import fitting
 from aigne_hub.providers.languages.converse_models import is_cached
 from aigne_hub.providers.profiles import CONVERSE_LANGUAGE
 
