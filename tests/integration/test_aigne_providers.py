@@ -276,13 +276,17 @@ def test_a_provider_that_cannot_be_called_is_refused(admin, body):
 
 def test_a_key_is_kept_sealed_and_never_shown(hub, admin, vendor):
     path = f"/api/ai-providers/{vendor['id']}/credentials"
-    made = admin.post(path, name="first", value={"api_key": SECRET}, credentialType="api_key")
+    untried = {"skipTest": True}  # there is nobody at example.com
+    kind = {"credentialType": "api_key"}
+    made = admin.post(path, name="first", value={"api_key": SECRET}, **kind, **untried)
     assert made.status == 200, made.text
     assert (made.json["name"], made.json["weight"]) == ("first", 100)
     assert admin.post(path, name="first", value=SECRET).code == "conflict"
-    second = admin.post(path, name="second", value=f"{SECRET}-2", weight=7)
+    second = admin.post(path, name="second", value=f"{SECRET}-2", weight=7, **untried)
     assert second.json["weight"] == 7
-    changed = admin.put(f"{path}/{second.json['id']}", name="second", value=f"{SECRET}-3")
+    changed = admin.put(
+        f"{path}/{second.json['id']}", name="second", value=f"{SECRET}-3", **untried
+    )
     assert changed.json["id"] == second.json["id"]
     listed = admin.get("/api/ai-providers", name=vendor["name"])
     assert [one["name"] for one in listed.json[0]["credentials"]] == ["first", "second"]
@@ -328,12 +332,12 @@ def test_bedrock_is_told_by_its_region_and_takes_a_pair_of_keys(admin):
 
 def test_a_key_does_not_follow_its_provider_to_another_address(admin, vendor):
     path = f"/api/ai-providers/{vendor['id']}"
-    admin.post(f"{path}/credentials", name="first", value=SECRET)
+    admin.post(f"{path}/credentials", name="first", value=SECRET, skipTest=True)
     same = admin.put(path, baseUrl="https://example.com/v1")
     assert len(same.json["credentials"]) == 1
     assert admin.put(path, name=vendor["name"]).json == same.json
     assert admin.put(path, baseUrl="https://elsewhere.example/v1").json["credentials"] == []
-    admin.post(f"{path}/credentials", name="first", value=SECRET)
+    admin.post(f"{path}/credentials", name="first", value=SECRET, skipTest=True)
     admin.delete(path)
     back = admin.post("/api/ai-providers", name=vendor["name"], baseUrl="https://third.example/v1")
     assert back.json["credentials"] == []
@@ -382,6 +386,31 @@ def test_a_key_is_tried_before_it_is_kept_but_not_without_end(reached):
     limited = admin.post(path.replace("/api/ai-providers", "/api/ai"), value="sk-good")
     assert (limited.status, limited.code) == (429, "rate_limited")
     assert 0 < int(limited.headers["retry-after"]) <= 600
+
+
+def test_a_key_that_does_not_work_is_not_kept(reached):
+    admin, path = admin_of(reached), "/api/ai-providers/openai/credentials"
+
+    def names():
+        (shown,) = admin.get("/api/ai-providers", name="openai").json
+        return [one["name"] for one in shown["credentials"]]
+
+    refused = admin.post(path, name="spare", value=BAD_KEY)
+    assert (refused.status, refused.code) == (400, "invalid_request")
+    assert "refused the key" in refused.message
+    assert BAD_KEY not in refused.text
+    lacks = admin.post(path, name="spare", value="sk-good", testModel="gpt-9")
+    assert (lacks.status, "gpt-9" in lacks.message) == (400, True)
+    assert names() == ["main"]
+    made = admin.post(path, name="spare", value="sk-good", testModel="gpt-4o-mini").json
+    assert names() == ["main", "spare"]
+    assert admin.put(f"{path}/spare", name="spare", value=BAD_KEY).code == "invalid_request"
+    check = f"{path}/{made['id']}/check"
+    until(lambda: admin.get(check).status == 200)
+    assert admin.get(check).json["active"] is True
+    assert admin.put(f"{path}/spare", name="spare", value=BAD_KEY, skipTest=True).status == 200
+    until(lambda: admin.get(check).json["active"] is False)
+    assert admin.delete(f"{path}/spare").status == 200
 
 
 def test_trying_a_key_reaches_nothing_private(reached, upstream):

@@ -110,11 +110,16 @@ def add_credential(
     change: Changes, keyring: Keyring, vendor: Vendor, name: str, *, secret: str, weight: int
 ) -> CredentialRecord:
     """Give a provider another key. Raises Conflict for a name that is taken."""
+    require_room(vendor, name)
+    return _put(change, keyring, vendor, name, secret, weight)
+
+
+def require_room(vendor: Vendor, name: str) -> None:
+    """Raise Conflict when a provider cannot have another key of this name."""
     if any(one.name == name for one in vendor.credentials):
         raise Conflict(f"{vendor.name} has a credential {name!r} already.")
     if len(vendor.credentials) >= CREDENTIALS_MAX:
         raise Conflict(f"A provider has at most {CREDENTIALS_MAX} credentials.")
-    return _put(change, keyring, vendor, name, secret, weight)
 
 
 def replace_credential(
@@ -127,13 +132,18 @@ def replace_credential(
     weight: int,
 ) -> CredentialRecord:
     """Use another key under the same name."""
-    _require_own(credential.origin, f"the credential {vendor.name}/{credential.name}")
+    require_changeable(vendor, credential)
     return _put(change, keyring, vendor, credential.name, secret, weight)
 
 
+def require_changeable(vendor: Vendor, credential: CredentialRecord) -> None:
+    """Raise Conflict for a key that hub.yaml declares."""
+    _require_own(credential.origin, f"the credential {vendor.name}/{credential.name}")
+
+
 def remove_credential(change: Changes, vendor: Vendor, credential: CredentialRecord) -> None:
+    require_changeable(vendor, credential)
     name = f"{vendor.name}/{credential.name}"
-    _require_own(credential.origin, f"the credential {name}")
     declarations.remove(change, Declared(Kind.CREDENTIAL, name, credential.id))
 
 

@@ -9,28 +9,18 @@ from enum import Enum
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
-from pydantic import Field
 
-from aigne_hub.catalog.snapshot import Credential, Provider
-from aigne_hub.domain.errors import Conflict, InvalidRequest, RateLimited
+from aigne_hub.domain.errors import Conflict, RateLimited
 from aigne_hub.storage import vendors
-from aigne_hub.storage.declarations import Origin
-from aigne_hub.storage.vendors import Vendor
-from aigne_hub.web.aigne.providers import CredentialId, KeyBody, ProviderId
+from aigne_hub.web.aigne.providers import MODEL_CHARS_MAX, CredentialId, KeyBody, ProviderId
 from aigne_hub.web.aigne.shapes import credential_shown
+from aigne_hub.web.aigne.working_keys import require_working
 from aigne_hub.web.api.access import Admin
 from aigne_hub.web.backend import Hub
 
 TESTS_MAX: Final = 5
 TESTS_WINDOW_US: Final = 600 * 1_000_000
-MODEL_CHARS_MAX: Final = 256
 _TAGS: list[str | Enum] = ["Administration"]
-
-
-class KeyTest(KeyBody):
-    """A key to try, and a model that it must be able to use."""
-
-    test_model: Annotated[str, Field(max_length=MODEL_CHARS_MAX)] | None = None
 
 
 class KeyTests:
@@ -40,16 +30,14 @@ class KeyTests:
         self._tried: dict[str, deque[int]] = {}
 
     def test(
-        self, provider_id: ProviderId, admin: Admin, hub: Hub, body: KeyTest
+        self, provider_id: ProviderId, admin: Admin, hub: Hub, body: KeyBody
     ) -> dict[str, bool]:
         """Try a key that is not kept. A user can try 5 in ten minutes."""
         with hub.reading() as view:
             vendor = vendors.find(view, provider_id)
         secret = body.secret(vendor)
         self._count(admin.user_id, hub.clock.now_us())
-        problem = hub.try_key(_with_key(vendor, Credential("", "test", 1, secret)), body.test_model)
-        if problem is not None:
-            raise InvalidRequest(f"The key does not work: {problem}", param="value")
+        require_working(hub, vendor, secret, body.test_model)
         return {"success": True}
 
     def _count(self, user_id: str, now_us: int) -> None:
@@ -98,14 +86,3 @@ def key_tests_router(prefix: str, tests: KeyTests, *, listed: bool) -> APIRouter
         summary="Does a key that is kept work?",
     )(check)
     return router
-
-
-def _with_key(vendor: Vendor, key: Credential) -> Provider:
-    return Provider(
-        id=vendor.id,
-        name=vendor.name,
-        kind=vendor.kind,
-        base_url=vendor.base_url,
-        trusted=vendor.origin == Origin.FILE,
-        credentials=(key,),
-    )

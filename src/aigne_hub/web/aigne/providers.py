@@ -7,20 +7,23 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from aigne_hub.domain import names
-from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.domain.errors import Conflict, InvalidRequest
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.providers.connecting import misfit
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.storage import prices, vendors
+from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.vendors import Vendor
 from aigne_hub.transport import Origin
 from aigne_hub.web.aigne.models import amounts_of
 from aigne_hub.web.aigne.shapes import credential_shown, provider_shown, rate_shown
+from aigne_hub.web.aigne.working_keys import require_working
 from aigne_hub.web.api.access import Admin, Caller, actor, is_admin
 from aigne_hub.web.api.bulk_rates import Wire
 from aigne_hub.web.backend import Hub
 
 URL_CHARS_MAX = 2_048
+MODEL_CHARS_MAX = 256
 
 _ADMIN: list[str | Enum] = ["Administration"]
 _MODELS: list[str | Enum] = ["Models"]
@@ -70,10 +73,14 @@ class KeyPair(Wire):
 
 
 class KeyBody(Wire):
-    """A key of a provider, as text or within an object; a pair of AWS keys for Bedrock."""
+    """A key of a provider, as text or within an object; a pair of AWS keys for Bedrock.
+
+    It is tried, and with `testModel` that must be one that it may use.
+    """
 
     value: Secret | KeyValue | KeyPair = Field(repr=False)
     credential_type: Annotated[str, Field(pattern="^(api_key|access_key_pair)$")] = "api_key"
+    test_model: Annotated[str, Field(max_length=MODEL_CHARS_MAX)] | None = None
 
     def secret(self, vendor: Vendor) -> str:
         """Return the key. Raises InvalidRequest for one that its provider cannot be called with."""
@@ -103,6 +110,8 @@ class CredentialBody(KeyBody):
 
     name: Annotated[str, Field(pattern=names.CREDENTIAL)]
     weight: Annotated[int, Field(ge=1, le=names.CREDENTIAL_WEIGHT_MAX)] = 100
+    # For a provider without a list of models, or one that is not there yet.
+    skip_test: bool = False
 
 
 def list_providers(
@@ -194,10 +203,13 @@ def remove_provider(provider_id: ProviderId, admin: Admin, hub: Hub) -> dict[str
 def add_credential(
     provider_id: ProviderId, admin: Admin, hub: Hub, body: CredentialBody
 ) -> dict[str, Any]:
-    """Give a provider another key."""
+    """Give a provider another key. It is tried first; one that does not work is not kept."""
+    with hub.reading() as view:
+        tried = vendors.find(view, provider_id)
+    vendors.require_room(tried, body.name)
+    secret = _working(hub, tried, body)
     with hub.changing(actor(admin)) as change:
-        vendor = vendors.find(change.connection, provider_id)
-        secret = body.secret(vendor)
+        vendor = _unmoved(change, tried)
         made = vendors.add_credential(
             change, hub.keyring, vendor, body.name, secret=secret, weight=body.weight
         )
@@ -211,13 +223,17 @@ def change_credential(
     hub: Hub,
     body: CredentialBody,
 ) -> dict[str, Any]:
-    """Use another key under the same name."""
+    """Use another key under the same name. It is tried first; the old one stays otherwise."""
+    with hub.reading() as view:
+        tried = vendors.find(view, provider_id)
+    credential = tried.credential(credential_id)
+    vendors.require_changeable(tried, credential)
+    if body.name != credential.name:
+        raise InvalidRequest("A credential keeps its name: calls name it.", param="name")
+    secret = _working(hub, tried, body)
     with hub.changing(actor(admin)) as change:
-        vendor = vendors.find(change.connection, provider_id)
-        secret = body.secret(vendor)
-        credential = vendor.credential(credential_id)
-        if body.name != credential.name:
-            raise InvalidRequest("A credential keeps its name: calls name it.", param="name")
+        vendor = _unmoved(change, tried)
+        credential = vendor.credential(credential.id)
         changed = vendors.replace_credential(
             change, hub.keyring, vendor, credential, secret=secret, weight=body.weight
         )
@@ -269,6 +285,22 @@ def providers_router(prefix: str, *, listed: bool) -> APIRouter:
         remove_credential
     )
     return router
+
+
+def _working(hub: Hub, vendor: Vendor, body: CredentialBody) -> str:
+    """Return the key of a body, tried: never within a transaction, for it takes its time."""
+    secret = body.secret(vendor)
+    if not body.skip_test:
+        require_working(hub, vendor, secret, body.test_model)
+    return secret
+
+
+def _unmoved(change: Changes, tried: Vendor) -> Vendor:
+    """Return a provider that a key was tried at. Raises Conflict when it is elsewhere now."""
+    vendor = vendors.find(change.connection, tried.id)
+    if vendor.base_url != tried.base_url:
+        raise Conflict(f"{vendor.name} has just moved to another address. Try again.")
+    return vendor
 
 
 def _require_enabled(*, enabled: bool) -> None:
