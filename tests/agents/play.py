@@ -20,11 +20,14 @@ def with_tools(tools: Tools, work: Path) -> Script:
             return Move("Words")  # a title, or what else it asks for besides the task
         if tools.search and not turn.results:
             return Move("I look for more tools.", (tools.search,))
-        assert not tools.found or tools.found in turn.tools, f"not found: {turn.tools}"
+        told = "\n".join(turn.results.values())
+        if tools.search:
+            assert tools.found in turn.tools, f"not offered: {turn.tools}"
+            assert tools.found.rpartition("__")[2] in told, f"not found: {told}"
         done = len(turn.results) - bool(tools.search)
         if not done:
             return Move("I read both.", reads)
-        words = _words("\n".join(turn.results.values()))
+        words = _words(told)
         assert len(words) == len(FILES), f"results without the words: {turn.results}"
         if done == len(FILES):
             return Move("I write them.", (tools.write(str(work / ANSWER), " ".join(words)),))

@@ -18,7 +18,7 @@ class Responses:
             tools=frozenset(_names(body.get("tools", ()), items)),
             called=tuple(item["call_id"] for kind, item in kinds if kind in _CALLS),
             results={
-                item["call_id"]: plain(item.get("output", "found"))
+                item["call_id"]: plain(item.get("output") or item["tools"])
                 for kind, item in kinds
                 if kind.endswith("_output")
             },

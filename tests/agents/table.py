@@ -65,6 +65,16 @@ CLAUDE_CODE = Agent(
     environ={"IS_SANDBOX": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"},
     keeps=frozenset({"anthropic", "gemini"}),
 )
+# By the name of a Claude it has fewer tools at first, and a search for the others.
+CLAUDE_CODE_SEARCHING = replace(
+    CLAUDE_CODE,
+    alias="claude-opus-4-6",
+    tools=replace(
+        CLAUDE_CODE.tools,
+        search=Call("ToolSearch", {"query": "select:WebFetch", "max_results": 5}),
+        found="WebFetch",
+    ),
+)
 CODEX = Agent(
     name="codex",
     package="@openai/codex",

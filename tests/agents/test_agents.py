@@ -22,6 +22,7 @@ from tests.agents.play import DONE, with_edits, with_tools
 from tests.agents.table import (
     AGENTS,
     ANSWER,
+    CLAUDE_CODE_SEARCHING,
     CODEX,
     CODEX_PATCHING,
     CODEX_PROGRAMMING,
@@ -59,6 +60,7 @@ VENDORS = {
 }
 RUNS = [(agent, wire) for agent in AGENTS for wire in ("chat", "anthropic", "gemini")]
 RUNS += [(agent, wire) for agent in (CODEX_PATCHING, CODEX_PROGRAMMING) for wire in VENDORS]
+RUNS += [(CLAUDE_CODE_SEARCHING, wire) for wire in ("chat", "anthropic", "gemini")]
 RUNS.append((CODEX, "responses"))
 
 

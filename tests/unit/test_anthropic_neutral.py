@@ -117,10 +117,16 @@ def test_results_of_tools_stand_first_and_say_when_they_are_errors():
             "content": [{"type": "image", "source": base64}],
         },
         {"type": "tool_result", "tool_use_id": "c"},
+        {
+            "type": "tool_result",
+            "tool_use_id": "d",
+            "content": [{"type": "tool_reference", "tool_name": "fetch"}],
+        },
     ) == (
         ToolResult("a", (Text("rain"),), is_error=True),
         ToolResult("b", (Media("image", data="aGk=", mime_type="image/png"),)),
         ToolResult("c"),
+        ToolResult("d", (Text("This tool can be called now: fetch."),)),
         Text("so?"),
     )
 

@@ -81,7 +81,11 @@ class Content:
             yield from self._media(block, path)
         elif kind == "search_result":
             yield self._found(block, path)
-        elif kind == "tool_reference" or kind in _SERVER_TOOLS:
+        elif kind == "tool_reference":
+            # What the caller's own search for tools found: it is among the tools by now.
+            name = a_text(block.get("tool_name"), f"{path}.tool_name")
+            yield Text(f"This tool can be called now: {name}.")
+        elif kind in _SERVER_TOOLS:
             self._lost.append(str(kind))
         elif isinstance(kind, str) and kind.endswith(_SERVER_RESULTS):
             self._lost.append(kind)
