@@ -4,6 +4,7 @@ One hub with all of them, and one upstream that answers in each vendor's own sha
 pages named in `fixtures/` described it.
 """
 
+import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -289,6 +290,34 @@ def test_an_error_in_a_stream_ends_it(hub: HubProcess, upstream: Scripted, case:
     told = reply.events[-1] if reply.streamed else reply.json
     assert said in case.shape.error(told)
     assert last(hub)["outcome"] != "completed"
+
+
+def test_ideograms_pictures_in_place_of_their_addresses(hub: HubProcess, upstream: Scripted):
+    made = FIXTURES["ideogram"]["answer"]["data"][0]
+    places = (
+        f"{upstream.url}/pictures/1.png?sig=a%2Bb",
+        f"{upstream.url}/pictures/gone.png",
+        "https://elsewhere.example/1.png",
+        "nowhere",
+    )
+    answer = {"created": "2026-01-01T00:00:00+00:00"}
+    answer["data"] = [{**made, "url": place} for place in places]
+    upstream.answer = Answer((json.dumps(answer).encode(),))
+    upstream.offered["/pictures/1.png"] = "a picture"
+    upstream.seen.clear()
+    asked = {"model": "ideogram/v3", "prompt": "a cat", "n": 4, "response_format": "b64_json"}
+    reply = post(hub, "/v1/images/generations", json.dumps(asked).encode())
+    first, *others = reply.json["data"]
+    assert base64.b64decode(first["b64_json"]) == b'"a picture"'
+    assert "url" not in first
+    assert [one["url"] for one in others] == list(places[1:])
+    _, fetched, missing = upstream.seen
+    assert (fetched.path, missing.path) == (
+        "/pictures/1.png?sig=a%2Bb",
+        "/pictures/gone.png",
+    )
+    assert SECRET not in str(fetched)
+    assert (last(hub)["credits"], last(hub)["usage_source"]) == ("0.24", "provider")
 
 
 def test_ideograms_pictures(hub: HubProcess, upstream: Scripted):

@@ -16,7 +16,7 @@ from aigne_hub.providers.ideogram import form_of, pictures_of
 
 
 def fields(body: dict[str, Any]) -> dict[str, str]:
-    kind, form = form_of(json.dumps(body).encode())
+    kind, form, _ = form_of(json.dumps(body).encode())
     parsed = message_from_bytes(f"content-type: {kind}\r\n\r\n".encode() + form)
     assert not parsed.defects
     found = {}
@@ -68,7 +68,6 @@ def test_a_prompt_cannot_end_its_part():
 @pytest.mark.parametrize(
     ("more", "param"),
     [
-        ({"response_format": "b64_json"}, "response_format"),
         ({"quality": "best"}, "quality"),
         ({"seed": [1]}, "seed"),
         ({"style_type": True}, "style_type"),

@@ -1,4 +1,4 @@
-"""Ideogram's pictures as OpenAI's: a form there, JSON here, addresses out.
+"""Ideogram's pictures as OpenAI's: a form there, JSON here, addresses or pictures out.
 
 https://developer.ideogram.ai/api-reference/api-reference/generate-v3, looked up in a stored copy
 in November 2026.
@@ -6,12 +6,13 @@ in November 2026.
 
 import hashlib
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.providers.ideogram_pictures import Inlined
 from aigne_hub.providers.profile import OPENAI_LANGUAGE
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.rewritten import Rewritten
@@ -59,15 +60,25 @@ class IdeogramUpstream:
     async def send(self, operation: str, body: bytes, _headers: bytes = b"") -> Answer:
         if operation != "images/generations":
             raise InvalidRequest("Ideogram generates pictures, and nothing else here.")
-        kind, form = form_of(body)
+        kind, form, is_inline = form_of(body)
         headers = [*self._headers, ("content-type", kind)]
         head = request_head("POST", self._origin, "/generate", headers)
         answer = await self._client.send(self._origin, head, form)
+        if is_inline:
+            return Inlined(answer, self._client, self._origin, pictures_of)
         return Rewritten(answer, whole=pictures_of, content_type=b"application/json")
 
 
-def form_of(body: bytes) -> tuple[str, bytes]:
-    """Return the content type and the form for a request of OpenAI's images.
+class Form(NamedTuple):
+    """A request as Ideogram takes it. `is_inline`: the caller wants no addresses back."""
+
+    content_type: str
+    body: bytes
+    is_inline: bool
+
+
+def form_of(body: bytes) -> Form:
+    """Return the form for a request of OpenAI's images.
 
     Raises InvalidRequest for what cannot be said.
     """
@@ -75,10 +86,6 @@ def form_of(body: bytes) -> tuple[str, bytes]:
         asked: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise InvalidRequest("The body is not valid JSON.") from None
-    if asked.get("response_format") == "b64_json":
-        raise InvalidRequest(
-            "Ideogram answers with addresses of pictures; ask for `url`.", param="response_format"
-        )
     fields = {"prompt": asked["prompt"], "num_images": asked.get("n") or 1}
     size, quality = asked.get("size"), asked.get("quality")
     if size is not None and size != "auto":
@@ -99,7 +106,8 @@ def form_of(body: bytes) -> tuple[str, bytes]:
         for name, value in fields.items()
     ]
     form = "".join((*parts, f"--{boundary}--\r\n"))
-    return f"multipart/form-data; boundary={boundary}", form.encode()
+    is_inline = asked.get("response_format") == "b64_json"
+    return Form(f"multipart/form-data; boundary={boundary}", form.encode(), is_inline)
 
 
 def pictures_of(body: bytes) -> bytes:

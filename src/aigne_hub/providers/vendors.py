@@ -310,7 +310,7 @@ IDEOGRAM = Profile(
     quirks=(
         "Pictures only, with version 3: `size` is its resolution, `quality` its rendering speed.",
         "Its own members (`style_type`, `seed`, `negative_prompt` and others) are sent along.",
-        "Pictures come as addresses that end after a while: `b64_json` is refused.",
+        "Pictures come as addresses that end after a while; for `b64_json` the hub fetches them.",
     ),
 )
 
