@@ -256,6 +256,14 @@ def test_schemas_and_set_ups_are_printed_whole(run, monkeypatch):
     assert code == 0
     assert 'base_url="https://hub.example.com/v1"' in snippet["text"]
     assert 'model="fast"' in snippet["text"]
+    for asked, told in (
+        ((), "claude-sonnet-4-5"),
+        (("--model", "own/claude-opus-4-6"), "claude-opus-4-6"),
+        (("--model", "openai/gpt-5"), "openai/gpt-5"),
+        (("--model", "openrouter/anthropic/claude-x"), "openrouter/anthropic/claude-x"),
+    ):
+        code, claude, _ = run("snippet", "claude-code", *asked)
+        assert (code, f"\nexport ANTHROPIC_MODEL={told}\n" in claude["text"]) == (0, True)
     code, connect, errors = run("snippet", "aigne-cli")
     assert (code, "Put a key" in errors) == (0, False)
     assert "aigne hub connect https://hub.example.com\n" in connect["text"]

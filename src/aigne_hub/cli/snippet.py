@@ -11,9 +11,10 @@ KEY = "YOUR-KEY"
 MODEL_DEFAULT = "demo/echo"
 # What clients of other formats than OpenAI's are shown: models made for them.
 _CLAUDE = "anthropic/claude-sonnet-4-5"
+_CLAUDE_CODE: Final = "claude-code"
 _DEFAULTS: Final[Mapping[str, str]] = {
     "anthropic": _CLAUDE,
-    "claude-code": _CLAUDE,
+    _CLAUDE_CODE: _CLAUDE,
     "google-genai": "google/gemini-2.5-flash",
 }
 
@@ -172,9 +173,20 @@ def snippet(
         raise InvalidRequest(f"There is no set-up for {client[:40]!r}. Known are: {known}.")
     if model is None:
         model = _DEFAULTS.get(client, MODEL_DEFAULT)
+    if client == _CLAUDE_CODE:
+        model = _as_answered(model)
     url = public_url(cli.settings(), cli.environ)
     for name, value in (("@URL@", url), ("@KEY@", KEY), ("@MODEL@", model)):
         text = text.replace(name, value)
     cli.output.document({"client": client, "text": text}, text.rstrip("\n"))
     if KEY in text:
         cli.output.note(f"Put a key in place of {KEY}: aigne-hub keys create --user …")
+
+
+def _as_answered(model: str) -> str:
+    """Return the name that a Claude answers by: its own, without its provider's.
+
+    Claude Code sends signed thoughts back only to the model that it asked for by that name.
+    """
+    _, _, name = model.partition("/")
+    return name if name.startswith("claude-") else model
