@@ -226,6 +226,7 @@ IMAGES: Json = {
         "output_tokens_details": {"text_tokens": 0, "image_tokens": 5},
     },
 }
+_READ: Json = {**_DRAWN, "input_tokens_details": {"text_tokens": 9, "image_tokens": 0}}
 _PICTURE: Json = {
     "b64_json": "aGk=",
     "created_at": 1,
@@ -236,7 +237,7 @@ _PICTURE: Json = {
 }
 IMAGE_EVENTS: list[Json] = [
     {"type": "image_generation.partial_image", "partial_image_index": 0, **_PICTURE},
-    {"type": "image_generation.completed", "usage": IMAGES["usage"], **_PICTURE},
+    {"type": "image_generation.completed", "usage": _READ, **_PICTURE},
 ]
 SPEECH_EVENTS: list[Json] = [
     {"type": "speech.audio.delta", "audio": "aGk="},
@@ -281,4 +282,48 @@ COMPLETION: Json = {
 COMPLETION_EVENTS: list[Json] = [
     {**COMPLETION, "usage": None, "choices": [{**COMPLETION["choices"][0], "finish_reason": None}]},
     COMPLETION,
+]
+
+# A response with every member that OpenAI's description demands.
+RESPONSE_TOLD: Json = {
+    **{name: value for name, value in RESPONSE.items() if name != "tool_usage"},
+    "instructions": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "temperature": 1,
+    "top_p": 1,
+    "tool_choice": "auto",
+    "tools": [],
+    "output": [
+        {
+            **_SAID,
+            "status": "completed",
+            "content": [
+                {"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}
+            ],
+        },
+        {
+            "type": "function_call",
+            "id": "fc_1",
+            "call_id": "c1",
+            "name": "look",
+            "arguments": "{}",
+            "status": "completed",
+        },
+    ],
+}
+RESPONSE_TOLD_EVENTS: list[Json] = [
+    {
+        "type": "response.created",
+        "sequence_number": 0,
+        "response": {**RESPONSE_TOLD, "status": "in_progress", "output": [], "usage": None},
+    },
+    {
+        "type": "response.output_text.delta",
+        "sequence_number": 1,
+        "delta": "Hello",
+        "logprobs": [],
+        **_PLACE,
+    },
+    {"type": "response.completed", "sequence_number": 2, "response": RESPONSE_TOLD},
 ]
