@@ -65,7 +65,7 @@ def _lists(value: dict[str, Any]) -> Iterator[tuple[list[dict[str, Any]], str]]:
     if isinstance(value.get("input"), str):
         return
     for index, item in enumerate(objects(value.get("input"), "input")):
-        if item.get("type") in {ADDITIONAL_TOOLS, _FOUND_TOOLS}:
+        if item.get("type") in (ADDITIONAL_TOOLS, _FOUND_TOOLS):
             path = f"input[{index}].tools"
             yield objects(item.get("tools"), path), path
 
