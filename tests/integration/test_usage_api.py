@@ -173,3 +173,28 @@ def test_names_of_users(api, admin, caller):
 def test_a_period_that_makes_no_sense_or_is_too_long(api, query):
     answer = api.get("/api/usage/projects/group-trends", **query)
     assert (answer.status, answer.code) == (400, "invalid_request")
+
+
+def test_statistics_that_are_not_kept_are_neither_rebuilt_nor_deleted(api, admin):
+    day = {"startDate": "2026-01-01", "endDate": "2026-01-02"}
+    rebuilt = admin.post("/api/usage/stats/backfill", **day).json
+    assert (rebuilt["processed"], rebuilt["ranges"]) == (0, [])
+    cleaned = admin.post("/api/user/cleanup-daily-stats", userDid="x", startTime=0, endTime=1).json
+    assert cleaned["deleted"] == 0
+    for path in ("/api/usage/stats/backfill", "/api/user/cleanup-daily-stats"):
+        assert api.post(path).code == "forbidden"
+
+
+@pytest.mark.parametrize("name", ["balance", "grants", "transactions", "payment-link"])
+def test_the_hub_whose_credit_is_spent_is_this_one(hub, api, name):
+    answer = api.get(f"/api/user/service/credit/{name}")
+    assert (answer.status, answer.json) == (200, api.get(f"/api/user/credit/{name}").json)
+    assert Api(hub).get(f"/api/user/service/credit/{name}").code == "unauthenticated"
+
+
+def test_nobody_is_led_on_from_a_subscription_that_is_not_sold(hub):
+    path = "/api/app/client/subscription/success"
+    answer = Api(hub).get(path, redirect="https://evil.example", checkout_session_id="cs_1")
+    assert (answer.status, answer.code) == (404, "not_found")
+    assert "subscription" in answer.message
+    assert "location" not in answer.headers

@@ -32,6 +32,7 @@ OPEN = {
     "/api/ai-providers/health",
     "/api/app/register",
     "/api/app/status",
+    "/api/app/client/subscription/success",
     "/api/app/subscription/cancel",
     "/api/app/subscription/recover",
 }

@@ -8,6 +8,7 @@ from aigne_hub.web.aigne.connect import connect_router
 from aigne_hub.web.aigne.key_tests import KeyTests, key_tests_router
 from aigne_hub.web.aigne.model_rates import model_rates_router
 from aigne_hub.web.aigne.models import models_router
+from aigne_hub.web.aigne.nothing_to_do import nothing_to_do_routers
 from aigne_hub.web.aigne.providers import providers_router
 from aigne_hub.web.aigne.status import status_router
 from aigne_hub.web.aigne.trends import all_trends_router, trends_router
@@ -52,6 +53,7 @@ def api_routers() -> list[APIRouter]:
         trends_router(),
         all_trends_router(),
         *user_stats_routers(),
+        *nothing_to_do_routers(),
         *aigne_routers(),
     ]
 
