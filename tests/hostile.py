@@ -35,6 +35,22 @@ JUNK: tuple[Any, ...] = (
     nested(850),
     json.dumps({"input": nested(300)}),
 )
+# Bodies that are no request in any format.
+BODIES = {
+    "empty": b"",
+    "no JSON": b"{",
+    "a list": b"[]",
+    "NUL": b"\x00",
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "UTF-16": '{"model": "m"}'.encode("utf-16"),
+    "no UTF-8": b'{"model": "\xff"}',
+    "a lone surrogate": b'{"model": "\\ud800", "messages": [], "input": "\\ud800"}',
+    "nested without end": b'{"messages":' * 100_000,
+    "lists without end": b"[" * 100_000 + b"]" * 100_000,
+    "NaN": b'{"model": NaN}',
+    "a number without end": b'{"model": "m", "n": 1' + b"0" * 10_000 + b"}",
+    "two values": b"{} {}",
+}
 Path = tuple[str | int, ...]
 
 

@@ -10,17 +10,22 @@ from typing import Any
 
 JSON_TYPE = "application/json"
 SSE_TYPE = "text/event-stream"
+WAIT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`pieces` are sent one by one; with `is_cut` the connection ends before the body does."""
+    """`pieces` are sent one by one; with `is_cut` the connection ends before the body does.
+
+    The last piece waits for `until`, where there is one.
+    """
 
     pieces: tuple[bytes, ...]
     status: int = 200
     content_type: str = JSON_TYPE
     headers: dict[str, str] = field(default_factory=dict)
     is_cut: bool = False
+    until: threading.Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for piece in answer.pieces:
+        for place, piece in enumerate(answer.pieces, start=1):
+            if answer.until is not None and place == len(answer.pieces):
+                answer.until.wait(WAIT_S)
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             self.wfile.flush()
         if answer.is_cut:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bodies import AIGNE, ANTHROPIC, CHAT, FLAT, GEMINI, RESPONSES, SCHEMA
-from tests.hostile import ANY_JSON, Path, dumped, nested, put, spoilt, spoilt_often
+from tests.hostile import ANY_JSON, BODIES, Path, dumped, nested, put, spoilt, spoilt_often
 
 from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
 from aigne_hub.gateway.dialects import Dialect, EmbeddingForm
@@ -87,23 +87,6 @@ def test_a_body_of_any_bytes_is_refused(name: str, data: st.DataObject):
     more = data.draw(st.binary(min_size=1, max_size=8))
     sent(name, body[:at] + more + body[data.draw(st.integers(0, len(body))) :])
     assert sent(name, body[:at]) if at < len(body) else True
-
-
-BODIES = {
-    "empty": b"",
-    "no JSON": b"{",
-    "a list": b"[]",
-    "NUL": b"\x00",
-    "a byte order mark": b"\xef\xbb\xbf{}",
-    "UTF-16": '{"model": "m"}'.encode("utf-16"),
-    "no UTF-8": b'{"model": "\xff"}',
-    "a lone surrogate": b'{"model": "\\ud800", "messages": [], "input": "\\ud800"}',
-    "nested without end": b'{"messages":' * 100_000,
-    "lists without end": b"[" * 100_000 + b"]" * 100_000,
-    "NaN": b'{"model": NaN}',
-    "a number without end": b'{"model": "m", "n": 1' + b"0" * 10_000 + b"}",
-    "two values": b"{} {}",
-}
 
 
 @every
