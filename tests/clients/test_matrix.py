@@ -8,14 +8,16 @@ tells what it got. What it got, what the providers were asked and what was charg
 import json
 import os
 import subprocess
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.clients.matrix.table import CLIENTS, Client, locked_version
 from tests.environments import modules_of, node, python_of
 from tests.hub import HubProcess
 from tests.patience import until
@@ -49,8 +51,10 @@ PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5E"
     "rkJggg=="
 )
+# Makes a command of a snippet, and of the folder it runs in.
+Command = Callable[[str, Path], list[str]]
 # How many calls of the hub a feature makes: a tool is called, and then its result is told.
-CALLS = {"tools": 2}
+CALLS = {"tools": 2, "status and credit": 0}
 IMAGES = {"image", "structured image"}
 
 
@@ -69,49 +73,6 @@ REFUSALS = {
     "no credit": Refusal(402, "credit"),
     "no credit, stream": Refusal(402, "credit"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A client of the matrix; `wires` has the features that its script must play on each."""
-
-    name: str
-    wires: Mapping[str, frozenset[str]]
-    runtime: str = "python"
-    quick: bool = False
-    tells_status: bool = True
-
-    @property
-    def script(self) -> Path:
-        suffix = "py" if self.runtime == "python" else "mjs"
-        return SCRIPTS / f"use_{self.name.replace('-', '_')}.{suffix}"
-
-
-ALL = frozenset({"text", "stream", "tools", "structured", "image"})
-CLIENTS = [
-    Client("langchain-openai", {"chat": ALL, "responses": ALL}, quick=True),
-    Client("langchain-anthropic", {"messages": ALL}),
-    Client(
-        "pydantic-ai",
-        dict.fromkeys(("chat", "responses", "messages", "gemini"), ALL | {"structured by a tool"}),
-        quick=True,
-    ),
-    # It makes values of a type of answers, and nothing else.
-    Client(
-        "instructor",
-        dict.fromkeys(
-            ("chat with tools", "chat"),
-            frozenset({"text", "structured", "structured stream", "structured image"}),
-        ),
-        quick=True,
-    ),
-    Client("openai-agents", {"responses": ALL, "chat": ALL}),
-    Client("llama-index", {"chat": ALL}),
-    Client("llm", {"chat": ALL}),
-    Client("openai-node", {"chat": ALL, "responses": ALL}, runtime="node", quick=True),
-    Client("anthropic-node", {"messages": ALL}, runtime="node", quick=True),
-    Client("google-genai-node", {"gemini": ALL}, runtime="node"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -156,14 +117,26 @@ def played(client: Client, hub: HubProcess, poor_key: str, home: Path) -> dict[s
         "schema": SCHEMA,
         "png": PNG,
     }
+    script = script_of(client)
     if client.runtime == "python":
-        command = [str(python_of(client.name)), str(client.script)]
+        command = [str(python_of(client.name)), str(script)]
     else:
-        # Node looks for packages beside the script that asks for them.
-        (home / "node_modules").symlink_to(modules_of(client.name))
-        for script in (client.script, SCRIPTS / "matrix.mjs"):
-            (home / script.name).write_bytes(script.read_bytes())
-        command = [str(node()), client.script.name]
+        (home / "matrix.mjs").write_bytes((SCRIPTS / "matrix.mjs").read_bytes())
+        command = node_with(client.name, home, script.read_text())
+    said_by(command, home, {"MATRIX": json.dumps(given)})
+    answers: dict[str, Any] = json.loads((home / "told.json").read_text())
+    return answers
+
+
+def node_with(client: str, home: Path, script: str) -> list[str]:
+    """Return the command that runs a script where Node finds a client's packages: beside it."""
+    (home / "node_modules").symlink_to(modules_of(client))
+    (home / "script.mjs").write_text(script)
+    return [str(node()), "script.mjs"]
+
+
+def said_by(command: list[str], home: Path, environ: Mapping[str, str]) -> str:
+    """Run a command that must succeed, and return what it prints."""
     done = subprocess.run(
         command,
         check=False,
@@ -171,14 +144,18 @@ def played(client: Client, hub: HubProcess, poor_key: str, home: Path) -> dict[s
         text=True,
         timeout=RUN_S,
         cwd=home,
-        env=environment(home, given),
+        env={**environment(home), **environ},
     )
     assert done.returncode == 0, f"{done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    return done.stdout
 
 
-def environment(home: Path, given: Mapping[str, Any]) -> dict[str, str]:
+def script_of(client: Client) -> Path:
+    suffix = "py" if client.runtime == "python" else "mjs"
+    return SCRIPTS / f"use_{client.name.replace('-', '_')}.{suffix}"
+
+
+def environment(home: Path) -> dict[str, str]:
     """Return an environment whose only way out is loopback."""
     nowhere = "http://127.0.0.1:9"
     return {
@@ -189,7 +166,6 @@ def environment(home: Path, given: Mapping[str, Any]) -> dict[str, str]:
         "HTTPS_PROXY": nowhere,
         "NO_PROXY": "127.0.0.1",
         "NODE_USE_ENV_PROXY": "1",
-        "MATRIX": json.dumps(given),
     }
 
 
@@ -229,6 +205,8 @@ def right(feature: str, value: Any) -> bool:
             # A provider's echo is of what was said last, on some wires by the tool.
             calls = [["get_weather", {"city": "text"}]]
             return value["calls"] == calls and value["text"] in {SAID, WEATHER}
+        case "status and credit":
+            return bool(value == {"available": True, "credit": True})
         case _:
             return bool(value == VALUE)
 
@@ -247,6 +225,7 @@ def test_a_client_does_on_every_wire_what_it_does_with_its_vendor(
     upstream.reset()
     before = len(hub.calls())
     told = played(client, hub, poor_key, tmp_path)
+    assert told["version"] == locked_version(client)
     faults = list(wrong(client, told))
     assert not faults, "\n".join(faults)
     until(lambda: all(call["status"] != "processing" for call in hub.calls()))
@@ -301,3 +280,51 @@ def assert_asked(client: Client, log: list[dict[str, Any]]) -> None:
 
 def model_at_provider(model: str) -> str:
     return model.partition("/")[2]
+
+
+def of_python(text: str, _: Path) -> list[str]:
+    return [sys.executable, "-c", text]
+
+
+def of_langchain(text: str, _: Path) -> list[str]:
+    return [str(python_of("langchain-openai")), "-c", text]
+
+
+def of_llm(text: str, home: Path) -> list[str]:
+    llm = str(python_of("llm").with_name("llm"))
+    key = text.partition("(and paste ")[2].partition(")")[0]
+    folder = Path(said_by([llm, "logs", "path"], home, {})).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    said_by([llm, "keys", "set", "aigne-hub", "--value", key], home, {})
+    (folder / "extra-openai-models.yaml").write_text(text)
+    return [llm, "-m", "hub", "Hello"]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("snippet", "command", "provider"),
+    [
+        ("curl", lambda text, _: ["bash", "-c", text], "google"),
+        ("openai", of_python, "anthropic"),
+        ("anthropic", of_python, "openai"),
+        ("google-genai", of_python, "anthropic"),
+        ("langchain", of_langchain, "google"),
+        ("openai-node", lambda text, home: node_with("openai-node", home, text), "anthropic"),
+        pytest.param("llm", of_llm, "anthropic", marks=pytest.mark.full),
+        pytest.param(
+            "aigne",
+            lambda text, home: node_with("aigne-hub", home, text),
+            "google",
+            marks=pytest.mark.full,
+        ),
+    ],
+)
+def test_what_the_command_prints_for_a_client_runs_as_it_is(
+    snippet: str, command: Command, provider: str, hub: HubProcess, tmp_path: Path
+):
+    text = hub.cli("snippet", snippet, "--model", MODELS[provider])["text"]
+    assert "YOUR-KEY" in text
+    text = text.replace("YOUR-KEY", hub.key).replace("http://127.0.0.1:8090", hub.address)
+    said = said_by(command(text, tmp_path), tmp_path, {})
+    assert "Hello" in said
+    assert snippet == "curl" or said.strip() == "Hello"
