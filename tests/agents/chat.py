@@ -64,3 +64,7 @@ class Chat:
         if body.get("stream_options", {}).get("include_usage"):
             chunks.append({**head, "choices": [], "usage": usage})
         return events(chunks, done=True)
+
+    def overloaded(self) -> Answer:
+        error = {"message": "Overloaded.", "type": "server_error", "code": None, "param": None}
+        return whole({"error": error}, 503)

@@ -55,6 +55,10 @@ class Gemini:
         last = {**head, "candidates": [_candidate([{"text": ""}], "STOP")], "usageMetadata": usage}
         return events([*chunks, last])
 
+    def overloaded(self) -> Answer:
+        said = "The model is overloaded. Please try again later."
+        return whole({"error": {"code": 503, "message": said, "status": "UNAVAILABLE"}}, 503)
+
 
 def _candidate(parts: list[Json], reason: str | None = None) -> Json:
     ended = {"finishReason": reason} if reason else {}

@@ -61,6 +61,10 @@ class Messages:
         told.append({"type": "message_delta", "delta": ended, "usage": usage})
         return events([*told, {"type": "message_stop"}])
 
+    def overloaded(self) -> Answer:
+        error = {"type": "overloaded_error", "message": "Overloaded"}
+        return whole({"type": "error", "error": error}, 529)
+
 
 def _thinks(body: Json) -> bool:
     return body.get("thinking", {}).get("type") in {"enabled", "adaptive"}

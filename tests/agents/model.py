@@ -23,18 +23,25 @@ Script = Callable[[Turn], Move]
 
 
 class Model(ScriptedUpstream):
-    """`turns` are the requests it answered; what its script cannot answer ends in `trouble`."""
+    """`turns` are the requests it answered; what its script cannot answer ends in `trouble`.
 
-    def __init__(self, script: Script) -> None:
+    After `stumbles_after` answers it is overloaded once.
+    """
+
+    def __init__(self, script: Script, stumbles_after: int | None = None) -> None:
         super().__init__()
         self.turns: list[Turn] = []
         self.trouble: list[str] = []
         self._script = script
+        self._stumbles_after = stumbles_after
         self._lock = threading.Lock()
 
     def answer(self, asked: Asked) -> Answer:
         with self._lock:
             wire = next(wire for path, wire in _WIRES if re.search(path, asked.path))
+            if len(self.turns) == self._stumbles_after:
+                self._stumbles_after = None
+                return wire.overloaded()
             turn = wire.turn(asked.body)
             self.turns.append(turn)
             tokens = Tokens(len(self.turns))

@@ -57,6 +57,10 @@ class Responses:
         told.append({"type": "response.completed", "response": response})
         return events([{**event, "sequence_number": n} for n, event in enumerate(told)])
 
+    def overloaded(self) -> Answer:
+        error = {"message": "Overloaded.", "type": "server_error", "code": None, "param": None}
+        return whole({"error": error}, 503)
+
 
 def _items(body: Json, move: Move, tokens: Tokens) -> Iterator[Json]:
     number = tokens.number

@@ -33,6 +33,7 @@ from tests.agents.trap import ProxyTrap
 from tests.agents.wire import CACHED, Tokens
 from tests.architecture.source_tree import ROOT
 from tests.hub import HubProcess
+from tests.patience import until
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
 
@@ -62,6 +63,7 @@ RUNS = [(agent, wire) for agent in AGENTS for wire in ("chat", "anthropic", "gem
 RUNS += [(agent, wire) for agent in (CODEX_PATCHING, CODEX_PROGRAMMING) for wire in VENDORS]
 RUNS += [(CLAUDE_CODE_SEARCHING, wire) for wire in ("chat", "anthropic", "gemini")]
 RUNS.append((CODEX, "responses"))
+FOREIGN = [(agent, "chat" if agent.name == "claude-code" else "anthropic") for agent in AGENTS]
 
 
 def config_for(vendor: Vendor, origin: str, alias: str) -> dict[str, Any]:
@@ -117,49 +119,118 @@ def trap() -> Iterator[ProxyTrap]:
         yield listening
 
 
-@pytest.mark.parametrize(("agent", "wire"), RUNS, ids=name_of)
-def test_an_agent_does_its_task(agent: Agent, wire: str, tmp_path: Path, trap: ProxyTrap) -> None:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an agent works: its home, and the files with the words that it is to find."""
+
+    home: Path
+    work: Path
+    words: frozenset[str]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    made = [f"word-{secrets.token_hex(6)}" for _ in FILES]
+    there = Place(tmp_path / "home", tmp_path / "work", frozenset(made))
+    there.home.mkdir()
+    there.work.mkdir()
+    for name, word in zip(FILES, made, strict=True):
+        (there.work / name).write_text(f"The word is {word}.\n")
+    return there
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    done: subprocess.CompletedProcess[str]
+    model: Model
+    calls: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        return f"{self.done.stdout[-3000:]}\n{self.done.stderr[-3000:]}\n{self.calls}"
+
+
+def run(
+    agent: Agent,
+    wire: str,
+    place: Place,
+    trap: ProxyTrap,
+    *,
+    credit: str = "1000000",
+    stumbles_after: int | None = None,
+) -> Ran:
+    """Have an agent do its task; whatever comes of it, nothing else was reached."""
     vendor = VENDORS[wire]
-    home, work = tmp_path / "home", tmp_path / "work"
-    home.mkdir()
-    work.mkdir()
-    words = [f"word-{secrets.token_hex(6)}" for _ in FILES]
-    for name, word in zip(FILES, words, strict=True):
-        (work / name).write_text(f"The word is {word}.\n")
-    script = with_tools(agent.tools, work) if agent.tools else with_edits()
+    script = with_tools(agent.tools, place.work) if agent.tools else with_edits()
+    config = place.home.parent / "hub"
     with (
-        Model(script) as model,
-        HubProcess(tmp_path / "hub", config_for(vendor, model.origin, agent.alias)) as hub,
+        Model(script, stumbles_after) as model,
+        HubProcess(config, config_for(vendor, model.origin, agent.alias)) as hub,
     ):
-        hub.grant("1000000")
-        command, exported = set_up(agent, hub, agent.alias or f"vendor/{vendor.model}", home)
-        plain = {"PATH": path(), "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb"}
+        hub.grant(credit)
+        named = agent.alias or f"vendor/{vendor.model}"
+        command, exported = set_up(agent, hub, named, place.home)
+        plain = {"PATH": path(), "HOME": str(place.home), "LANG": "C.UTF-8", "TERM": "dumb"}
         done = subprocess.run(
             command,
             env={**plain, **trap.environ(), **agent.environ, **exported},
-            cwd=work,
+            cwd=place.work,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=RUN_S,
             check=False,
         )
-        told = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}\n{hub.log()[-2000:]}"
-        assert model.trouble == [], told
-        assert done.returncode == 0, told
-        assert set((work / ANSWER).read_text().split()) == set(words), told
-        assert DONE in done.stdout
-        assert {line.split()[1].partition(":")[0] for line in trap.wanted} <= agent.seeks
-        calls = hub.calls_when_closed(len(model.turns))
-        assert {call["outcome"] for call in calls} == {"completed"}
-        charged = sorted(Decimal(call["credits"]) for call in calls)
-        assert charged == sorted(price(number) for number in range(1, len(calls) + 1))
+        until(lambda: all(call["status"] != "processing" for call in hub.calls()))
         hub.verified()
+        calls = hub.calls()
+    assert {line.split()[1].partition(":")[0] for line in trap.wanted} <= agent.seeks
+    return Ran(done, model, calls)
+
+
+def assert_done(ran: Ran, place: Place) -> None:
+    """The task is done, and each answer that came was charged by the provider's report."""
+    assert ran.model.trouble == [], ran
+    assert ran.done.returncode == 0, ran
+    assert set((place.work / ANSWER).read_text().split()) == place.words, ran
+    assert DONE in ran.done.stdout, ran
+    completed = [call for call in ran.calls if call["outcome"] == "completed"]
+    charged = sorted(Decimal(call["credits"]) for call in completed)
+    answers = range(1, len(ran.model.turns) + 1)
+    assert charged == sorted(price(number) for number in answers), ran
+
+
+@pytest.mark.parametrize(("agent", "wire"), RUNS, ids=name_of)
+def test_an_agent_does_its_task(agent: Agent, wire: str, place: Place, trap: ProxyTrap) -> None:
+    ran = run(agent, wire, place, trap)
+    assert_done(ran, place)
+    assert {call["outcome"] for call in ran.calls} == {"completed"}
     if agent.tools:
-        assert_nothing_was_lost(agent, wire, model)
+        assert_nothing_was_lost(agent, wire, ran.model)
     if wire == "anthropic":
         # The conversation is marked for the cache once it goes on, by the agent or by the hub.
-        assert "cache_control" in str(model.asked[-1].body)
+        assert "cache_control" in str(ran.model.asked[-1].body)
+
+
+@pytest.mark.parametrize(("agent", "wire"), FOREIGN, ids=name_of)
+def test_an_agent_goes_on_when_the_provider_was_overloaded(
+    agent: Agent, wire: str, place: Place, trap: ProxyTrap
+) -> None:
+    ran = run(agent, wire, place, trap, stumbles_after=1)
+    assert_done(ran, place)
+    failed = [call for call in ran.calls if call["outcome"] != "completed"]
+    assert [(call["outcome"], call["credits"]) for call in failed] == [("upstream_failed", "0")]
+
+
+# Aider tries for two minutes before it gives up.
+@pytest.mark.parametrize(("agent", "wire"), FOREIGN[:-1], ids=name_of)
+def test_an_agent_tells_its_user_that_credit_is_out(
+    agent: Agent, wire: str, place: Place, trap: ProxyTrap
+) -> None:
+    ran = run(agent, wire, place, trap, credit="0.5")
+    assert ran.done.returncode != 0, ran
+    assert "Not enough credits" in ran.done.stdout + ran.done.stderr, ran
+    assert {call["outcome"] for call in ran.calls} == {"rejected"}
+    assert ran.model.asked == []
 
 
 def assert_nothing_was_lost(agent: Agent, wire: str, model: Model) -> None:

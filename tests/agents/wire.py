@@ -69,6 +69,10 @@ class Wire(Protocol):
         """Return `move` as an answer; ids and signatures have the number of `tokens`."""
         ...
 
+    def overloaded(self) -> Answer:
+        """Return what this provider says when it takes no more."""
+        ...
+
 
 def pieces(text: str, size: int = 7) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
