@@ -239,7 +239,7 @@ GEMINI: dict[str, Any] = {
             "parts": [
                 {"text": "see"},
                 {"inlineData": {"mimeType": "image/png", "data": "aGk=", "displayName": "a"}},
-                {"fileData": {"mimeType": "image/png", "fileUri": "https://a.example/b.png"}},
+                {"fileData": {"mimeType": "image/png", "fileUri": "s3://films/b.png"}},
             ],
         },
         {

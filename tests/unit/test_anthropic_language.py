@@ -179,6 +179,8 @@ def test_tools_and_their_choice():
     ]
     choice = {"type": "tool", "name": "look", "disable_parallel_tool_use": True}
     assert body["tool_choice"] == choice
+    single = asked(tools=(LOOK, shown, patch), tool_choice=ToolChoice("auto", ("show",)))
+    assert [tool["name"] for tool in single["tools"]] == ["show"]
     several = asked(tools=(LOOK, shown, patch), tool_choice=ToolChoice("auto", ("look", "show")))
     assert [tool["name"] for tool in several["tools"]] == ["look", "show"]
     for mode, kind in (("auto", "auto"), ("none", "none"), ("required", "any")):

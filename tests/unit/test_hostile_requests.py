@@ -17,7 +17,7 @@ from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
 from aigne_hub.gateway.dialects.gemini import Called, GeminiGenerate
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
 from aigne_hub.gateway.dialects.openai_responses import OpenAIResponses
-from aigne_hub.providers.languages import Language, anthropic, gemini, openai
+from aigne_hub.providers.languages import Language, anthropic, converse, gemini, openai
 from aigne_hub.providers.profiles import OPENAI
 
 _CALLED = Called("v1beta", "m", "streamGenerateContent", streams=True)
@@ -30,7 +30,7 @@ DIALECTS: dict[str, tuple[Dialect, dict[str, Any]]] = {
     "aigne": (AigneChat(), AIGNE),
     "aigne-flat": (AigneFlat(), FLAT),
 }
-LANGUAGES: tuple[Language, ...] = (openai, anthropic, gemini)
+LANGUAGES: tuple[Language, ...] = (openai, anthropic, gemini, converse)
 every = pytest.mark.parametrize("name", DIALECTS)
 
 

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from aigne_hub.catalog.snapshot import Credential, Provider
+from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.providers.connecting import connected
 from aigne_hub.providers.fitting import fitted
 from aigne_hub.providers.profiles import is_keyless, languages_of, profile_of
@@ -281,6 +282,12 @@ def test_ids_of_calls_become_mistrals_and_still_belong_together():
 def test_ids_that_are_none_or_fit_stay(messages: object):
     body = orjson.dumps({"messages": messages, "a": '"tool_calls"'})
     assert fitted(body, MISTRAL) is body
+
+
+def test_a_body_nested_deeper_than_can_be_written_is_refused():
+    deep = b'{"a":' + b"[" * 300 + b"]" * 300 + b',"max_completion_tokens":5}'
+    with pytest.raises(InvalidRequest, match="nested too deeply"):
+        fitted(deep, MISTRAL)
 
 
 def test_a_body_is_fitted_on_its_way():

@@ -15,6 +15,7 @@ from aigne_hub.catalog.snapshot import Provider
 from aigne_hub.ports import Clock
 from aigne_hub.providers.bedrock_runtime import Runtime
 from aigne_hub.providers.event_stream import Decoder, Message
+from aigne_hub.providers.languages import written
 from aigne_hub.providers.profile import ANTHROPIC_LANGUAGE, CONVERSE_LANGUAGE
 from aigne_hub.providers.rewritten import Rewritten
 from aigne_hub.providers.upstream import Answer
@@ -144,7 +145,7 @@ def _said(body: bytes, headers: bytes) -> tuple[bytes, bool]:
     if not any(names) or not said.startswith(b"{"):
         return said, is_stream
     betas = [name.decode("latin-1") for name in names if name]
-    return orjson.dumps({"anthropic_beta": betas, **orjson.loads(said)}), is_stream
+    return written({"anthropic_beta": betas, **orjson.loads(said)}), is_stream
 
 
 def _counted(body: bytes) -> bytes:

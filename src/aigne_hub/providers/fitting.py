@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from aigne_hub.providers.call_ids import exact
+from aigne_hub.providers.languages import objects_in, written
 from aigne_hub.providers.profile import Spoken
 
 # What stands in a body that has calls of tools in it, or results of them.
@@ -16,6 +17,7 @@ def fitted(body: bytes, spoken: Spoken) -> bytes:
     """Return a JSON body without refused members, with the vendor's names and ids for others.
 
     A body that has none of them is returned as it is, and so is one that is no JSON object.
+    Raises InvalidRequest for what can be read and not be written again.
     """
     names = (*spoken.refuses, *(ours for ours, _ in spoken.renames))
     has_calls = spoken.call_id_length is not None and _CALLS in body
@@ -36,7 +38,7 @@ def fitted(body: bytes, spoken: Spoken) -> bytes:
             value.setdefault(theirs, moved)
     if spoken.call_id_length is not None and _identify(value, spoken.call_id_length):
         changes = True
-    return orjson.dumps(value) if changes else body
+    return written(value) if changes else body
 
 
 def _identify(value: dict[str, Any], length: int) -> bool:
@@ -51,11 +53,7 @@ def _identify(value: dict[str, Any], length: int) -> bool:
 
 def _ids(messages: object) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield what has an id of a call in it, and by which name."""
-    for message in _objects(messages):
+    for message in objects_in(messages):
         yield message, "tool_call_id"
-        for call in _objects(message.get("tool_calls")):
+        for call in objects_in(message.get("tool_calls")):
             yield call, "id"
-
-
-def _objects(items: object) -> list[dict[str, Any]]:
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []

@@ -119,9 +119,9 @@ def pictures_of(body: bytes) -> bytes:
         answer = orjson.loads(body)
         data = [_picture(one) for one in answer["data"]]
         created = int(datetime.fromisoformat(answer["created"]).timestamp())
+        return orjson.dumps({"created": created, "data": data})
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError):
         return body
-    return orjson.dumps({"created": created, "data": data})
 
 
 def _picture(made: object) -> dict[str, Any]:

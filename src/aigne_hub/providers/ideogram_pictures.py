@@ -49,7 +49,10 @@ class Inlined(Rewritten):
             return body
         for picture in pictures:
             await self._put_in(picture)
-        return orjson.dumps(value)
+        try:
+            return orjson.dumps(value)
+        except orjson.JSONEncodeError:
+            return body
 
     def close(self) -> None:
         self._is_closed = True

@@ -13,6 +13,7 @@ from aigne_hub.catalog.snapshot import Provider
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.ports import Clock
 from aigne_hub.providers.google import STREAM_METHOD
+from aigne_hub.providers.languages import written
 from aigne_hub.providers.profile import ANTHROPIC_LANGUAGE, GEMINI_LANGUAGE
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.service_account import ServiceAccount
@@ -133,7 +134,8 @@ def said_below_a_model(
 ) -> tuple[bytes, bool]:
     """Return a request of Messages for a cloud whose path names the model, and if it streams.
 
-    A body that has a version keeps it. One that is no object is returned as it is.
+    A body that has a version keeps it. One that is no object is returned as it is. Raises
+    InvalidRequest for what can be read and not be written again.
     """
     try:
         value = orjson.loads(body)
@@ -146,4 +148,4 @@ def said_below_a_model(
         value.pop("model", None)
     if not keeps_stream:
         value.pop("stream", None)
-    return orjson.dumps({"anthropic_version": version, **value}), is_stream
+    return written({"anthropic_version": version, **value}), is_stream

@@ -10,7 +10,13 @@ import orjson
 
 from aigne_hub.domain.embedding import EmbeddingAnswer, EmbeddingRequest
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
-from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
+from aigne_hub.domain.inference import (
+    InferenceEvent,
+    InferenceRequest,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import words_of
 from aigne_hub.providers.profiles import Profile
@@ -83,6 +89,37 @@ class EmbeddingLanguage(Protocol):
         ...
 
 
+def offered(request: InferenceRequest) -> tuple[Tool, ...]:
+    """Return the tools to offer: only those that may be chosen, where names bound the choice."""
+    choice = request.tool_choice
+    if choice is None or not choice.names or has_to_be_called(choice) is not None:
+        return request.tools
+    return tuple(tool for tool in request.tools if tool.name in choice.names)
+
+
+def has_to_be_called(choice: ToolChoice) -> str | None:
+    """Return the one tool that has to be called, None when there is any choice."""
+    is_one = choice.mode == "required" and len(choice.names) == 1
+    return choice.names[0] if is_one else None
+
+
+def arguments_of(call: ToolCall) -> dict[str, Any]:
+    """Return a call's arguments for a wire that has them as an object.
+
+    Raises InvalidRequest for what is none.
+    """
+    said = wrapped(call.arguments, is_custom=call.is_custom)
+    try:
+        given = orjson.loads(said) if said.strip() else {}
+    except orjson.JSONDecodeError:
+        given = None
+    if not isinstance(given, dict):
+        raise InvalidRequest(
+            f"The arguments of the call {call.id!r} are no JSON object.", param="messages"
+        )
+    return given
+
+
 def wrapped(arguments: str, *, is_custom: bool) -> str:
     """Return a call's arguments for a wire whose tools all take objects."""
     return orjson.dumps({"input": arguments}).decode() if is_custom else arguments
@@ -118,6 +155,11 @@ def parsed(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UpstreamError("The upstream's answer is not an object.")
     return value
+
+
+def objects_in(items: object) -> list[dict[str, Any]]:
+    """Return the objects of a list; of what is none, none."""
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def require_good(value: dict[str, Any]) -> None:

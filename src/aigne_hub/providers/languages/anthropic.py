@@ -16,7 +16,13 @@ from aigne_hub.domain.inference import (
     Tool,
     ToolResult,
 )
-from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing, written
+from aigne_hub.providers.languages import (
+    CUSTOM_PARAMETERS,
+    Outgoing,
+    has_to_be_called,
+    offered,
+    written,
+)
 from aigne_hub.providers.languages.anthropic_content import Turns, mark_of
 from aigne_hub.providers.languages.anthropic_reader import MessageReader
 from aigne_hub.providers.languages.claude import Generation, generation_of
@@ -100,10 +106,7 @@ def _tools(
     request: InferenceRequest, profile: Profile, generation: Generation, lost: list[str]
 ) -> dict[str, Any]:
     choice = request.tool_choice
-    offered = request.tools
-    if choice is not None and len(choice.names) > 1:
-        offered = tuple(tool for tool in offered if tool.name in choice.names)
-    tools = [_tool(tool, generation, lost) for tool in offered]
+    tools = [_tool(tool, generation, lost) for tool in offered(request)]
     tools += _hosted(request, profile, lost)
     if not tools:
         return {}
@@ -111,8 +114,9 @@ def _tools(
     wanted: dict[str, Any] | None = None
     if choice is not None:
         wanted = {"type": {"required": "any"}.get(choice.mode, choice.mode)}
-        if choice.mode == "required" and len(choice.names) == 1:
-            wanted = {"type": "tool", "name": choice.names[0]}
+        name = has_to_be_called(choice)
+        if name is not None:
+            wanted = {"type": "tool", "name": name}
     if request.parallel_tool_calls is False:
         wanted = wanted or {"type": "auto"}
         if wanted["type"] != "none":

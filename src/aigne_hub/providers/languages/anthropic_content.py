@@ -5,8 +5,6 @@ import re
 import zlib
 from typing import Any
 
-import orjson
-
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.inference import (
     CacheMark,
@@ -18,7 +16,7 @@ from aigne_hub.domain.inference import (
     ToolCall,
     ToolResult,
 )
-from aigne_hub.providers.languages import wrapped
+from aigne_hub.providers.languages import arguments_of
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE
 
 # More marks for its prompt cache Anthropic refuses.
@@ -116,15 +114,12 @@ class Turns:
     def _call(self, call: ToolCall) -> dict[str, Any]:
         if call.seal is not None:
             self._lost.append("reasoning")
-        try:
-            given = orjson.loads(wrapped(call.arguments, is_custom=call.is_custom) or "{}")
-        except orjson.JSONDecodeError:
-            given = None
-        if not isinstance(given, dict):
-            raise InvalidRequest(
-                f"The arguments of the call {call.id!r} are no JSON object.", param="messages"
-            )
-        block = {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": given}
+        block = {
+            "type": "tool_use",
+            "id": _id(call.id),
+            "name": call.name,
+            "input": arguments_of(call),
+        }
         return self._with_mark(block, call.cache)
 
     def _result(self, result: ToolResult) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from aigne_hub.domain.inference import (
 )
 from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
-from aigne_hub.providers.languages import parsed, retold
+from aigne_hub.providers.languages import objects_in, parsed, retold
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import UsageStream
@@ -68,7 +68,7 @@ class MessageReader:
         _require_good(value)
         self._told.add(value)
         events: list[InferenceEvent] = []
-        for block in _objects(value.get("content")):
+        for block in objects_in(value.get("content")):
             events += self._begun(0, block) + self._ended(0)
         self._finish(value)
         if self._reason is None:
@@ -184,10 +184,6 @@ def _require_good(value: dict[str, Any]) -> None:
         kind = error.get("type") if isinstance(error, dict) else None
         words = f"The upstream reported an error: {words_of(error)}"
         raise UpstreamError(words, is_overload=kind == "overloaded_error")
-
-
-def _objects(items: object) -> list[dict[str, Any]]:
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _string(value: object) -> str:

@@ -9,11 +9,15 @@ What a model refuses that changes what is meant is sent all the same: its own wo
 
 from typing import Any
 
-import orjson
-
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.inference import InferenceRequest, OutputFormat, Tool
-from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing
+from aigne_hub.providers.languages import (
+    CUSTOM_PARAMETERS,
+    Outgoing,
+    has_to_be_called,
+    offered,
+    written,
+)
 from aigne_hub.providers.languages.converse_content import Turns
 from aigne_hub.providers.languages.converse_models import additional
 from aigne_hub.providers.languages.converse_reader import ConverseReader
@@ -57,7 +61,7 @@ def outgoing(request: InferenceRequest, _profile: Profile) -> Outgoing:
         elif request.service_tier != "auto":
             lost.append("service_tier")
     operation = STREAM if request.stream else WHOLE
-    return Outgoing(operation, orjson.dumps(body), b"", tuple(dict.fromkeys(lost)))
+    return Outgoing(operation, written(body), b"", tuple(dict.fromkeys(lost)))
 
 
 def reader(_request: InferenceRequest, wire: Wire) -> ConverseReader:
@@ -91,23 +95,21 @@ def _tools(request: InferenceRequest, called: tuple[str, ...], lost: list[str]) 
     """
     _hosted(request, lost)
     choice = request.tool_choice
-    offered = request.tools
-    is_one = choice is not None and choice.mode == "required" and len(choice.names) == 1
-    if choice is not None and choice.names and not is_one:
-        offered = tuple(tool for tool in offered if tool.name in choice.names)
+    tools = offered(request)
     if choice is not None and choice.mode == "none":
         if not called:
             return {}
         lost.append("tool_choice")
-    if not offered and called:
-        offered = tuple(Tool(name) for name in called)
+    if not tools and called:
+        tools = tuple(Tool(name) for name in called)
         lost.append("tools")
-    if not offered:
+    if not tools:
         return {}
-    said: dict[str, Any] = {"tools": [_tool(tool, lost) for tool in offered]}
+    said: dict[str, Any] = {"tools": [_tool(tool, lost) for tool in tools]}
     # What is free to choose is so unsaid, which models take that take no choice at all.
     if choice is not None and choice.mode == "required":
-        said["toolChoice"] = {"tool": {"name": choice.names[0]}} if is_one else {"any": {}}
+        name = has_to_be_called(choice)
+        said["toolChoice"] = {"any": {}} if name is None else {"tool": {"name": name}}
     if request.parallel_tool_calls is False:
         lost.append("parallel_tool_calls")
     return said
@@ -141,7 +143,7 @@ def _tool(tool: Tool, lost: list[str]) -> dict[str, Any]:
 
 def _format(wanted: OutputFormat) -> dict[str, Any]:
     """Return the format of an answer, which this wire always keeps to; its schema is text."""
-    schema = {"schema": orjson.dumps(wanted.schema).decode(), "name": wanted.name}
+    schema = {"schema": written(wanted.schema).decode(), "name": wanted.name}
     if wanted.description is not None:
         schema["description"] = wanted.description
     return {"type": "json_schema", "structure": {"jsonSchema": schema}}

@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.inference import (
     CacheMark,
@@ -20,7 +18,7 @@ from aigne_hub.domain.inference import (
     ToolResult,
 )
 from aigne_hub.providers.call_ids import fitting
-from aigne_hub.providers.languages import wrapped
+from aigne_hub.providers.languages import arguments_of
 from aigne_hub.providers.languages.converse_models import is_cached
 from aigne_hub.providers.profiles import CONVERSE_LANGUAGE
 
@@ -161,15 +159,9 @@ class Turns:
         self._called[call.name] = None
         if call.seal is not None:
             self._lost.append("reasoning")
-        try:
-            given = orjson.loads(wrapped(call.arguments, is_custom=call.is_custom) or "{}")
-        except orjson.JSONDecodeError:
-            given = None
-        if not isinstance(given, dict):
-            raise InvalidRequest(
-                f"The arguments of the call {call.id!r} are no JSON object.", param="messages"
-            )
-        return {"toolUse": {"toolUseId": _id(call.id), "name": call.name, "input": given}}
+        return {
+            "toolUse": {"toolUseId": _id(call.id), "name": call.name, "input": arguments_of(call)}
+        }
 
     def _result(self, result: ToolResult) -> dict[str, Any]:
         content: list[dict[str, Any]] = []

@@ -8,8 +8,6 @@ last event, behind the one that says why the answer ended.
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.inference import (
     Finish,
@@ -27,7 +25,7 @@ from aigne_hub.domain.inference import (
 from aigne_hub.domain.usage import Report
 from aigne_hub.providers.event_stream import Decoder, Malformed, Message
 from aigne_hub.providers.frames import words_of
-from aigne_hub.providers.languages import parsed
+from aigne_hub.providers.languages import objects_in, parsed, retold
 from aigne_hub.providers.profiles import CONVERSE_LANGUAGE
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import UsageStream
@@ -73,7 +71,7 @@ class ConverseReader:
         value = parsed(body)
         self._told.add(value)
         events: list[InferenceEvent] = []
-        for number, block in enumerate(_objects(_at(value, "output", "message", "content"))):
+        for number, block in enumerate(objects_in(_at(value, "output", "message", "content"))):
             events += self._begun(number, block) + self._said(number, block) + self._ended(number)
         self._finish(value)
         if self._reason is None:
@@ -154,7 +152,7 @@ class ConverseReader:
                 case "reasoningContent", dict():
                     return _thought(known, _object(said.get("reasoningText")) or said)
                 case "citationsContent", dict():
-                    parts = _objects(said.get("content"))
+                    parts = objects_in(said.get("content"))
                     return [
                         TextDelta(text) for part in parts if (text := _string(part.get("text")))
                     ]
@@ -165,7 +163,7 @@ class ConverseReader:
     def _argued(self, known: dict[str, Any], piece: object) -> list[InferenceEvent]:
         """Return a piece of a call's arguments: text in a stream, else an object."""
         if isinstance(piece, dict):
-            piece = orjson.dumps(piece).decode()
+            piece = retold(piece).decode()
         if not isinstance(piece, str) or not piece:
             return []
         known["is_told"] = True
@@ -215,10 +213,6 @@ def _at(value: object, *names: str) -> object:
 
 def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _objects(items: object) -> list[dict[str, Any]]:
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _string(value: object) -> str:

@@ -7,8 +7,6 @@ https://ai.google.dev/api/generate-content, /api/caching#Tool and
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.inference import (
     InferenceRequest,
@@ -25,7 +23,7 @@ from aigne_hub.domain.inference import (
     ToolResult,
 )
 from aigne_hub.providers.google import STREAM_METHOD
-from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing, wrapped, written
+from aigne_hub.providers.languages import CUSTOM_PARAMETERS, Outgoing, arguments_of, written
 from aigne_hub.providers.languages.gemini_config import (
     THINKS_IN_LEVELS,
     configured,
@@ -171,17 +169,8 @@ class _Contents:
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         self._note(call)
-        said = wrapped(call.arguments, is_custom=call.is_custom)
-        try:
-            arguments = orjson.loads(said) if said.strip() else {}
-        except orjson.JSONDecodeError:
-            arguments = None
-        if not isinstance(arguments, dict):
-            raise InvalidRequest(
-                f"The arguments of the call {call.id!r} are no JSON object.", param="messages"
-            )
         part: dict[str, Any] = {
-            "functionCall": {"id": call.id, "name": call.name, "args": arguments}
+            "functionCall": {"id": call.id, "name": call.name, "args": arguments_of(call)}
         }
         return part | _sealed(call.seal)
 

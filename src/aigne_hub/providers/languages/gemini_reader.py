@@ -30,7 +30,7 @@ from aigne_hub.domain.inference import (
 )
 from aigne_hub.domain.usage import Report
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
-from aigne_hub.providers.languages import parsed, retold
+from aigne_hub.providers.languages import objects_in, parsed, retold
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import UsageStream
@@ -131,7 +131,7 @@ class GenerateReader:
         if value.get("error"):
             words = words_of(value["error"])
             raise UpstreamError(f"The upstream reported an error: {words}")
-        candidates = _objects(value.get("candidates"))
+        candidates = objects_in(value.get("candidates"))
         grounded = [one for one in candidates if _searches(one)]
         self._searched = grounded or self._searched
         self._told.add({**value, "candidates": self._searched} if self._searched else value)
@@ -144,7 +144,7 @@ class GenerateReader:
                 continue
             content = candidate.get("content")
             parts = content.get("parts") if isinstance(content, dict) else None
-            for part in _objects(parts):
+            for part in objects_in(parts):
                 events += self._part(part)
             self._finish(candidate)
         return events
@@ -197,10 +197,6 @@ def _only(payload: bytes) -> dict[str, Any]:
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
         return value[0]
     return parsed(payload)
-
-
-def _objects(items: object) -> list[dict[str, Any]]:
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _searches(candidate: dict[str, Any]) -> bool:

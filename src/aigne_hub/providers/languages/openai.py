@@ -31,11 +31,15 @@ from aigne_hub.domain.inference import (
     ToolResult,
 )
 from aigne_hub.domain.usage import Report
-from aigne_hub.providers.frames import Splitter, payload_of, words_of
+from aigne_hub.providers.frames import Splitter, payload_of
 from aigne_hub.providers.languages import (
     CUSTOM_PARAMETERS,
     Outgoing,
+    has_to_be_called,
+    objects_in,
+    offered,
     parsed,
+    require_good,
     retold,
     wrapped,
     written,
@@ -188,16 +192,14 @@ def _tools(request: InferenceRequest, lost: list[str]) -> dict[str, Any]:
     if request.hosted_tools:
         lost.append("hosted_tools")
     choice = request.tool_choice
-    offered = request.tools
-    if choice is not None and len(choice.names) > 1:
-        offered = tuple(tool for tool in offered if tool.name in choice.names)
-    if not offered:
+    tools = [_tool(tool, lost) for tool in offered(request)]
+    if not tools:
         return {}
-    said: dict[str, Any] = {"tools": [_tool(tool, lost) for tool in offered]}
+    said: dict[str, Any] = {"tools": tools}
     if choice is not None:
-        named = {"type": "function", "function": {"name": choice.names[0]}} if choice.names else {}
-        is_one = choice.mode == "required" and len(choice.names) == 1
-        said["tool_choice"] = named if is_one else choice.mode
+        name = has_to_be_called(choice)
+        named = {"type": "function", "function": {"name": name}}
+        said["tool_choice"] = choice.mode if name is None else named
     if request.parallel_tool_calls is not None:
         said["parallel_tool_calls"] = request.parallel_tool_calls
     return said
@@ -255,7 +257,7 @@ class ChatReader:
 
     def whole(self, body: bytes) -> list[InferenceEvent]:
         value = parsed(body)
-        _require_good(value)
+        require_good(value)
         self._told.add(value)
         events: list[InferenceEvent] = []
         for choice in _first(value.get("choices")):
@@ -283,7 +285,7 @@ class ChatReader:
         return [self._end()]
 
     def _event(self, value: dict[str, Any]) -> list[InferenceEvent]:
-        _require_good(value)
+        require_good(value)
         self._told.add(value)
         events: list[InferenceEvent] = []
         for choice in _first(value.get("choices")):
@@ -301,9 +303,9 @@ class ChatReader:
             events.append(ReasoningDelta(thought))
         events += _content(said.get("content"))
         events += _content(said.get("refusal"))
-        for image in _objects(said.get("images")):
+        for image in objects_in(said.get("images")):
             events += _image(image)
-        for call in _objects(said.get("tool_calls")):
+        for call in objects_in(said.get("tool_calls")):
             events += self._call(call)
         return events
 
@@ -349,30 +351,20 @@ class ChatReader:
         return Finish(reason, self._told.report)
 
 
-def _require_good(value: dict[str, Any]) -> None:
-    if value.get("error"):
-        words = words_of(value["error"])
-        raise UpstreamError(f"The upstream reported an error: {words}")
-
-
 def _first(choices: object) -> Iterator[dict[str, Any]]:
     """Return the choice that was asked for, where there is one."""
-    for choice in _objects(choices):
+    for choice in objects_in(choices):
         if not choice.get("index"):
             yield choice
-
-
-def _objects(items: object) -> list[dict[str, Any]]:
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _content(content: object) -> list[InferenceEvent]:
     if isinstance(content, str):
         return [TextDelta(content)] if content else []
     events: list[InferenceEvent] = []
-    for part in _objects(content):
+    for part in objects_in(content):
         if part.get("type") == "thinking":
-            texts = [one.get("text") for one in _objects(part.get("thinking"))]
+            texts = [one.get("text") for one in objects_in(part.get("thinking"))]
             events += [ReasoningDelta(text) for text in texts if isinstance(text, str) and text]
         elif isinstance(part.get("text"), str):
             events.append(TextDelta(part["text"]))
