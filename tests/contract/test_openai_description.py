@@ -11,6 +11,7 @@ from tests.caller import Reply, post
 from tests.contract.scripted import JSON_TYPE, SSE_TYPE, Answer, Scripted, scripted
 from tests.contract.shapes import SHAPES
 from tests.contract.test_providers import FIXTURES
+from tests.contract.test_translations import WIRES
 from tests.contract.wires import running
 from tests.hub import HubProcess
 from tests.openai_description import unknown, violations
@@ -44,7 +45,7 @@ OURS = {
     },
     "error": set(),
     "response": {"usage.credits", "store"},  # `store` is OpenAI's own
-    "event": {"response.usage.credits", "response.store"},
+    "event": {"response.usage.credits", "response.store", "error"},  # the SDKs raise for `error`,
 }
 
 
@@ -223,6 +224,21 @@ def test_errors(hub: HubProcess, upstream: Scripted, wire: str):
         described("ErrorResponse", reply.json, OURS["error"])
 
 
+@pytest.mark.parametrize("wire", WIRES)
+def test_errors_in_mid_stream(hub: HubProcess, upstream: Scripted, wire: str):
+    said = WIRES[wire]
+    upstream.answer = said.broken(said.begun_events)
+    asked: Json = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    reply = post(hub, "/v1/chat/completions", json.dumps({"model": f"{wire}/m", **asked}).encode())
+    described("ErrorResponse", reply.events[-1] if reply.streamed else reply.json, OURS["error"])
+    asked = {"input": "Hi", "stream": True}
+    reply = post(hub, "/v1/responses", json.dumps({"model": f"{wire}/m", **asked}).encode())
+    if reply.streamed:
+        described("ResponseStreamEvent", reply.events[-1], OURS["event"])
+    else:
+        described("ErrorResponse", reply.json, OURS["error"])
+
+
 # -- what is sent ----------------------------------------------------------------------------
 
 # What compatible servers read beside OpenAI's members.
@@ -257,6 +273,19 @@ def test_what_is_sent_for_callers_of_other_formats(
     (seen,) = upstream.seen
     assert seen.path.endswith("/v1/chat/completions")
     described("CreateChatCompletionRequest", seen.json, SENT)
+
+
+@pytest.mark.parametrize("method", ["embedContent", "batchEmbedContents"])
+def test_what_is_sent_for_vectors(hub: HubProcess, upstream: Scripted, method: str):
+    upstream.answer = whole(replies.VECTORS)
+    upstream.seen.clear()
+    one: Json = {"content": {"parts": [{"text": "hi"}]}, "outputDimensionality": 2}
+    body = {"requests": [{"model": "models/openai/embeds", **one}]} if "batch" in method else one
+    path = f"/v1beta/models/openai/embeds:{method}"
+    reply = post(hub, path, json.dumps(body).encode())
+    assert reply.status == 200, reply.body
+    (seen,) = upstream.seen
+    described("CreateEmbeddingRequest", seen.json, SENT)
 
 
 def test_the_description_finds_what_is_wrong():
