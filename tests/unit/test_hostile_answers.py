@@ -1,5 +1,7 @@
 """Answers that no upstream should give: an error of the upstream's, or an answer; never a fault."""
 
+import base64
+import struct
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -25,6 +27,7 @@ from tests.replies import (
     SPEECH_EVENTS,
     TRANSCRIPT,
     TRANSCRIPT_EVENTS,
+    VECTORS,
 )
 
 from aigne_hub.domain.errors import HubError, UpstreamError
@@ -45,8 +48,10 @@ from aigne_hub.gateway.dialects.aigne_flat import FlatForm
 from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
 from aigne_hub.gateway.dialects.anthropic_neutral import MessagesForm
 from aigne_hub.gateway.dialects.gemini import Called, GeminiGenerate
+from aigne_hub.gateway.dialects.gemini_embedding_form import GeminiEmbeddingForm
 from aigne_hub.gateway.dialects.gemini_neutral import GenerateForm
 from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
+from aigne_hub.gateway.dialects.openai_embedding_form import OpenAIEmbeddingForm
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
 from aigne_hub.gateway.dialects.openai_neutral import ChatForm
 from aigne_hub.gateway.dialects.openai_responses import OpenAIResponses
@@ -54,7 +59,15 @@ from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
 from aigne_hub.gateway.dialects.openai_transcriptions import OpenAITranscriptions
 from aigne_hub.gateway.dialects.responses_neutral import ResponsesForm
 from aigne_hub.providers.frames import FRAME_BYTES_MAX
-from aigne_hub.providers.languages import Language, anthropic, gemini, openai
+from aigne_hub.providers.languages import (
+    EmbeddingLanguage,
+    Language,
+    anthropic,
+    gemini,
+    gemini_embeddings,
+    openai,
+    openai_embeddings,
+)
 from aigne_hub.providers.usage import ANTHROPIC, GEMINI, OPENAI, Wire
 
 Json = dict[str, Any]
@@ -246,6 +259,51 @@ def test_the_input_of_a_tool_that_breaks_off_is_told_as_it_is_or_an_error():
         except UpstreamError:
             continue
         assert dumped(cut)[1:-1] in said or b"MALFORMED" in said, said
+
+
+# -- vectors -------------------------------------------------------------------------------
+
+PACKED = base64.b64encode(struct.pack("<2f", 0.5, 1)).decode()
+EMBEDDED = {"embeddings": [{"values": [0.5, 1]}], "usageMetadata": {"promptTokenCount": 9}}
+VECTORS_OF: dict[str, tuple[EmbeddingLanguage, Wire, Json, Path]] = {
+    "openai": (openai_embeddings, OPENAI, VECTORS, ("data", 0, "embedding")),
+    "gemini": (gemini_embeddings, GEMINI, EMBEDDED, ("embeddings", 0, "values")),
+}
+EMBED = OpenAIEmbeddingForm()
+EMBED_BODIES = [
+    b'{"model":"m","input":["a"],"encoding_format":"%b"}' % form for form in (b"float", b"base64")
+]
+
+
+def embedded(name: str, value: Any) -> bool:
+    """Translate an answer of vectors for each kind of caller; return whether it was one."""
+    language, wire, *_ = VECTORS_OF[name]
+    request = EMBED.texts(EMBED_BODIES[0])
+    try:
+        answer = language.answer(request, dumped(value), wire)
+        said = [EMBED.vectors(body, request, answer) for body in EMBED_BODIES]
+    except UpstreamError:
+        return False
+    for is_batch in (True, False):
+        form = GeminiEmbeddingForm("m", is_batch=is_batch)
+        said.append(form.vectors(b"", request, answer))
+    assert all(b"null" not in one for one in said)
+    return True
+
+
+@pytest.mark.parametrize("name", VECTORS_OF)
+def test_vectors_with_any_member_spoilt_are_told_or_an_error(name: str):
+    *_, good, at = VECTORS_OF[name]
+    assert embedded(name, good)
+    assert faults(spoilt(good), lambda value: embedded(name, value)) == []
+    for vector in ([1e300], [True], [None], [], "\u00e9", "aGk="):
+        assert not embedded(name, put(good, at, vector))
+
+
+def test_packed_vectors_have_numbers_alone():
+    assert embedded("openai", put(VECTORS, ("data", 0, "embedding"), PACKED))
+    none = base64.b64encode(struct.pack("<2f", float("nan"), 1)).decode()
+    assert not embedded("openai", put(VECTORS, ("data", 0, "embedding"), none))
 
 
 # -- relayed -------------------------------------------------------------------------------

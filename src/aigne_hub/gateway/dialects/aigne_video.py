@@ -18,6 +18,7 @@ from aigne_hub.gateway.dialects.aigne_whole import (
 )
 from aigne_hub.gateway.dialects.members import whole_object
 from aigne_hub.gateway.dialects.openai_videos import OpenAIVideos, VideoAsk
+from aigne_hub.providers.languages import written
 from aigne_hub.providers.usage import Wire
 
 
@@ -51,7 +52,7 @@ class AigneVideos(AigneErrors, OpenAIVideos):
                 "/v1/videos, whose `input_reference` it is.",
                 param="input.image",
             )
-        ask = super().ask(orjson.dumps({"model": model, **members}))
+        ask = super().ask(written({"model": model, **members}))
         ask.presented = lambda job, served: _begun(job, served, ask.seconds)
         return ask
 

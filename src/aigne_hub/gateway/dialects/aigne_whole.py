@@ -17,6 +17,7 @@ from aigne_hub.gateway.dialects.aigne_errors import error_body, named_event
 from aigne_hub.gateway.dialects.members import a_text, an_object, maybe_text, objects, whole_object
 from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai_images import OpenAIImages
+from aigne_hub.providers.languages import written
 from aigne_hub.providers.usage import Wire
 
 # What says how files are given back. They are given as the provider has them: bytes or an address.
@@ -71,7 +72,7 @@ class AigneImages(AigneErrors, OpenAIImages):
         if pictures:
             self.operation = "images/edits"
             members["images"] = [{"image_url": url} for url in _addresses(pictures)]
-        ask = super().ask(orjson.dumps({"model": model, **members}))
+        ask = super().ask(written({"model": model, **members}))
         ask.presented = presented
         ask.head = Head(is_early=True)
         return ask
@@ -93,11 +94,11 @@ class AigneEmbeddings(AigneErrors, OpenAIEmbeddings):
         if isinstance(value.get("input"), dict):
             model, given = of_envelope(value)
             members = provider_members(given)
-            ask = super().ask(orjson.dumps({"model": model, **members}))
+            ask = super().ask(written({"model": model, **members}))
             ask.presented = _vectors
         else:
             model = named(maybe_text(value.get("model"), "model"))
-            ask = super().ask(orjson.dumps({**value, "model": model}))
+            ask = super().ask(written({**value, "model": model}))
             ask.presented = _flat_vectors
         ask.head = Head(is_early=True)
         return ask

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from aigne_hub.domain.embedding import EmbeddingAnswer, EmbeddingRequest
-from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 from aigne_hub.domain.quotes import count_text
 from aigne_hub.gateway.dialects.members import a_text, maybe_count, texts, whole_object
 
@@ -70,4 +70,7 @@ def counted(request: EmbeddingRequest) -> int:
 
 
 def _packed(vector: tuple[float, ...]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    try:
+        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    except OverflowError:
+        raise UpstreamError("The upstream's answer has a number too large to be packed.") from None

@@ -79,7 +79,11 @@ def with_members(
     value["model"] = new_model
     for name, member in members.items():
         current = value.get(name)
-        value[name] = {**current, **member} if isinstance(current, dict) else member
+        value[name] = (
+            {**current, **member}
+            if isinstance(current, dict) and isinstance(member, dict)
+            else member
+        )
     return written(value)
 
 

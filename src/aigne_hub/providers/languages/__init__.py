@@ -3,6 +3,7 @@
 One module a format, without I/O. `registry` knows them all.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -168,8 +169,12 @@ def require_good(value: dict[str, Any]) -> None:
         raise UpstreamError(f"The upstream reported an error: {words_of(value['error'])}")
 
 
+def _is_number(said: object) -> bool:
+    return type(said) is int or (type(said) is float and math.isfinite(said))
+
+
 def vector_of(said: object) -> tuple[float, ...]:
     """Return a list of numbers, and no empty one; raises UpstreamError."""
-    if not isinstance(said, list) or not said or not all(type(n) in {int, float} for n in said):
+    if not isinstance(said, list) or not said or not all(map(_is_number, said)):
         raise UpstreamError("The upstream's answer has a vector that is none.")
     return tuple(said)

@@ -4,7 +4,6 @@ https://platform.openai.com/docs/api-reference/embeddings, August 2026.
 """
 
 import base64
-import binascii
 import struct
 from typing import Any
 
@@ -46,6 +45,7 @@ def _vector(said: object) -> tuple[float, ...]:
         return vector_of(said)
     try:
         packed = base64.b64decode(said, validate=True)
-        return struct.unpack(f"<{len(packed) // _FLOAT_BYTES}f", packed)
-    except (binascii.Error, struct.error):
-        raise UpstreamError("The upstream's answer has a vector that is none.") from None
+        vector = struct.unpack(f"<{len(packed) // _FLOAT_BYTES}f", packed)
+    except (ValueError, struct.error):
+        vector = ()
+    return vector_of(list(vector))
