@@ -235,7 +235,8 @@ def test_whatever_comes_fares_alike_however_it_is_cut(pieces: list[bytes], cuts:
     points = [0, *sorted({cut for cut in cuts if cut < len(whole)}), len(whole)]
     out, meter = run(whole)
     again, other = run(*(whole[a:b] for a, b in itertools.pairwise(points)))
-    assert again == out
+    # A line's end behind the last event is no event: it may wait for one that never comes.
+    assert again.rstrip(b"\n") == out.rstrip(b"\n")
     assert (other.complete, other.usage, other.delivered_bytes) == (
         meter.complete,
         meter.usage,
