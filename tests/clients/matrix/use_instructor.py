@@ -1,3 +1,4 @@
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -12,6 +13,7 @@ class Trip(BaseModel):
     days: int
 
 
+@cache
 def of(key: str, mode: instructor.Mode) -> instructor.Instructor:
     client = OpenAI(base_url=f"{URL}/v1", api_key=key, max_retries=0)
     return instructor.from_openai(client, mode=mode)

@@ -1,3 +1,4 @@
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -19,26 +20,33 @@ class Trip(BaseModel):
     days: int
 
 
+# A client of each key and vendor: to make one takes longer than to ask it.
+@cache
 def openai(key: str) -> OpenAIProvider:
     return OpenAIProvider(
         openai_client=AsyncOpenAI(base_url=f"{URL}/v1", api_key=key, max_retries=0)
     )
 
 
+@cache
+def anthropic(key: str) -> AnthropicProvider:
+    return AnthropicProvider(
+        anthropic_client=AsyncAnthropic(base_url=URL, api_key=key, max_retries=0)
+    )
+
+
+@cache
+def google(key: str) -> GoogleProvider:
+    return GoogleProvider(api_key=key, base_url=URL)
+
+
+# It knows by a model's name what it can, and on Anthropic's wire these names are none it knows.
+ABLE: Any = {"supports_json_schema_output": True}
 MODELS: dict[str, Any] = {
     "chat": lambda key, model: OpenAIChatModel(model, provider=openai(key)),
     "responses": lambda key, model: OpenAIResponsesModel(model, provider=openai(key)),
-    "messages": lambda key, model: AnthropicModel(
-        model,
-        provider=AnthropicProvider(
-            anthropic_client=AsyncAnthropic(base_url=URL, api_key=key, max_retries=0)
-        ),
-        # It knows by a model's name what it can, and this name is none that it knows.
-        profile={"supports_json_schema_output": True},
-    ),
-    "gemini": lambda key, model: GoogleModel(
-        model, provider=GoogleProvider(api_key=key, base_url=URL)
-    ),
+    "messages": lambda key, model: AnthropicModel(model, provider=anthropic(key), profile=ABLE),
+    "gemini": lambda key, model: GoogleModel(model, provider=google(key)),
 }
 
 
