@@ -146,7 +146,7 @@ def relock() -> None:
     for package in sorted(LOCKS.glob(f"*/{_PACKAGE}")):
         (package.parent / _PACKAGE_LOCK).unlink(missing_ok=True)
         names = json.loads(package.read_text())["dependencies"]
-        package.write_text('{"private":true,"type":"module"}')
+        package.write_text(json.dumps({"private": True, "type": "module"}, indent=2) + "\n")
         newest = [f"{name}@latest" for name in names]
         lock = ("--package-lock-only", "--save-exact", "--omit-lockfile-registry-resolved")
         _npm("install", *lock, *newest, folder=package.parent)
@@ -156,6 +156,7 @@ def relock() -> None:
 def _without_addresses(lock: Path) -> None:
     """Leave out what npm does not need and what may name hosts."""
     value = json.loads(lock.read_text())
+    value.pop("name", None)
     for package in value["packages"].values():
         for name in ("funding", "deprecated", "license"):
             package.pop(name, None)

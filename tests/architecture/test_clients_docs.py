@@ -48,3 +48,9 @@ def test_every_snippet_that_the_page_says_is_run_is_one():
     named = re.findall(r"`([a-z-]+)`", said)
     assert len(named) == 8
     assert set(named) <= set(SNIPPETS)
+
+
+def test_no_lock_names_a_host():
+    locks = [file for file in LOCKS.rglob("*") if file.is_file()]
+    assert len(locks) > len(CLIENTS)
+    assert [file.name for file in locks if "://" in file.read_text(encoding="utf-8")] == []
