@@ -176,7 +176,7 @@ def test_events_with_any_member_spoilt_are_told_or_an_error(name: str):
 
 
 @every
-@settings(max_examples=60)
+@settings(max_examples=60, derandomize=True)
 @given(data=st.data())
 def test_answers_with_several_members_spoilt_are_told_or_an_error(name: str, data: st.DataObject):
     told_whole(name, dumped(data.draw(spoilt_often(WIRES[name][2]) | ANY_JSON)), set())
@@ -184,7 +184,7 @@ def test_answers_with_several_members_spoilt_are_told_or_an_error(name: str, dat
 
 
 @every
-@settings(max_examples=60)
+@settings(max_examples=60, derandomize=True)
 @given(data=st.data())
 def test_bytes_of_any_kind_are_an_error(name: str, data: st.DataObject):
     stream = frames(WIRES[name][3])
@@ -390,7 +390,7 @@ def test_answers_with_any_member_spoilt_are_metered(name: str):
 
 
 @relayed
-@settings(max_examples=60)
+@settings(max_examples=60, derandomize=True)
 @given(data=st.data())
 def test_bytes_of_any_kind_are_metered(name: str, data: st.DataObject):
     relay = RELAYED[name]
