@@ -30,10 +30,10 @@ from aigne_hub.domain.inference import (
 )
 from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Served
-from aigne_hub.gateway.dialects.aigne_chat import AigneChat
-from aigne_hub.gateway.dialects.aigne_neutral import envelope_request, request_of
-from aigne_hub.gateway.dialects.aigne_stream import AigneStreamMeter, text_bytes
-from aigne_hub.gateway.dialects.aigne_writer import END, EnvelopeWriter
+from aigne_hub.gateway.dialects.aigne.chat import AigneChat
+from aigne_hub.gateway.dialects.aigne.neutral import envelope_request, request_of
+from aigne_hub.gateway.dialects.aigne.stream import AigneStreamMeter, text_bytes
+from aigne_hub.gateway.dialects.aigne.writer import END, EnvelopeWriter
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
 SERVED = Served("c1", "openai/a/b", "0.000000123", Usage(7, 3, 2, 1))

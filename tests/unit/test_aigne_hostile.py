@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Ask, Served
-from aigne_hub.gateway.dialects.aigne_chat import AigneChat
-from aigne_hub.gateway.dialects.aigne_flat import AigneFlat, AigneFlatEvents
-from aigne_hub.gateway.dialects.aigne_video import AigneVideos
-from aigne_hub.gateway.dialects.aigne_whole import AigneEmbeddings, AigneFlatImages, AigneImages
+from aigne_hub.gateway.dialects.aigne.chat import AigneChat
+from aigne_hub.gateway.dialects.aigne.flat import AigneFlat, AigneFlatEvents
+from aigne_hub.gateway.dialects.aigne.video import AigneVideos
+from aigne_hub.gateway.dialects.aigne.whole import AigneEmbeddings, AigneFlatImages, AigneImages
 from aigne_hub.providers.usage import OPENAI as OPENAI_USAGE
 
 SERVED = Served("c", "p/m", "0.1", Usage())

@@ -12,7 +12,7 @@ from aigne_hub.domain import errors
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import MEDIA_TOKENS, size_of
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from aigne_hub.gateway.dialects.anthropic.messages import AnthropicCountTokens, AnthropicMessages
 from aigne_hub.providers.usage import ANTHROPIC
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/usage/anthropic.json").read_text())

@@ -30,8 +30,8 @@ from aigne_hub.domain.inference import (
     ToolResult,
 )
 from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects.anthropic_neutral import CountForm, MessagesForm
-from aigne_hub.gateway.dialects.anthropic_writer import HIDDEN_OF_A_PING, MessageWriter
+from aigne_hub.gateway.dialects.anthropic.neutral import CountForm, MessagesForm
+from aigne_hub.gateway.dialects.anthropic.writer import HIDDEN_OF_A_PING, MessageWriter
 
 FORM = MessagesForm()
 LOOK = {"type": "object", "properties": {"city": {"type": "string"}}}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects.anthropic_stream import AnthropicStreamMeter, text_bytes
+from aigne_hub.gateway.dialects.anthropic.stream import AnthropicStreamMeter, text_bytes
 from aigne_hub.providers.usage import ANTHROPIC
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/usage/anthropic.json").read_text())

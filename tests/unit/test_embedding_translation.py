@@ -11,9 +11,9 @@ from aigne_hub.domain.embedding import EmbeddingAnswer, EmbeddingRequest
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects import EmbeddingForm
-from aigne_hub.gateway.dialects.gemini_embedding_form import GeminiEmbeddingForm
-from aigne_hub.gateway.dialects.openai_embedding_form import OpenAIEmbeddingForm
-from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
+from aigne_hub.gateway.dialects.gemini.embedding_form import GeminiEmbeddingForm
+from aigne_hub.gateway.dialects.openai.embedding_form import OpenAIEmbeddingForm
+from aigne_hub.gateway.dialects.openai.embeddings import OpenAIEmbeddings
 from aigne_hub.providers.languages import (
     EmbeddingLanguage,
     gemini_embeddings,

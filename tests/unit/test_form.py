@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.gateway.dialects.form import PARTS_MAX, Form, read_form
-from aigne_hub.gateway.dialects.openai_image_edits import OpenAIImageEdits
-from aigne_hub.gateway.dialects.openai_transcriptions import OpenAITranscriptions
+from aigne_hub.gateway.dialects.openai.image_edits import OpenAIImageEdits
+from aigne_hub.gateway.dialects.openai.transcriptions import OpenAITranscriptions
 
 TYPE = (b"multipart/form-data; boundary=xYz",)
 MODEL = b'--xYz\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n'

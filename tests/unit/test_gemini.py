@@ -8,13 +8,13 @@ import pytest
 from aigne_hub.domain.errors import InsufficientCredits, InvalidRequest, RateLimited, UpstreamError
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import MEDIA_TOKENS
-from aigne_hub.gateway.dialects.gemini import (
+from aigne_hub.gateway.dialects.gemini.body import NAMED_TOKENS
+from aigne_hub.gateway.dialects.gemini.generate import (
     Called,
     GeminiCountTokens,
     GeminiEmbed,
     GeminiGenerate,
 )
-from aigne_hub.gateway.dialects.gemini_body import NAMED_TOKENS
 from aigne_hub.gateway.gemini_calls import called
 from aigne_hub.providers.usage import GEMINI
 

@@ -31,9 +31,9 @@ from aigne_hub.domain.inference import (
     ToolResult,
 )
 from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects.gemini_neutral import GenerateForm
-from aigne_hub.gateway.dialects.gemini_schema import DEPTH_MAX, is_exact, json_schema
-from aigne_hub.gateway.dialects.gemini_writer import GenerateWriter, usage_metadata
+from aigne_hub.gateway.dialects.gemini.neutral import GenerateForm
+from aigne_hub.gateway.dialects.gemini.schema import DEPTH_MAX, is_exact, json_schema
+from aigne_hub.gateway.dialects.gemini.writer import GenerateWriter, usage_metadata
 
 FORM = GenerateForm("m", stream=False)
 HELLO = {"role": "user", "parts": [{"text": "hi"}]}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects.gemini_stream import GeminiStreamMeter, frames_text
+from aigne_hub.gateway.dialects.gemini.stream import GeminiStreamMeter, frames_text
 from aigne_hub.providers.usage import GEMINI
 
 COUNTED = Usage(input_tokens=4, output_tokens=2)

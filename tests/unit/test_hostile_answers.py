@@ -43,21 +43,21 @@ from aigne_hub.domain.inference import (
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.custom_tools import PlainInput
 from aigne_hub.gateway.dialects import Ask, Dialect, NeutralForm, StreamMeter
-from aigne_hub.gateway.dialects.aigne_chat import EnvelopeForm
-from aigne_hub.gateway.dialects.aigne_flat import FlatForm
-from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
-from aigne_hub.gateway.dialects.anthropic_neutral import MessagesForm
-from aigne_hub.gateway.dialects.gemini import Called, GeminiGenerate
-from aigne_hub.gateway.dialects.gemini_embedding_form import GeminiEmbeddingForm
-from aigne_hub.gateway.dialects.gemini_neutral import GenerateForm
-from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
-from aigne_hub.gateway.dialects.openai_embedding_form import OpenAIEmbeddingForm
-from aigne_hub.gateway.dialects.openai_images import OpenAIImages
-from aigne_hub.gateway.dialects.openai_neutral import ChatForm
-from aigne_hub.gateway.dialects.openai_responses import OpenAIResponses
-from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
-from aigne_hub.gateway.dialects.openai_transcriptions import OpenAITranscriptions
-from aigne_hub.gateway.dialects.responses_neutral import ResponsesForm
+from aigne_hub.gateway.dialects.aigne.chat import EnvelopeForm
+from aigne_hub.gateway.dialects.aigne.flat import FlatForm
+from aigne_hub.gateway.dialects.anthropic.messages import AnthropicMessages
+from aigne_hub.gateway.dialects.anthropic.neutral import MessagesForm
+from aigne_hub.gateway.dialects.gemini.embedding_form import GeminiEmbeddingForm
+from aigne_hub.gateway.dialects.gemini.generate import Called, GeminiGenerate
+from aigne_hub.gateway.dialects.gemini.neutral import GenerateForm
+from aigne_hub.gateway.dialects.openai.chat import OpenAIChat, OpenAICompletions
+from aigne_hub.gateway.dialects.openai.embedding_form import OpenAIEmbeddingForm
+from aigne_hub.gateway.dialects.openai.images import OpenAIImages
+from aigne_hub.gateway.dialects.openai.neutral import ChatForm
+from aigne_hub.gateway.dialects.openai.speech import OpenAISpeech
+from aigne_hub.gateway.dialects.openai.transcriptions import OpenAITranscriptions
+from aigne_hub.gateway.dialects.responses.create import OpenAIResponses
+from aigne_hub.gateway.dialects.responses.neutral import ResponsesForm
 from aigne_hub.providers.frames import FRAME_BYTES_MAX
 from aigne_hub.providers.languages import (
     EmbeddingLanguage,

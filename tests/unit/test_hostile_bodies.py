@@ -7,14 +7,14 @@ from tests.hostile import BODIES, dumped, spoilt
 
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.gateway.dialects import Dialect, EmbeddingForm
-from aigne_hub.gateway.dialects.aigne_whole import AigneEmbeddings, AigneFlatImages, AigneImages
-from aigne_hub.gateway.dialects.gemini import Called, GeminiEmbed
-from aigne_hub.gateway.dialects.openai_chat import OpenAICompletions
-from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
-from aigne_hub.gateway.dialects.openai_images import OpenAIImages
-from aigne_hub.gateway.dialects.openai_moderations import OpenAIModerations
-from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
-from aigne_hub.gateway.dialects.rerank import Rerank
+from aigne_hub.gateway.dialects.aigne.whole import AigneEmbeddings, AigneFlatImages, AigneImages
+from aigne_hub.gateway.dialects.gemini.generate import Called, GeminiEmbed
+from aigne_hub.gateway.dialects.openai.chat import OpenAICompletions
+from aigne_hub.gateway.dialects.openai.embeddings import OpenAIEmbeddings
+from aigne_hub.gateway.dialects.openai.images import OpenAIImages
+from aigne_hub.gateway.dialects.openai.moderations import OpenAIModerations
+from aigne_hub.gateway.dialects.openai.rerank import Rerank
+from aigne_hub.gateway.dialects.openai.speech import OpenAISpeech
 from aigne_hub.providers.languages import gemini_embeddings, openai_embeddings
 from aigne_hub.providers.profiles import GOOGLE, OPENAI
 

@@ -11,12 +11,12 @@ from tests.hostile import ANY_JSON, BODIES, Path, dumped, nested, put, spoilt, s
 
 from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
 from aigne_hub.gateway.dialects import Dialect, EmbeddingForm
-from aigne_hub.gateway.dialects.aigne_chat import AigneChat
-from aigne_hub.gateway.dialects.aigne_flat import AigneFlat
-from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
-from aigne_hub.gateway.dialects.gemini import Called, GeminiGenerate
-from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
-from aigne_hub.gateway.dialects.openai_responses import OpenAIResponses
+from aigne_hub.gateway.dialects.aigne.chat import AigneChat
+from aigne_hub.gateway.dialects.aigne.flat import AigneFlat
+from aigne_hub.gateway.dialects.anthropic.messages import AnthropicMessages
+from aigne_hub.gateway.dialects.gemini.generate import Called, GeminiGenerate
+from aigne_hub.gateway.dialects.openai.chat import OpenAIChat
+from aigne_hub.gateway.dialects.responses.create import OpenAIResponses
 from aigne_hub.providers.languages import Language, anthropic, converse, gemini, openai
 from aigne_hub.providers.profiles import OPENAI
 

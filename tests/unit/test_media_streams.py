@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects.event_meter import EventMeter
-from aigne_hub.gateway.dialects.openai_images import OpenAIImages
-from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
-from aigne_hub.gateway.dialects.openai_transcriptions import OpenAITranscriptions
-from aigne_hub.gateway.dialects.openai_videos import OpenAIVideos
+from aigne_hub.gateway.dialects.openai.images import OpenAIImages
+from aigne_hub.gateway.dialects.openai.speech import OpenAISpeech
+from aigne_hub.gateway.dialects.openai.transcriptions import OpenAITranscriptions
+from aigne_hub.gateway.dialects.openai.videos import OpenAIVideos
 from aigne_hub.providers.usage import OPENAI
 
 TYPE = (b"multipart/form-data; boundary=xYz",)

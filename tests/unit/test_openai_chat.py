@@ -7,7 +7,7 @@ import pytest
 
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
+from aigne_hub.gateway.dialects.openai.chat import OpenAIChat
 from aigne_hub.providers.usage import OPENAI
 
 DIALECT = OpenAIChat()

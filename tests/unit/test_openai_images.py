@@ -8,7 +8,7 @@ import pytest
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Ask
-from aigne_hub.gateway.dialects.openai_images import TOKENS_PER_IMAGE, OpenAIImages
+from aigne_hub.gateway.dialects.openai.images import TOKENS_PER_IMAGE, OpenAIImages
 from aigne_hub.providers.usage import OPENAI
 
 IMAGES = OpenAIImages()

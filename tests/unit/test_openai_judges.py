@@ -8,8 +8,8 @@ import pytest
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 from aigne_hub.domain.pricing import BLOCK, RateCard
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects.openai_moderations import DEFAULT_MODEL, OpenAIModerations
-from aigne_hub.gateway.dialects.rerank import DOCUMENT_TOKENS, Rerank, RerankAsk
+from aigne_hub.gateway.dialects.openai.moderations import DEFAULT_MODEL, OpenAIModerations
+from aigne_hub.gateway.dialects.openai.rerank import DOCUMENT_TOKENS, Rerank, RerankAsk
 from aigne_hub.providers.usage import OPENAI
 
 MODERATIONS, RERANK = OpenAIModerations(), Rerank()

@@ -13,8 +13,8 @@ from aigne_hub.domain.objects import Followed, Made
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import size_of
 from aigne_hub.domain.usage import TOKENS_MAX, Usage
-from aigne_hub.gateway.dialects.openai_compaction import OpenAICompaction
-from aigne_hub.gateway.dialects.openai_responses import OpenAIInputTokens, OpenAIResponses
+from aigne_hub.gateway.dialects.responses.compaction import OpenAICompaction
+from aigne_hub.gateway.dialects.responses.create import OpenAIInputTokens, OpenAIResponses
 from aigne_hub.providers.usage import OPENAI
 
 DIALECT = OpenAIResponses()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter, text_bytes
+from aigne_hub.gateway.dialects.openai.stream import OpenAIStreamMeter, text_bytes
 from aigne_hub.providers.usage import OPENAI
 
 

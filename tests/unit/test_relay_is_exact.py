@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.test_hostile_answers import RELAYED, frames
 
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
+from aigne_hub.gateway.dialects.openai.speech import OpenAISpeech
 from aigne_hub.providers.usage import OPENAI
 
 COUNTED = Usage(input_tokens=1, output_tokens=1)

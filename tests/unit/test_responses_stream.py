@@ -13,7 +13,7 @@ from aigne_hub.domain.errors import RateLimited, UpstreamError
 from aigne_hub.domain.objects import Made
 from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.dialects import Ask
-from aigne_hub.gateway.dialects.openai_responses_stream import OpenAIResponsesMeter, text_bytes
+from aigne_hub.gateway.dialects.responses.stream import OpenAIResponsesMeter, text_bytes
 from aigne_hub.providers.usage import OPENAI
 
 _GOLDEN = json.loads((Path(__file__).parents[1] / "golden/usage/openai-responses.json").read_text())

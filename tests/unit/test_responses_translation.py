@@ -34,7 +34,7 @@ from aigne_hub.domain.inference import (
     ToolResult,
 )
 from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects.responses_neutral import ResponsesForm
+from aigne_hub.gateway.dialects.responses.neutral import ResponsesForm
 
 FORM = ResponsesForm()
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from aigne_hub.catalog.snapshot import Alias, Credential, Model, Provider, Snapshot
 from aigne_hub.domain.errors import InvalidRequest, NotFound, NoUpstream
 from aigne_hub.domain.routing import SmoothRoundRobin
-from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
-from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
-from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
+from aigne_hub.gateway.dialects.anthropic.messages import AnthropicMessages
+from aigne_hub.gateway.dialects.openai.chat import OpenAIChat, OpenAICompletions
+from aigne_hub.gateway.dialects.openai.embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.router import Router, models_of
 
 CHAT, MESSAGES = OpenAIChat(), AnthropicMessages()

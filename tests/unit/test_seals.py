@@ -21,10 +21,10 @@ from aigne_hub.domain.inference import (
     ToolCallStart,
 )
 from aigne_hub.gateway.dialects import NeutralForm
-from aigne_hub.gateway.dialects.anthropic_neutral import MessagesForm
-from aigne_hub.gateway.dialects.gemini_neutral import GenerateForm
-from aigne_hub.gateway.dialects.openai_neutral import ChatForm
-from aigne_hub.gateway.dialects.responses_neutral import ResponsesForm
+from aigne_hub.gateway.dialects.anthropic.neutral import MessagesForm
+from aigne_hub.gateway.dialects.gemini.neutral import GenerateForm
+from aigne_hub.gateway.dialects.openai.neutral import ChatForm
+from aigne_hub.gateway.dialects.responses.neutral import ResponsesForm
 from aigne_hub.providers.languages import Language, anthropic, gemini
 from aigne_hub.providers.profiles import ANTHROPIC, GOOGLE, Profile
 

@@ -32,9 +32,9 @@ from aigne_hub.domain.inference import (
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.custom_tools import PlainInput
 from aigne_hub.gateway.dialects import NeutralForm
-from aigne_hub.gateway.dialects.anthropic_neutral import MessagesForm
-from aigne_hub.gateway.dialects.gemini_neutral import GenerateForm
-from aigne_hub.gateway.dialects.openai_neutral import ChatForm
+from aigne_hub.gateway.dialects.anthropic.neutral import MessagesForm
+from aigne_hub.gateway.dialects.gemini.neutral import GenerateForm
+from aigne_hub.gateway.dialects.openai.neutral import ChatForm
 from aigne_hub.providers.languages import Language, anthropic, converse, gemini, openai
 from aigne_hub.providers.languages.efforts import effort_of
 from aigne_hub.providers.profiles import (

@@ -13,8 +13,8 @@ import pytest
 from genai_prices.data import providers
 
 from aigne_hub.domain.usage import BUCKETS, REFINEMENTS, Report, Usage
-from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
-from aigne_hub.gateway.dialects.openai_stream import OpenAIStreamMeter
+from aigne_hub.gateway.dialects.openai.chat import OpenAIChat
+from aigne_hub.gateway.dialects.openai.stream import OpenAIStreamMeter
 from aigne_hub.providers.usage import WIRES, Wire
 from aigne_hub.providers.usage.stream import UsageStream
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aigne_hub.domain.pricing import RATE_UNITS, RateCard
 from aigne_hub.domain.usage import STANDARD, TOKENS_MAX, UNITS_MAX, Report, Usage
-from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
+from aigne_hub.gateway.dialects.openai.usage import Reporting, report_of
 from aigne_hub.providers.usage import OPENAI, OPENAI_IMAGES, WIRES, Wire, compatible_wire
 from aigne_hub.providers.usage.bedrock import header_counts
 from aigne_hub.providers.usage.figures import Role

@@ -5,12 +5,12 @@ from functools import partial
 
 from aigne_hub.gateway.aigne_videos import video
 from aigne_hub.gateway.dialects import Dialect
-from aigne_hub.gateway.dialects.aigne_chat import AigneChat
-from aigne_hub.gateway.dialects.aigne_flat import AigneFlat, AigneFlatEvents
-from aigne_hub.gateway.dialects.aigne_whole import AigneEmbeddings, AigneFlatImages, AigneImages
-from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
-from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
-from aigne_hub.gateway.dialects.openai_transcriptions import OpenAITranscriptions
+from aigne_hub.gateway.dialects.aigne.chat import AigneChat
+from aigne_hub.gateway.dialects.aigne.flat import AigneFlat, AigneFlatEvents
+from aigne_hub.gateway.dialects.aigne.whole import AigneEmbeddings, AigneFlatImages, AigneImages
+from aigne_hub.gateway.dialects.openai.chat import OpenAIChat, OpenAICompletions
+from aigne_hub.gateway.dialects.openai.speech import OpenAISpeech
+from aigne_hub.gateway.dialects.openai.transcriptions import OpenAITranscriptions
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.forms import handle_form
 from aigne_hub.gateway.pipeline import handle

@@ -15,14 +15,14 @@ from aigne_hub.domain.errors import HubError, NotFound, Overloaded, UpstreamErro
 from aigne_hub.domain.objects import UpstreamObject
 from aigne_hub.gateway.attempts import SHUTTING_DOWN
 from aigne_hub.gateway.dialects import Ask
-from aigne_hub.gateway.dialects.aigne_video import (
+from aigne_hub.gateway.dialects.aigne.video import (
     AigneVideos,
     Begun,
     decode_begun,
     decode_told,
     video_answer,
 )
-from aigne_hub.gateway.dialects.openai_videos import COMPLETED, FRUITLESS, decode_job
+from aigne_hub.gateway.dialects.openai.videos import COMPLETED, FRUITLESS, decode_job
 from aigne_hub.gateway.dialects.reading import UNREADABLE
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.object_calls import fetched, keeper, read

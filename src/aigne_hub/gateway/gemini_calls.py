@@ -3,7 +3,7 @@
 from urllib.parse import parse_qs
 
 from aigne_hub.auth.verifier import presented
-from aigne_hub.gateway.dialects.gemini import METHODS, Called
+from aigne_hub.gateway.dialects.gemini.generate import METHODS, Called
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.pipeline import handle
 from aigne_hub.gateway.plane import Plane

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from aigne_hub.domain.errors import HubError, InvalidRequest, PayloadTooLarge
-from aigne_hub.gateway.dialects.openai_errors import error_body
+from aigne_hub.gateway.dialects.openai.errors import error_body
 
 HEAD_BYTES_MAX = 64 * 1024
 HEAD_FIELDS_MAX = 100

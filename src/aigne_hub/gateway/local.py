@@ -8,7 +8,7 @@ import orjson
 
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.gateway.dialects import Estimating
-from aigne_hub.gateway.dialects.openai_neutral import ChatForm
+from aigne_hub.gateway.dialects.openai.neutral import ChatForm
 from aigne_hub.ports import Clock
 from aigne_hub.providers import demo
 from aigne_hub.providers.usage import OPENAI

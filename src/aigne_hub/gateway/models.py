@@ -16,8 +16,8 @@ from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.gateway import gemini_models
 from aigne_hub.gateway.dialects import Dialect
-from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
-from aigne_hub.gateway.dialects.openai_chat import OpenAIChat
+from aigne_hub.gateway.dialects.anthropic.messages import AnthropicMessages
+from aigne_hub.gateway.dialects.openai.chat import OpenAIChat
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.model_facts import facts
 from aigne_hub.gateway.plane import Plane

@@ -13,15 +13,15 @@ from aigne_hub.domain.operations import Open
 from aigne_hub.domain.quotes import BYTES_PER_TOKEN, Size, size_of
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.gateway.dialects import Dialect
-from aigne_hub.gateway.dialects.anthropic_messages import AnthropicMessages
-from aigne_hub.gateway.dialects.gemini import Called, GeminiEmbed, GeminiGenerate
-from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
-from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
-from aigne_hub.gateway.dialects.openai_images import OpenAIImages
-from aigne_hub.gateway.dialects.openai_moderations import OpenAIModerations
-from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
-from aigne_hub.gateway.dialects.openai_videos import OpenAIVideos
-from aigne_hub.gateway.dialects.rerank import Rerank
+from aigne_hub.gateway.dialects.anthropic.messages import AnthropicMessages
+from aigne_hub.gateway.dialects.gemini.generate import Called, GeminiEmbed, GeminiGenerate
+from aigne_hub.gateway.dialects.openai.chat import OpenAIChat, OpenAICompletions
+from aigne_hub.gateway.dialects.openai.embeddings import OpenAIEmbeddings
+from aigne_hub.gateway.dialects.openai.images import OpenAIImages
+from aigne_hub.gateway.dialects.openai.moderations import OpenAIModerations
+from aigne_hub.gateway.dialects.openai.rerank import Rerank
+from aigne_hub.gateway.dialects.openai.speech import OpenAISpeech
+from aigne_hub.gateway.dialects.openai.videos import OpenAIVideos
 from aigne_hub.gateway.quoting import Request, priced, tokens_wanted
 from aigne_hub.providers.google import STREAM_METHOD
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE, GEMINI_LANGUAGE, languages_of

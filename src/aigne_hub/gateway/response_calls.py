@@ -3,7 +3,7 @@
 from typing import Final
 
 from aigne_hub.domain.objects import RESPONSE, Followed
-from aigne_hub.gateway.dialects.openai_responses import OpenAIResponses
+from aigne_hub.gateway.dialects.responses.create import OpenAIResponses
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.object_calls import Wanted, relay_object
 from aigne_hub.gateway.pipeline import handle

@@ -11,24 +11,24 @@ from aigne_hub.gateway import (
     video_calls,
     video_list,
 )
-from aigne_hub.gateway.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
-from aigne_hub.gateway.dialects.openai_chat import OpenAIChat, OpenAICompletions
-from aigne_hub.gateway.dialects.openai_compaction import OpenAICompaction
-from aigne_hub.gateway.dialects.openai_embeddings import OpenAIEmbeddings
-from aigne_hub.gateway.dialects.openai_image_edits import (
+from aigne_hub.gateway.dialects.anthropic.messages import AnthropicCountTokens, AnthropicMessages
+from aigne_hub.gateway.dialects.openai.chat import OpenAIChat, OpenAICompletions
+from aigne_hub.gateway.dialects.openai.embeddings import OpenAIEmbeddings
+from aigne_hub.gateway.dialects.openai.image_edits import (
     OpenAIImageEdits,
     OpenAIImageVariations,
 )
-from aigne_hub.gateway.dialects.openai_images import OpenAIImages
-from aigne_hub.gateway.dialects.openai_moderations import OpenAIModerations
-from aigne_hub.gateway.dialects.openai_responses import OpenAIInputTokens
-from aigne_hub.gateway.dialects.openai_speech import OpenAISpeech
-from aigne_hub.gateway.dialects.openai_transcriptions import (
+from aigne_hub.gateway.dialects.openai.images import OpenAIImages
+from aigne_hub.gateway.dialects.openai.moderations import OpenAIModerations
+from aigne_hub.gateway.dialects.openai.rerank import Rerank
+from aigne_hub.gateway.dialects.openai.speech import OpenAISpeech
+from aigne_hub.gateway.dialects.openai.transcriptions import (
     OpenAITranscriptions,
     OpenAITranslations,
 )
-from aigne_hub.gateway.dialects.openai_videos import OpenAIVideos
-from aigne_hub.gateway.dialects.rerank import Rerank
+from aigne_hub.gateway.dialects.openai.videos import OpenAIVideos
+from aigne_hub.gateway.dialects.responses.compaction import OpenAICompaction
+from aigne_hub.gateway.dialects.responses.create import OpenAIInputTokens
 from aigne_hub.gateway.forms import handle_form
 from aigne_hub.gateway.models import list_models, one_model
 from aigne_hub.gateway.pipeline import handle

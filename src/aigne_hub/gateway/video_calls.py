@@ -4,7 +4,7 @@ from typing import Final
 
 from aigne_hub.domain.objects import VIDEO, Followed, UpstreamObject
 from aigne_hub.gateway.attempts import from_transport
-from aigne_hub.gateway.dialects.openai_videos import FAILED, OpenAIVideos, decode_job
+from aigne_hub.gateway.dialects.openai.videos import FAILED, OpenAIVideos, decode_job
 from aigne_hub.gateway.dialects.reading import UNREADABLE
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.object_calls import Wanted, answer_whole, read, relay_object

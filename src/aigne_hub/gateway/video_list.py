@@ -11,7 +11,7 @@ import orjson
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound, UpstreamRefusal
 from aigne_hub.domain.objects import VIDEO, UpstreamObject, is_id
-from aigne_hub.gateway.dialects.openai_videos import FAILED, OpenAIVideos
+from aigne_hub.gateway.dialects.openai.videos import FAILED, OpenAIVideos
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.object_calls import fetched, keeper, read
 from aigne_hub.gateway.plane import Plane

@@ -6,7 +6,7 @@ from typing import Final
 from aigne_hub.domain.errors import UpstreamError, UpstreamRefusal, UpstreamTimeout
 from aigne_hub.domain.objects import UpstreamObject
 from aigne_hub.gateway.attempts import from_transport, refused
-from aigne_hub.gateway.dialects.openai_videos import (
+from aigne_hub.gateway.dialects.openai.videos import (
     COMPLETED,
     FAILED,
     FRUITLESS,

@@ -14,7 +14,7 @@ from aigne_hub.domain.errors import (
     Overloaded,
     RateLimited,
 )
-from aigne_hub.gateway.dialects.openai_errors import error_body
+from aigne_hub.gateway.dialects.openai.errors import error_body
 from aigne_hub.web.operations import operations_of
 from aigne_hub.web.rendering import renderer_of
 from aigne_hub.web.surface import allowed_methods, explanation

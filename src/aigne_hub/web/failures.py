@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aigne_hub.domain.errors import HubError
-from aigne_hub.gateway.dialects.openai_errors import error_body
+from aigne_hub.gateway.dialects.openai.errors import error_body
 
 _FRAMES_LOGGED = 20
 

@@ -11,7 +11,7 @@ import msgspec
 
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
-from aigne_hub.gateway.dialects.openai_usage import Reporting, report_of
+from aigne_hub.gateway.dialects.openai.usage import Reporting, report_of
 from aigne_hub.gateway.dialects.reading import (
     UNREADABLE,
     decoded,

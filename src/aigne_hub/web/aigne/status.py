@@ -17,7 +17,7 @@ from aigne_hub.domain.errors import (
     NoUpstream,
     UnpricedModel,
 )
-from aigne_hub.gateway.dialects.aigne_errors import NOT_ENOUGH
+from aigne_hub.gateway.dialects.aigne.errors import NOT_ENOUGH
 from aigne_hub.providers.profiles import is_keyless
 from aigne_hub.storage import accounts
 from aigne_hub.web.backend import Backend, Hub

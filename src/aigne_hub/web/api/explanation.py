@@ -17,7 +17,7 @@ from aigne_hub.domain.limits import Limit
 from aigne_hub.domain.lots import Lot
 from aigne_hub.domain.money import format_credits
 from aigne_hub.domain.operations import Admission
-from aigne_hub.gateway.dialects.openai_errors import error_object
+from aigne_hub.gateway.dialects.openai.errors import error_object
 from aigne_hub.gateway.preview import Wanted, entry_of, previewed
 from aigne_hub.gateway.quoting import Request
 from aigne_hub.providers.profiles import is_keyless

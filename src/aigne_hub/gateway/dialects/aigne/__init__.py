@@ -1,0 +1,1 @@
+"""AIGNE's own formats."""

@@ -1,0 +1,1 @@
+"""OpenAI's operations, and rerank beside them."""
