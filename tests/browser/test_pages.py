@@ -101,7 +101,7 @@ def test_the_home_page_says_how_to_call(address, chromium):
     dom, _ = chromium(f"{address}/", "--dump-dom")
     assert f"curl {address}/v1/chat/completions" in dom
     assert '"model": "demo/echo"' in dom
-    assert "Not served yet" in dom
+    assert f"<code>{address}</code>" in dom
 
 
 def test_the_reference_links_lead_to_their_places(address, chromium):

@@ -179,7 +179,6 @@ def test_home_page_shows_a_call_that_the_demo_provider_answers():
     assert f"curl {BASE}/chat/completions" in html
     assert "demo/echo" in html
     assert "aigne-hub keys create --user U" in html
-    assert "Not served yet" not in html
     assert "credits grant" not in html
 
 

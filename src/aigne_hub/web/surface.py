@@ -1,4 +1,4 @@
-"""The APIs a client may expect behind this address: which are served, and how each looks.
+"""The APIs a client may expect behind this address, and how each looks.
 
 A client configured with a wrong base URL is recognised by the end of its path, whatever it
 put in front of it.
@@ -17,13 +17,12 @@ class Api:
     name: str
     clients: str
     base: str
-    served: bool
 
 
-OPENAI = Api("OpenAI", "OpenAI SDKs, LangChain, Open WebUI, curl", OPENAI_BASE, served=True)
-ANTHROPIC = Api("Anthropic Messages", "Anthropic SDKs, Claude Code", "", served=True)
-GEMINI = Api("Gemini", "Google Gen AI SDKs", "", served=True)
-AIGNE = Api("AIGNE", "AIGNE Framework and SDKs", "", served=True)
+OPENAI = Api("OpenAI", "OpenAI SDKs, LangChain, Open WebUI, curl", OPENAI_BASE)
+ANTHROPIC = Api("Anthropic Messages", "Anthropic SDKs, Claude Code", "")
+GEMINI = Api("Gemini", "Google Gen AI SDKs", "")
+AIGNE = Api("AIGNE", "AIGNE Framework and SDKs", "")
 APIS = (OPENAI, ANTHROPIC, GEMINI, AIGNE)
 
 # What the data plane serves below OPENAI_BASE, with its method; a path ends with one of these.
