@@ -56,7 +56,14 @@ def test_a_list_is_the_same_however_its_events_were_cut(cuts: list[int]):
     assert passed("gemini-list", data, cuts) == passed("gemini-list", data, [len(data)])
 
 
-@given(pieces=st.lists(st.binary(min_size=1, max_size=99), min_size=1, max_size=9))
+# No sound begins as JSON does: what does is an error that was sent for sound.
+SOUND = st.lists(st.binary(min_size=1, max_size=99), min_size=1, max_size=9).filter(
+    lambda pieces: not pieces[0].startswith(b"{")
+)
+
+
+@settings(derandomize=True)
+@given(pieces=SOUND)
 def test_sound_leaves_as_it_came(pieces: list[bytes]):
     speech = OpenAISpeech()
     meter = speech.meter(speech.ask(b'{"model":"m","input":"hello"}'), OPENAI)
