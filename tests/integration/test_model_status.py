@@ -16,6 +16,7 @@ from aigne_hub.domain.model_status import ModelStatus
 from aigne_hub.storage import model_statuses
 
 WORKS, FAILS = "gpt-4o-mini", "gpt-503"
+NOWHERE = "127.0.0.1:1"
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,9 @@ def served(
     tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream
 ) -> Iterator[HubProcess]:
     config = config_for(upstream, models=[WORKS, FAILS])
+    config["providers"].append({"name": "gone", "base_url": f"http://{NOWHERE}/v1"})
+    config["providers"][-1]["credentials"] = [{"name": "main", "api_key": "sk-x"}]
+    config["models"].append({"model": "gone/m", "type": "chat"})
     with HubProcess(tmp_path_factory.mktemp("status") / "hub", config) as running:
         yield running
 
@@ -50,6 +54,18 @@ def test_lists_of_models_say_how_their_last_calls_went(served: HubProcess):
     # The public list is written again every two seconds.
     until(lambda: (listed(served, "/api/ai/models", bad)["status"] or {}).get("available") is False)
     assert listed(served, "/api/ai/models", good)["status"]["available"] is True
+
+
+def test_who_shows_no_key_is_not_told_where_a_provider_is(served: HubProcess):
+    ask(served, "gone/m")
+    told = listed(served, "/v1/models", "gone/m")["status"]["error"]
+    assert told["code"] == "unreachable"
+    assert NOWHERE in told["message"]
+    with urllib.request.urlopen(f"{served.address}/api/ai/models") as answer:
+        assert NOWHERE not in answer.read().decode()
+    until(lambda: listed(served, "/api/ai/models", "gone/m")["status"] is not None)
+    public = listed(served, "/api/ai/models", "gone/m")["status"]["error"]
+    assert public == {"code": "unreachable", "message": "unreachable"}
 
 
 def test_models_are_listed_with_what_they_read_and_can_do(served: HubProcess):

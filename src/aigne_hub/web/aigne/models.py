@@ -118,12 +118,15 @@ def _listed(hub: Backend, snapshot: Snapshot, kind: str | None) -> list[dict[str
 
 
 def _status(status: ModelStatus | None) -> dict[str, Any] | None:
-    """Return a model's status as these clients know it, None before its first call."""
+    """Return a model's status as these clients know it, None before its first call.
+
+    Nobody has to show a key for it, so it says why in a word: messages name addresses.
+    """
     if status is None:
         return None
     error = None
     if not status.available:
-        error = {"code": status.code, "message": status.message or ""}
+        error = {"code": status.code, "message": str(status.code).replace("_", " ")}
     return {
         "available": status.available,
         "error": error,
