@@ -1,6 +1,63 @@
-"""Choosing among equals: smooth weighted round robin."""
+"""How a candidate is chosen among several: policies, their rules, and whose turn it is."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+ATTEMPTS_DEFAULT, ATTEMPTS_MAX = 8, 32
+RETRIES_MAX = 5
+WITHIN_S_DEFAULT, WITHIN_S_MAX = 600, 3_600
+CHECK_EVERY_S_DEFAULT, CHECK_EVERY_S_MIN = 600, 30
+# Lower percentiles would ask twice as a rule.
+HEDGE_PERCENTILE_MIN = 50
+
+
+class Policy(StrEnum):
+    """Which of the healthy candidates of one priority comes first.
+
+    ORDER takes the models in the order they are declared, and the credentials of each by their
+    weights; the others choose among all models and credentials at once.
+    """
+
+    ORDER = "order"
+    WEIGHTED = "weighted"
+    PRICE = "price"
+    LATENCY = "latency"
+    LEAST_OUTSTANDING = "least_outstanding"
+
+
+# Policies that need to know what is under way and how long it takes.
+MEASURED = frozenset({Policy.LATENCY, Policy.LEAST_OUTSTANDING})
+
+
+class Hint(StrEnum):
+    """What a caller may say about the choice, where the operator allows it."""
+
+    POLICY = "policy"
+    PROVIDERS = "providers"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The operator's rules for choosing and trying candidates.
+
+    `attempts` bounds a call's tries in all, `retries` how often the last candidate is asked
+    again when no other is left. No attempt begins `within_s` seconds after the first one;
+    `attempt_s` bounds each that has another candidate behind it, None for the upstream's own
+    limit. `hedge_percentile` of a model's observed latencies is how long a call waits before
+    it asks a second candidate as well, None for never. Credentials without traffic are
+    checked every `check_every_s`, 0 for never.
+    """
+
+    policy: Policy = Policy.ORDER
+    attempts: int = ATTEMPTS_DEFAULT
+    retries: int = 0
+    within_s: int = WITHIN_S_DEFAULT
+    attempt_s: int | None = None
+    affinity: bool = True
+    hints: frozenset[Hint] = frozenset()
+    hedge_percentile: int | None = None
+    check_every_s: int = CHECK_EVERY_S_DEFAULT
 
 
 class SmoothRoundRobin:
@@ -15,16 +72,28 @@ class SmoothRoundRobin:
         if not weights or any(weight <= 0 for weight in weights):
             raise ValueError("weights are positive")
         self._weights = tuple(weights)
-        self._total = sum(weights)
         self._credit = [0] * len(weights)
 
-    def order(self) -> list[int]:
-        """Return item indexes, best first, and charge the first."""
+    def order(self, weights: Sequence[int] | None = None) -> list[int]:
+        """Return item indexes, best first, and charge the first.
+
+        `weights` are those of just now; an item with 0 takes no part and is left out.
+        """
         credit = self._credit
-        if len(credit) == 1:
+        if len(credit) == 1 and weights is None:
             return [0]
-        for index, weight in enumerate(self._weights):
-            credit[index] += weight
-        ranked = sorted(range(len(credit)), key=lambda index: -credit[index])
-        credit[ranked[0]] -= self._total
-        return ranked
+        present = self._weights if weights is None else weights
+        taking_part = [index for index, weight in enumerate(present) if weight]
+        for index in taking_part:
+            credit[index] += present[index]
+        taking_part.sort(key=lambda index: -credit[index])
+        if taking_part:
+            credit[taking_part[0]] -= sum(present)
+        return taking_part
+
+    def peek(self, weights: Sequence[int] | None = None) -> list[int]:
+        """Return what `order` would, and charge nobody."""
+        kept = self._credit.copy()
+        found = self.order(weights)
+        self._credit = kept
+        return found
