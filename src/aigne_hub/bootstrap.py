@@ -376,5 +376,6 @@ def build_plane(
         objects=StoredObjects(hub.engine, hub.clock, hub.ids),
         clock=hub.clock,
         new_id=hub.ids,
+        draw=secrets.SystemRandom().random,
         counters=counters,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aigne_hub.auth.verifier import Verifier
 from aigne_hub.catalog.snapshot import Snapshot
 from aigne_hub.domain.errors import HubError, InsufficientCredits, Overloaded
+from aigne_hub.gateway.health import Board
 from aigne_hub.gateway.idempotency import Answers
 from aigne_hub.gateway.objects import Objects
 from aigne_hub.gateway.router import Connect, Router
@@ -43,6 +44,7 @@ class Plane:
         objects: Objects,
         clock: Clock,
         new_id: Callable[[], str],
+        draw: Callable[[], float],
         counters: Counters,
     ) -> None:
         self.settings = settings
@@ -53,6 +55,7 @@ class Plane:
         self.clock = clock
         self.new_id = new_id
         self.counters = counters
+        self.board = Board(clock, draw)
         self.alarms = UsageAlarms(counters)
         self._connect = connect
         self.router = Router(snapshot, connect)

@@ -1,0 +1,48 @@
+"""How many calls of a model may be tried a second time, so that a failure is not multiplied."""
+
+from typing import Final
+
+WINDOW_US: Final = 10_000_000
+# Of the calls of a window; few calls may all be retried.
+RETRIES_PERCENT_MAX: Final = 20
+RETRIES_MIN: Final = 10
+# The wait before a second try of the same upstream, twice as long before each one after it.
+_BACKOFF_S: Final = 0.25
+_BACKOFF_MAX_S: Final = 5.0
+
+
+class RetryBudget:
+    """Allows retries up to a fifth of a window's calls, or ten where that is more.
+
+    `calls` is counted by whoever sees a call begin. A window begins with the first retry
+    that is asked for after the last one ended. After Finagle's RetryBudget.
+    """
+
+    __slots__ = ("_counted_from", "_retries", "_window_us", "calls", "denied")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.denied = 0
+        self._retries = 0
+        self._counted_from = 0
+        self._window_us: int | None = None
+
+    def take(self, now_us: int) -> bool:
+        """Ask for one more try of a call; `now_us` never goes back."""
+        if self._window_us is None or now_us - self._window_us >= WINDOW_US:
+            self._window_us, self._retries = now_us, 0
+            self._counted_from = self.calls - 1
+        calls = self.calls - self._counted_from
+        if self._retries >= max(RETRIES_MIN, calls * RETRIES_PERCENT_MAX // 100):
+            self.denied += 1
+            return False
+        self._retries += 1
+        return True
+
+
+def backoff_s(tries: int, draw: float) -> float:
+    """Return how long to wait before the same upstream is asked again: full jitter.
+
+    `tries` is how many it had, `draw` is in [0, 1). After the AWS SDKs' standard mode.
+    """
+    return draw * min(_BACKOFF_S * (1 << tries - 1), _BACKOFF_MAX_S)
