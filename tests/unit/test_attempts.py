@@ -21,10 +21,11 @@ from aigne_hub.domain.errors import (
 )
 from aigne_hub.domain.operations import Open
 from aigne_hub.domain.pricing import RateCard
-from aigne_hub.gateway.attempts import RETRY_AFTER_MAX_S, Streaming, Whole, first_answer
+from aigne_hub.gateway.attempts import Streaming, Whole, first_answer
 from aigne_hub.gateway.dialects.openai.chat import OpenAIChat
 from aigne_hub.gateway.exchange import ClientGone
 from aigne_hub.gateway.router import Candidate
+from aigne_hub.gateway.verdicts import RETRY_AFTER_MAX_S
 from aigne_hub.providers.usage import OPENAI, Wire
 from aigne_hub.transport import (
     ConnectFailed,

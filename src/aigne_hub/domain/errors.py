@@ -23,6 +23,8 @@ choose a status or a code.
 
 from typing import NamedTuple
 
+from aigne_hub.domain.faults import Fault
+
 
 class LimitState(NamedTuple):
     """A limit as a refused caller is told it. Amounts are credits, calls, tokens or streams.
@@ -45,11 +47,13 @@ class HubError(Exception):
     """Anything the hub answers instead of a result. `message` is safe to show to the caller.
 
     `recorded` is what its call's record keeps of it: the message, but never the words of an
-    upstream, which may quote the prompt.
+    upstream, which may quote the prompt. `fault` is what it says of the upstream that was
+    asked, None when nothing.
     """
 
     code = "internal_error"
     status = 500
+    fault: Fault | None = None
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -147,6 +151,7 @@ class UpstreamError(HubError):
 
     code = "upstream_error"
     status = 502
+    fault = Fault.BROKEN
 
     def __init__(
         self, message: str, *, param: str | None = None, is_overload: bool = False
@@ -158,6 +163,7 @@ class UpstreamError(HubError):
 class NoUpstream(HubError):
     code = "no_upstream"
     status = 503
+    fault = Fault.UNREACHABLE
 
 
 class Overloaded(_RetryLater):
@@ -168,6 +174,7 @@ class Overloaded(_RetryLater):
 class UpstreamTimeout(HubError):
     code = "upstream_timeout"
     status = 504
+    fault = Fault.TIMED_OUT
 
 
 class UpstreamRefusal(HubError):

@@ -15,16 +15,11 @@ from aigne_hub.domain.money import format_credits
 from aigne_hub.domain.operations import Settled
 from aigne_hub.domain.quotes import BYTES_PER_TOKEN, count_text
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.attempts import (
-    SHUTTING_DOWN,
-    Streaming,
-    Whole,
-    from_transport,
-    without_words,
-)
+from aigne_hub.gateway.attempts import SHUTTING_DOWN, Streaming, Whole
 from aigne_hub.gateway.dialects import Ask, Dialect, Served, Telling
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.reply import SETTLE, Reply
+from aigne_hub.gateway.verdicts import from_transport, without_words
 from aigne_hub.providers.upstream import Answer
 from aigne_hub.transport import TransportError
 from aigne_hub.usage.tracker import CallTracker
@@ -202,7 +197,7 @@ async def _pump(
     except (TransportError, UpstreamError) as broken:
         return _broken(broken, stream)
     if meter.failure is not None:
-        return without_words(meter.failure, stream.candidate)
+        return without_words(meter.failure, stream.candidate.secret)
     if meter.complete or exchange.disconnected:
         return None
     return UpstreamError("The upstream ended the stream before it was complete.")
@@ -211,7 +206,7 @@ async def _pump(
 def _broken(error: TransportError | UpstreamError, stream: Streaming) -> HubError:
     if isinstance(error, TransportError):
         return from_transport(error)
-    return without_words(error, stream.candidate)
+    return without_words(error, stream.candidate.secret)
 
 
 class _Passage:

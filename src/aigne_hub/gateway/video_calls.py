@@ -3,13 +3,13 @@
 from typing import Final
 
 from aigne_hub.domain.objects import VIDEO, Followed, UpstreamObject
-from aigne_hub.gateway.attempts import from_transport
 from aigne_hub.gateway.dialects.openai.videos import FAILED, OpenAIVideos, decode_job
 from aigne_hub.gateway.dialects.reading import UNREADABLE
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.object_calls import Wanted, answer_whole, read, relay_object
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
+from aigne_hub.gateway.verdicts import from_transport
 from aigne_hub.providers.upstream import Answer
 from aigne_hub.transport import TransportError
 

@@ -5,7 +5,6 @@ from typing import Final
 
 from aigne_hub.domain.errors import UpstreamError, UpstreamRefusal, UpstreamTimeout
 from aigne_hub.domain.objects import UpstreamObject
-from aigne_hub.gateway.attempts import from_transport, refused
 from aigne_hub.gateway.dialects.openai.videos import (
     COMPLETED,
     FAILED,
@@ -17,6 +16,7 @@ from aigne_hub.gateway.dialects.reading import UNREADABLE
 from aigne_hub.gateway.object_calls import keeper
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.router import Candidate
+from aigne_hub.gateway.verdicts import from_transport, refused
 from aigne_hub.providers.upstream import Keeper
 from aigne_hub.transport import TransportError
 
