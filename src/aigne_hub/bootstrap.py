@@ -353,6 +353,7 @@ def plane_settings(hub: Hub) -> PlaneSettings:
         payment_link=str(link),
         in_flight_max=hub.hub_file.limits.calls_in_flight,
         head_within_s=hub.hub_file.limits.head_within_s,
+        routing=hub.hub_file.routing.rules,
     )
 
 

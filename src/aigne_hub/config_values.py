@@ -43,7 +43,8 @@ def _credits(value: object) -> int:
         raise ValueError(f"must not be more than {limit} credits") from None
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
+    """Return what a variable holds, separated by commas, as the list that the file has."""
     return value.split(",") if isinstance(value, str) else value
 
 
@@ -114,7 +115,7 @@ _UrlText = Annotated[str, Field(max_length=URL_LENGTH_MAX)]
 Credits = Annotated[int, BeforeValidator(_credits), WithJsonSchema(CREDITS_SCHEMA)]
 # A list of such amounts; in a variable, separated by commas.
 Thresholds = Annotated[
-    tuple[Credits, ...], BeforeValidator(_listed), Field(max_length=THRESHOLDS_MAX)
+    tuple[Credits, ...], BeforeValidator(listed), Field(max_length=THRESHOLDS_MAX)
 ]
 # http or https without user, query and fragment; kept without a slash at its end.
 BaseUrl = Annotated[_UrlText, AfterValidator(_base_url), WithJsonSchema(_URL_SCHEMA)]

@@ -72,11 +72,16 @@ class _Run:
                 continue
             self._provider(provider.name, provider.kind, provider.base_url)
             for credential in provider.credentials:
-                secret = credential.api_key.get_secret_value()
-                self._credential(provider.name, credential.name, secret, credential.weight)
+                self._credential(
+                    provider.name,
+                    credential.name,
+                    secret=credential.api_key.get_secret_value(),
+                    weight=credential.weight,
+                    priority=credential.priority,
+                )
         if with_demo:
             self._provider(DEMO, DEMO, None)
-            self._credential(DEMO, _DEMO_CREDENTIAL, "", _DEMO_CREDENTIAL_WEIGHT)
+            self._credential(DEMO, _DEMO_CREDENTIAL, secret="", weight=_DEMO_CREDENTIAL_WEIGHT)
 
     def models(self, models: Iterable[DeclaredModel]) -> None:
         for model in models:
@@ -97,7 +102,12 @@ class _Run:
     def aliases(self, hub_file: HubFile) -> None:
         for name, alias in hub_file.aliases.items():
             effect = declarations.put_alias(
-                self._change, name, model=alias.model, fallbacks=alias.fallbacks, origin=Origin.FILE
+                self._change,
+                name,
+                model=alias.model,
+                fallbacks=alias.fallbacks,
+                policy=alias.policy,
+                origin=Origin.FILE,
             )
             self._note(Kind.ALIAS, name, effect)
 
@@ -136,7 +146,9 @@ class _Run:
         )
         self._note(Kind.PROVIDER, name, put.effect)
 
-    def _credential(self, provider: str, name: str, secret: str, weight: int) -> None:
+    def _credential(
+        self, provider: str, name: str, *, secret: str, weight: int, priority: int = 0
+    ) -> None:
         put = declarations.put_credential(
             self._change,
             self._keyring,
@@ -144,6 +156,7 @@ class _Run:
             name,
             secret=secret,
             weight=weight,
+            priority=priority,
             origin=Origin.FILE,
         )
         self._note(Kind.CREDENTIAL, f"{provider}/{name}", put.effect)

@@ -10,7 +10,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, StrictBool, StrictInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+)
 
 from aigne_hub.config_values import (
     BaseUrl,
@@ -21,8 +29,11 @@ from aigne_hub.config_values import (
     RedisUrl,
     Thresholds,
     WebUrl,
+    listed,
     matching,
 )
+from aigne_hub.domain import routing
+from aigne_hub.domain.routing import Hint, Policy, Rules
 from aigne_hub.payment_settings import Payments
 from aigne_hub.problems import ConfigError, Problem, meaning
 
@@ -81,6 +92,55 @@ class Limits(Frozen):
     calls_in_flight: StrictInt = Field(default=1_000, ge=1, le=CALLS_IN_FLIGHT_MAX)
 
 
+def _interval(seconds: int) -> int:
+    least, most = routing.CHECK_EVERY_S_MIN, routing.CHECK_EVERY_S_MAX
+    if seconds and not least <= seconds <= most:
+        raise ValueError(f"must be 0, for never, or {least} to {most}")
+    return seconds
+
+
+_INTERVAL_SCHEMA: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"const": 0},
+        {"minimum": routing.CHECK_EVERY_S_MIN, "maximum": routing.CHECK_EVERY_S_MAX},
+    ]
+}
+
+
+class Routing(Frozen):
+    """How candidates are chosen and tried: `rules` has the same as the router reads it."""
+
+    policy: Policy = Policy.ORDER
+    attempts: StrictInt = Field(default=routing.ATTEMPTS_DEFAULT, ge=1, le=routing.ATTEMPTS_MAX)
+    retries: StrictInt = Field(default=0, ge=0, le=routing.RETRIES_MAX)
+    within_s: StrictInt = Field(default=routing.WITHIN_S_DEFAULT, ge=1, le=routing.WITHIN_S_MAX)
+    attempt_s: StrictInt | None = Field(default=None, ge=1, le=UPSTREAM_WAIT_S_MAX)
+    affinity: StrictBool = True
+    hints: Annotated[tuple[Hint, ...], BeforeValidator(listed)] = Field(
+        default=(), max_length=len(Hint)
+    )
+    hedge_percentile: StrictInt | None = Field(
+        default=None, ge=routing.HEDGE_PERCENTILE_MIN, le=routing.HEDGE_PERCENTILE_MAX
+    )
+    check_every_s: Annotated[StrictInt, AfterValidator(_interval)] = Field(
+        default=routing.CHECK_EVERY_S_DEFAULT, json_schema_extra=_INTERVAL_SCHEMA
+    )
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(
+            policy=self.policy,
+            attempts=self.attempts,
+            retries=self.retries,
+            within_s=self.within_s,
+            attempt_s=self.attempt_s,
+            affinity=self.affinity,
+            hints=frozenset(self.hints),
+            hedge_percentile=self.hedge_percentile,
+            check_every_s=self.check_every_s,
+        )
+
+
 class OAuth(Frozen):
     registration: Literal["open", "token", "off"] = "open"
 
@@ -112,6 +172,7 @@ class Scalars(Frozen):
     production: StrictBool = False
     billing: Billing = Billing()
     limits: Limits = Limits()
+    routing: Routing = Routing()
     oauth: OAuth = OAuth()
     retention: Retention = Retention()
 

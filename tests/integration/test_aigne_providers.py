@@ -280,16 +280,23 @@ def test_a_key_is_kept_sealed_and_never_shown(hub, admin, vendor):
     kind = {"credentialType": "api_key"}
     made = admin.post(path, name="first", value={"api_key": SECRET}, **kind, **untried)
     assert made.status == 200, made.text
-    assert (made.json["name"], made.json["weight"]) == ("first", 100)
+    assert (made.json["name"], made.json["weight"], made.json["priority"]) == ("first", 100, 0)
     assert admin.post(path, name="first", value=SECRET).code == "conflict"
-    second = admin.post(path, name="second", value=f"{SECRET}-2", weight=7, **untried)
-    assert second.json["weight"] == 7
+    second = admin.post(path, name="second", value=f"{SECRET}-2", weight=7, priority=100, **untried)
+    assert (second.json["weight"], second.json["priority"]) == (7, 100)
+    refused = admin.post(path, name="third", value=SECRET, priority=101, **untried)
+    assert refused.code == "invalid_request"
     changed = admin.put(
-        f"{path}/{second.json['id']}", name="second", value=f"{SECRET}-3", **untried
+        f"{path}/{second.json['id']}",
+        name="second",
+        value=f"{SECRET}-3",
+        priority=2,
+        **untried,
     )
-    assert changed.json["id"] == second.json["id"]
+    assert (changed.json["id"], changed.json["priority"]) == (second.json["id"], 2)
     listed = admin.get("/api/ai-providers", name=vendor["name"])
-    assert [one["name"] for one in listed.json[0]["credentials"]] == ["first", "second"]
+    shown = [(one["name"], one["priority"]) for one in listed.json[0]["credentials"]]
+    assert shown == [("first", 0), ("second", 2)]
     for answer in (made, second, changed, listed):
         assert SECRET not in answer.text
     assert SECRET not in hub.log()

@@ -184,6 +184,23 @@ def test_the_built_in_provider_always_works(run):
     assert (code, tested["ok"]) == (0, True)
 
 
+def test_the_share_of_each_key_is_listed(run, data_dir, capsys):
+    (data_dir / "hub.yaml").write_text(
+        "version: 1\nproviders:\n- name: openai\n  credentials:\n"
+        "  - {name: main, api_key: sk-one}\n"
+        "  - {name: spare, api_key: sk-two, weight: 7, priority: 2}\n"
+    )
+    openai = run("providers", "list")[1][-1]
+    assert openai["credentials"] == ["main", "spare"]
+    assert openai["shares"] == [
+        {"credential": "main", "priority": 0, "weight": 100},
+        {"credential": "spare", "priority": 2, "weight": 7},
+    ]
+    assert main(["providers", "list"]) == 0
+    shares = "main (priority 0, weight 100), spare (priority 2, weight 7)"
+    assert shares in capsys.readouterr().out
+
+
 def test_a_good_file_passes_and_a_bad_one_is_reported_line_by_line(run, tmp_path, capsys):
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("version: 1\n")

@@ -1,8 +1,10 @@
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.money import NANO_PER_CREDIT
+from aigne_hub.domain.routing import Policy
 from aigne_hub.hub_file import load_hub_file
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.storage import declarations, schema, users
@@ -126,6 +128,39 @@ def test_changes_in_the_file_are_followed(hub, run):
     assert second.models["openai/gpt"].rates.base.input == 200_000_000
     assert second.models["openai/gpt"].rates.id != first.models["openai/gpt"].rates.id
     assert first.models["openai/gpt"].rates.base.input == 150_000_000
+
+
+def test_priorities_and_policies_are_followed(hub, run):
+    def offered():
+        snapshot = _snapshot(hub)
+        priorities = [(c.name, c.priority) for c in snapshot.providers["openai"].credentials]
+        return priorities, snapshot.aliases["fast"].policy, snapshot.policy_of("fast")
+
+    run(FULL)
+    assert offered() == ([("main", 0), ("spare", 0)], None, Policy.ORDER)
+    ranked = FULL.replace("weight: 50", "weight: 50, priority: 100")
+    chosen = ranked.replace("[local/llama:8b]}", "[local/llama:8b], policy: least_outstanding}")
+    least = Policy.LEAST_OUTSTANDING
+    assert run(chosen).updated == ["credential openai/spare", "alias fast"]
+    assert offered() == ([("main", 0), ("spare", 100)], least, least)
+    before = _snapshot(hub)
+    assert run(chosen) == Reconciled()
+    assert _snapshot(hub) == before
+    assert run(FULL).updated == ["credential openai/spare", "alias fast"]
+    assert offered() == ([("main", 0), ("spare", 0)], None, Policy.ORDER)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "UPDATE credential SET priority = -1",
+        "UPDATE alias SET policy = 'fastest'",
+    ],
+)
+def test_the_database_refuses_what_no_file_may_say(hub, run, planted):
+    run(FULL)
+    with pytest.raises(IntegrityError), writing(hub.engine) as connection:
+        connection.execute(text(planted))
 
 
 def test_what_the_file_no_longer_declares_is_removed_and_can_return(hub, run):

@@ -41,7 +41,7 @@ def offered(hub):
     with _change(hub) as change:
         _provider(change, base_url="http://127.0.0.1:9/v1", origin=Origin.FILE)
         _credential(hub, change)
-        _credential(hub, change, "spare", secret="sk-2", weight=50)
+        _credential(hub, change, "spare", secret="sk-2", weight=50, priority=3)
         model = _model(change)
         declarations.put_rates(change, model.id, {"input": 150, "output": 600}, cost={}, source="t")
         declarations.put_alias(
@@ -59,9 +59,9 @@ def test_the_snapshot_is_what_was_declared(hub, offered):
         "http://127.0.0.1:9/v1",
         True,
     )
-    assert [(c.name, c.secret, c.weight) for c in provider.credentials] == [
-        ("main", "sk-1", 100),
-        ("spare", "sk-2", 50),
+    assert [(c.name, c.secret, c.weight, c.priority) for c in provider.credentials] == [
+        ("main", "sk-1", 100, 0),
+        ("spare", "sk-2", 50, 3),
     ]
     assert "sk-1" not in repr(snapshot)
     (model,) = snapshot.resolve("fast")

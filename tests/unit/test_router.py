@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aigne_hub.catalog.snapshot import Alias, Credential, Model, Provider, Snapshot
 from aigne_hub.domain.errors import InvalidRequest, NotFound, NoUpstream
-from aigne_hub.domain.routing import SmoothRoundRobin
+from aigne_hub.domain.routing import Policy, SmoothRoundRobin
 from aigne_hub.gateway.dialects.anthropic.messages import AnthropicMessages
 from aigne_hub.gateway.dialects.openai.chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai.embeddings import OpenAIEmbeddings
@@ -176,6 +176,23 @@ def test_an_unknown_model_is_not_found_and_named_in_bounds():
     assert len(raised.value.message) < 400
     with pytest.raises(InvalidRequest, match="names no model"):
         models_of(made.snapshot, "", CHAT)
+
+
+def test_an_alias_has_its_own_policy_and_all_else_the_operators():
+    found = router(
+        model(ONE, "m"),
+        model(TWO, "m"),
+        model(TWO, "gone"),
+        plain=Alias("plain", "one/m", ("two/m",)),
+        quick=Alias("quick", "none/m", ("one/m",), Policy.LATENCY),
+        gone=Alias("gone", "none/m", (), Policy.PRICE),
+    ).snapshot
+    assert found.policy_of("plain") is Policy.ORDER
+    assert found.policy_of("quick") is Policy.LATENCY
+    # Of an alias whose models are gone the name means what it means without it.
+    assert [model.ref for model in found.resolve("gone")] == ["two/gone"]
+    for reference in ("gone", "m", "one/m", "One:m", "nothing", ""):
+        assert found.policy_of(reference) is None, reference
 
 
 def test_a_dangling_fallback_is_left_out():

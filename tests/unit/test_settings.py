@@ -262,6 +262,15 @@ def test_every_scalar_of_the_file_has_a_variable_that_wins_over_the_file(tmp_pat
         "AIGNE_HUB_LIMITS_STREAM_IDLE_S": ("11", 11),
         "AIGNE_HUB_LIMITS_HEAD_WITHIN_S": ("15", 15),
         "AIGNE_HUB_LIMITS_CALLS_IN_FLIGHT": ("12", 12),
+        "AIGNE_HUB_ROUTING_POLICY": ("latency", "latency"),
+        "AIGNE_HUB_ROUTING_ATTEMPTS": ("16", 16),
+        "AIGNE_HUB_ROUTING_RETRIES": ("1", 1),
+        "AIGNE_HUB_ROUTING_WITHIN_S": ("17", 17),
+        "AIGNE_HUB_ROUTING_ATTEMPT_S": ("18", 18),
+        "AIGNE_HUB_ROUTING_AFFINITY": ("false", False),
+        "AIGNE_HUB_ROUTING_HINTS": ("providers,policy", ("providers", "policy")),
+        "AIGNE_HUB_ROUTING_HEDGE_PERCENTILE": ("95", 95),
+        "AIGNE_HUB_ROUTING_CHECK_EVERY_S": ("30", 30),
         "AIGNE_HUB_OAUTH_REGISTRATION": ("token", "token"),
         "AIGNE_HUB_RETENTION_CALLS_MONTHS": ("13", 13),
         "AIGNE_HUB_RETENTION_HOURLY_STATS_MONTHS": ("14", 14),
@@ -360,7 +369,8 @@ def test_the_page_states_the_default_and_bounds_of_every_number():
         bounds = {type(each).__name__: each for each in field.metadata}
         if "Ge" in bounds and "Le" in bounds:
             row = row_of(variable)
-            assert f"| `{field.default}` |" in row
+            none = field.default is None
+            assert ("| `null`: " if none else f"| `{field.default}` |") in row
             assert f"| {bounds['Ge'].ge} to {bounds['Le'].le} |" in row
             checked += 1
-    assert checked == 12
+    assert checked == 17

@@ -8,18 +8,23 @@ from types import MappingProxyType
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.limits import Limit
 from aigne_hub.domain.pricing import RateCard
+from aigne_hub.domain.routing import Policy
 
 _SEPARATOR = re.compile("[/:]")
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One key of a provider, decrypted. Its secret never appears in a repr."""
+    """One key of a provider, decrypted. Its secret never appears in a repr.
+
+    Those of the lowest `priority` come first; equal ones share calls by `weight`.
+    """
 
     id: str
     name: str
     weight: int
     secret: str = field(repr=False)
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +59,12 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
+    """A name for models. Without a `policy` they are tried in the order declared."""
+
     name: str
     model: str
     fallbacks: tuple[str, ...] = ()
+    policy: Policy | None = None
 
 
 def _respelled(reference: str) -> str:
@@ -122,3 +130,13 @@ class Snapshot:
             f"The model {shown!r} is not offered here. GET /v1/models lists what is.",
             param="model",
         )
+
+    def policy_of(self, reference: str) -> Policy | None:
+        """Return the policy by which to choose among the models that `resolve` returns.
+
+        An alias has its own, or its order; None, for any other reference, is the operator's.
+        """
+        alias = self.aliases.get(reference)
+        if alias is None or not any(ref in self.models for ref in (alias.model, *alias.fallbacks)):
+            return None
+        return alias.policy or Policy.ORDER

@@ -28,8 +28,8 @@ def declared(hub_file: HubFile) -> dict[str, Provider]:
             base_url=provider.base_url,
             trusted=True,
             credentials=tuple(
-                Credential("", found.name, found.weight, found.api_key.get_secret_value())
-                for found in provider.credentials
+                Credential("", one.name, one.weight, one.api_key.get_secret_value(), one.priority)
+                for one in provider.credentials
             ),
         )
         for provider in hub_file.providers
@@ -49,7 +49,11 @@ def list_providers(cli: Invocation) -> None:
         snapshot = load_snapshot(connection, hub.keyring)
     found = known(hub.hub_file, snapshot.providers).values()
     models = _models(hub.hub_file, snapshot)
-    cli.output.rows([_document(provider, models) for provider in found], COLUMNS)
+    documents = [_document(provider, models) for provider in found]
+    if not cli.output.as_json:
+        for document, provider in zip(documents, found, strict=True):
+            document["credentials"] = [_share(credential) for credential in provider.credentials]
+    cli.output.rows(documents, COLUMNS)
 
 
 @command(app, "test")
@@ -106,8 +110,16 @@ def _document(provider: Provider, models: list[str]) -> dict[str, object]:
         "kind": provider.kind,
         "base_url": provider.base_url or _vendor_url(provider),
         "credentials": [credential.name for credential in provider.credentials],
+        "shares": [
+            {"credential": one.name, "priority": one.priority, "weight": one.weight}
+            for one in provider.credentials
+        ],
         "models": models.count(provider.name),
     }
+
+
+def _share(credential: Credential) -> str:
+    return f"{credential.name} (priority {credential.priority}, weight {credential.weight})"
 
 
 def _vendor_url(provider: Provider) -> str | None:

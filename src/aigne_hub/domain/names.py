@@ -5,6 +5,7 @@ from typing import Final
 PROVIDER: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 CREDENTIAL: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 CREDENTIAL_WEIGHT_MAX: Final = 1_000
+CREDENTIAL_PRIORITY_MAX: Final = 100
 PROVIDER_KEY_CHARS_MAX: Final = 16_384  # a service account's JSON is a few KiB
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aigne_hub.auth.verifier import Verifier
 from aigne_hub.catalog.snapshot import Snapshot
 from aigne_hub.domain.errors import HubError, InsufficientCredits, Overloaded
+from aigne_hub.domain.routing import Rules
 from aigne_hub.gateway.health import Board
 from aigne_hub.gateway.idempotency import Answers
 from aigne_hub.gateway.objects import Objects
@@ -20,13 +21,15 @@ class PlaneSettings:
     """What the data plane is told of the configuration.
 
     `payment_link` is where a caller buys credit; `in_flight_max` calls run at once;
-    `head_within_s` is how long callers that would give up wait for the head of an answer.
+    `head_within_s` is how long callers that would give up wait for the head of an answer;
+    `routing` is how candidates are chosen and tried.
     """
 
     billing: bool
     payment_link: str
     in_flight_max: int
     head_within_s: float
+    routing: Rules
 
 
 class Plane:

@@ -16,6 +16,7 @@ from pydantic import (
 from aigne_hub.config_values import Frozen, ProviderUrl
 from aigne_hub.domain import names
 from aigne_hub.domain.charged_by import misfit
+from aigne_hub.domain.routing import Policy
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.hub_file import prices
 from aigne_hub.hub_file.prices import DeclaredPrices
@@ -68,9 +69,12 @@ ApiKey = Annotated[
 
 
 class DeclaredCredential(Frozen):
+    """A key. Those of the lowest `priority` are used first, and share calls by `weight`."""
+
     name: str = Field(pattern=names.CREDENTIAL)
     api_key: ApiKey = Field(min_length=1)
     weight: StrictInt = Field(default=100, ge=1, le=names.CREDENTIAL_WEIGHT_MAX)
+    priority: StrictInt = Field(default=0, ge=0, le=names.CREDENTIAL_PRIORITY_MAX)
 
 
 class DeclaredProvider(Frozen):
@@ -115,8 +119,11 @@ class DeclaredModel(Frozen):
 
 
 class DeclaredAlias(Frozen):
+    """A model and its fallbacks, in this order unless a `policy` chooses among them."""
+
     model: ModelReference
     fallbacks: tuple[ModelReference, ...] = Field(default=(), max_length=FALLBACKS_MAX)
+    policy: Policy | None = None
 
 
 class HubFile(Scalars):

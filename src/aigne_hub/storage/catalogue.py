@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 from aigne_hub.catalog.snapshot import Alias, Credential, Model, Provider, Snapshot
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.pricing import RateCard
+from aigne_hub.domain.routing import Policy
 from aigne_hub.storage import limits, schema
 from aigne_hub.storage.changes import version
 
@@ -47,7 +48,9 @@ def _providers(connection: Connection, keyring: Keyring) -> dict[str, Provider]:
         select(table).where(table.c.removed_us.is_(None)).order_by(table.c.id)
     ):
         secret = open_secret(keyring, row.id, row.sealed_key)
-        credentials[row.provider_id].append(Credential(row.id, row.name, row.weight, secret))
+        credentials[row.provider_id].append(
+            Credential(row.id, row.name, row.weight, secret, row.priority)
+        )
     table = schema.provider
     return {
         row.id: Provider(
@@ -136,7 +139,10 @@ def _aliases(connection: Connection) -> dict[str, Alias]:
     table = schema.alias
     return {
         row.name: Alias(
-            row.name, row.model, tuple(row.fallbacks.split("\n")) if row.fallbacks else ()
+            row.name,
+            row.model,
+            tuple(row.fallbacks.split("\n")) if row.fallbacks else (),
+            Policy(row.policy) if row.policy else None,
         )
         for row in connection.execute(select(table).order_by(table.c.name))
     }

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.errors import NotFound
 from aigne_hub.domain.pricing import Amounts, RateCard
+from aigne_hub.domain.routing import Policy
 from aigne_hub.storage import schema
 from aigne_hub.storage.catalogue import open_secret, seal_secret
 from aigne_hub.storage.changes import Changes
@@ -85,6 +86,7 @@ def put_credential(
     *,
     secret: str,
     weight: int,
+    priority: int = 0,
     origin: Origin,
 ) -> Put:
     """Keep a provider's key, sealed for its row. An equal secret is not sealed again."""
@@ -102,7 +104,7 @@ def put_credential(
         change,
         table,
         {"provider_id": provider_id, "name": name},
-        {"sealed_key": sealed, "weight": weight, "origin": origin},
+        {"sealed_key": sealed, "weight": weight, "priority": priority, "origin": origin},
         shown=f"{provider}/{name}",
         new_id=credential_id,
     )
@@ -187,10 +189,21 @@ def source_of_rates(connection: Connection, model_id: str) -> str | None:
 
 
 def put_alias(
-    change: Changes, name: str, *, model: str, fallbacks: Sequence[str], origin: Origin
+    change: Changes,
+    name: str,
+    *,
+    model: str,
+    fallbacks: Sequence[str],
+    policy: Policy | None = None,
+    origin: Origin,
 ) -> Effect:
     table = schema.alias
-    values = {"model": model, "fallbacks": "\n".join(fallbacks), "origin": origin}
+    values = {
+        "model": model,
+        "fallbacks": "\n".join(fallbacks),
+        "policy": policy,
+        "origin": origin,
+    }
     row = change.connection.execute(select(table).where(table.c.name == name)).one_or_none()
     if row is None:
         change.connection.execute(insert(table).values(name=name, **values))

@@ -29,6 +29,7 @@ class CredentialRecord:
     id: str
     name: str
     weight: int
+    priority: int
     origin: str
     created_us: int
 
@@ -107,11 +108,18 @@ def remove(change: Changes, vendor: Vendor) -> None:
 
 
 def add_credential(
-    change: Changes, keyring: Keyring, vendor: Vendor, name: str, *, secret: str, weight: int
+    change: Changes,
+    keyring: Keyring,
+    vendor: Vendor,
+    name: str,
+    *,
+    secret: str,
+    weight: int,
+    priority: int = 0,
 ) -> CredentialRecord:
     """Give a provider another key. Raises Conflict for a name that is taken."""
     require_room(vendor, name)
-    return _put(change, keyring, vendor, name, secret, weight)
+    return _put(change, keyring, vendor, name, secret=secret, weight=weight, priority=priority)
 
 
 def require_room(vendor: Vendor, name: str) -> None:
@@ -130,10 +138,13 @@ def replace_credential(
     *,
     secret: str,
     weight: int,
+    priority: int = 0,
 ) -> CredentialRecord:
     """Use another key under the same name."""
     require_changeable(vendor, credential)
-    return _put(change, keyring, vendor, credential.name, secret, weight)
+    return _put(
+        change, keyring, vendor, credential.name, secret=secret, weight=weight, priority=priority
+    )
 
 
 def require_changeable(vendor: Vendor, credential: CredentialRecord) -> None:
@@ -148,10 +159,24 @@ def remove_credential(change: Changes, vendor: Vendor, credential: CredentialRec
 
 
 def _put(
-    change: Changes, keyring: Keyring, vendor: Vendor, name: str, secret: str, weight: int
+    change: Changes,
+    keyring: Keyring,
+    vendor: Vendor,
+    name: str,
+    *,
+    secret: str,
+    weight: int,
+    priority: int,
 ) -> CredentialRecord:
     put = declarations.put_credential(
-        change, keyring, vendor.name, name, secret=secret, weight=weight, origin=Origin.API
+        change,
+        keyring,
+        vendor.name,
+        name,
+        secret=secret,
+        weight=weight,
+        priority=priority,
+        origin=Origin.API,
     )
     return find(change.connection, vendor.id).credential(put.id)
 
@@ -186,6 +211,7 @@ def _credentials(
             _CREDENTIAL.id,
             _CREDENTIAL.name,
             _CREDENTIAL.weight,
+            _CREDENTIAL.priority,
             _CREDENTIAL.origin,
             _CREDENTIAL.created_us,
         )

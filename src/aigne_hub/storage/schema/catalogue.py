@@ -12,6 +12,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from aigne_hub.domain.routing import Policy
 from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of
 
 provider = Table(
@@ -35,11 +36,13 @@ credential = Table(
     Column("name", Text, nullable=False),
     Column("sealed_key", LargeBinary, nullable=False),
     Column("weight", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
     Column("origin", Text, nullable=False),
     instant("created_us"),
     instant("removed_us", nullable=True),
     UniqueConstraint("provider_id", "name"),
     CheckConstraint("weight > 0", name="weight"),
+    CheckConstraint("priority >= 0", name="priority"),
     one_of("origin", "file", "api", name="origin"),
 )
 
@@ -112,8 +115,10 @@ alias = Table(
     Column("name", Text, primary_key=True),
     Column("model", Text, nullable=False),
     Column("fallbacks", Text, nullable=False, server_default=""),
+    Column("policy", Text),
     Column("origin", Text, nullable=False),
     CheckConstraint("name NOT LIKE '%/%'", name="name"),
+    one_of("policy", *Policy),
     one_of("origin", "file", "api", name="origin"),
 )
 

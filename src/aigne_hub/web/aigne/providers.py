@@ -110,6 +110,7 @@ class CredentialBody(KeyBody):
 
     name: Annotated[str, Field(pattern=names.CREDENTIAL)]
     weight: Annotated[int, Field(ge=1, le=names.CREDENTIAL_WEIGHT_MAX)] = 100
+    priority: Annotated[int, Field(ge=0, le=names.CREDENTIAL_PRIORITY_MAX)] = 0
     # For a provider without a list of models, or one that is not there yet.
     skip_test: bool = False
 
@@ -211,7 +212,13 @@ def add_credential(
     with hub.changing(actor(admin)) as change:
         vendor = _unmoved(change, tried)
         made = vendors.add_credential(
-            change, hub.keyring, vendor, body.name, secret=secret, weight=body.weight
+            change,
+            hub.keyring,
+            vendor,
+            body.name,
+            secret=secret,
+            weight=body.weight,
+            priority=body.priority,
         )
     return credential_shown(vendor, made)
 
@@ -235,7 +242,13 @@ def change_credential(
         vendor = _unmoved(change, tried)
         credential = vendor.credential(credential.id)
         changed = vendors.replace_credential(
-            change, hub.keyring, vendor, credential, secret=secret, weight=body.weight
+            change,
+            hub.keyring,
+            vendor,
+            credential,
+            secret=secret,
+            weight=body.weight,
+            priority=body.priority,
         )
     return credential_shown(vendor, changed)
 

@@ -43,6 +43,7 @@ def credential_shown(vendor: Vendor, credential: CredentialRecord) -> dict[str, 
         "active": True,
         "error": None,
         "weight": credential.weight,
+        "priority": credential.priority,
         "declared": credential.origin == Origin.FILE,
         "createdAt": format_instant(credential.created_us),
     }
