@@ -4,7 +4,7 @@ from typing import Any
 
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.calls import Outcome, UsageSource
-from aigne_hub.domain.operations import Attempt, Open, Settle
+from aigne_hub.domain.operations import Attempt, Open, Reason, Settle
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import Quote
 from aigne_hub.domain.usage import Usage
@@ -113,7 +113,7 @@ class Market:
                 ttfb_us=1,
                 billed=billed,
                 model=ref,
-                attempts=[Attempt("openai", "main", 200, None, now, 5)],
+                attempts=[Attempt("openai", "main", 200, None, now, 5, ref, Reason.CHOSEN, None)],
                 cost=cost.cost(usage) if usage is not None and newest.cost else None,
             )
         )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aigne_hub.gateway.router import LANGUAGE_NAMES
+from aigne_hub.gateway.offers import LANGUAGE_NAMES
 from aigne_hub.providers.profile import Profile
 from aigne_hub.providers.vendors import VENDORS
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, insert, text
 from aigne_hub.clock import SystemClock
 from aigne_hub.domain.calls import Outcome, UsageSource
 from aigne_hub.domain.ids import IdFactory
-from aigne_hub.domain.operations import Attempt, Open, Settle
+from aigne_hub.domain.operations import Attempt, Open, Reason, Settle
 from aigne_hub.domain.quotes import Quote
 from aigne_hub.domain.usage import Usage
 from aigne_hub.ports import Clock
@@ -114,7 +114,7 @@ def settling(opened: Open, held: int, charge: int, **more) -> Settle:
         "outcome": Outcome.COMPLETED,
         "usage": Usage(input_tokens=1, output_tokens=2),
         "usage_source": UsageSource.PROVIDER,
-        "attempts": [Attempt("openai", "main", 200, None, now, 5)],
+        "attempts": [Attempt("openai", "main", 200, None, now, 5, "openai/m", Reason.CHOSEN, None)],
         "billed": opened.quote is not None,
         "ttfb_us": 10,
     }

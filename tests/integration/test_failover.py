@@ -17,6 +17,14 @@ from tests.upstream.client import FakeUpstream
 RATES = {"input": "1000", "output": "2000"}
 OTHER_RATES = {"input": "5000", "output": "9000"}
 BROKEN = "gpt-slow:5+long:40+cut:3"
+FAILING = {
+    "gpt-500": 500,
+    "gpt-429": 429,
+    "gpt-error200": 200,
+    "gpt-errorevent:0": 200,
+    "gpt-stall:0": 200,
+    "gpt-silent": None,
+}
 FIRST = [
     "gpt-4o-mini",
     "gpt-long:3",
@@ -34,6 +42,11 @@ FIRST = [
     BROKEN,
 ]
 FALLBACK = "second/gpt-4o-mini"
+
+
+def streamed(name: str) -> str:
+    """Return another model that behaves as this one, whose health is its own."""
+    return f"{name}+slow:1"
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +79,16 @@ def hub(
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
+        first = [*FIRST, *map(streamed, FAILING)]
         aliases: dict[str, Any] = {
-            after(name): {"model": f"first/{name}", "fallbacks": [FALLBACK]} for name in FIRST
+            after(name): {"model": f"first/{name}", "fallbacks": [FALLBACK]} for name in first
         }
         aliases |= {
             "elsewhere": {"model": "nowhere/any", "fallbacks": [FALLBACK]},
-            "limited": {"model": "first/gpt-429", "fallbacks": ["second/gpt-429", "first/gpt-500"]},
+            "limited": {
+                "model": "first/gpt-429+slow:2",
+                "fallbacks": ["second/gpt-429", "first/gpt-500"],
+            },
             "same": {"model": "weighted/gpt-4o-mini", "fallbacks": ["weighted/gpt-long:3"]},
             "hopeless": {"model": "first/gpt-500", "fallbacks": ["dead/gpt-4o-mini"]},
         }
@@ -81,19 +98,24 @@ def hub(
                 provider("even", upstream.base_url, a=1, b=1),
                 provider("halfdead", upstream.base_url, dead=1000, good=1),
                 provider("dead", upstream.base_url, dead1=2, dead2=1),
+                provider("buried", upstream.base_url, dead1=2, dead2=1),
+                provider("halfdead2", upstream.base_url, dead=1000, good=1),
                 provider("first", upstream.base_url, main=100),
                 provider("second", other.base_url, main=100),
                 provider("nowhere", nowhere, main=100),
             ],
             "models": [
-                *(model(f"first/{name}") for name in FIRST),
+                *(model(f"first/{name}") for name in first),
+                model("first/gpt-429+slow:2"),
                 model(FALLBACK, OTHER_RATES),
                 model("second/gpt-429", OTHER_RATES),
-                *(model(f"{name}/gpt-4o-mini") for name in ("weighted", "even", "halfdead")),
+                *(model(f"{name}/gpt-4o-mini") for name in ("weighted", "even")),
+                model("halfdead/gpt-4o-mini"),
+                model("halfdead2/gpt-4o-mini"),
                 model("weighted/gpt-long:3"),
                 model("dead/gpt-4o-mini"),
                 model("nowhere/any"),
-                model("dead/gpt-shared"),
+                model("buried/gpt-shared"),
                 model("second/gpt-shared", OTHER_RATES),
             ],
             "aliases": aliases,
@@ -158,12 +180,13 @@ def test_a_dead_key_is_passed_over_before_the_first_byte(
     hub: HubProcess, books: Books, customer: Customer, stream: bool
 ):
     before = customer.balance
-    reply = ask(hub, "halfdead/gpt-4o-mini", key=customer.key, stream=stream)
+    name = "halfdead2" if stream else "halfdead"
+    reply = ask(hub, f"{name}/gpt-4o-mini", key=customer.key, stream=stream)
     assert (reply.status, reply.text) == (200, "say hello to me")
     call = hub.cli("calls", "show", reply.call_id)
     assert tries(call) == [
-        ("halfdead", "dead", 401, True),
-        ("halfdead", "good", 200, False),
+        (name, "dead", 401, True),
+        (name, "good", 200, False),
     ]
     assert "bad-key" not in json.dumps(call)
     assert (call["outcome"], call["credential"]) == ("completed", "good")
@@ -171,24 +194,16 @@ def test_a_dead_key_is_passed_over_before_the_first_byte(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize(
-    ("name", "status"),
-    [
-        ("gpt-500", 500),
-        ("gpt-429", 429),
-        ("gpt-error200", 200),
-        ("gpt-errorevent:0", 200),
-        ("gpt-stall:0", 200),
-        ("gpt-silent", None),
-    ],
-)
+@pytest.mark.parametrize(("name", "status"), FAILING.items())
 def test_a_failure_before_the_first_byte_goes_on_to_the_fallback_at_its_price(
     hub: HubProcess, books: Books, customer: Customer, name: str, status: int | None, stream: bool
 ):
     before = customer.balance
-    reply = ask(hub, after(name), key=customer.key, stream=stream)
+    reference = after(streamed(name) if stream else name)
+    reply = ask(hub, reference, key=customer.key, stream=stream)
     assert (reply.status, reply.text) == (200, "say hello to me")
     assert reply.headers["x-aigne-hub-model"] == FALLBACK
+    assert reply.headers["x-aigne-hub-attempts"] == "2"
     call = books.call(reply.call_id)
     assert tries(call) == [("first", "main", status, True), ("second", "main", 200, False)]
     assert (call["model"], call["provider"]) == (FALLBACK, "second")
@@ -221,7 +236,7 @@ def test_a_bare_name_is_tried_at_every_provider_that_offers_it(
     assert reply.headers["x-aigne-hub-model"] == "second/gpt-shared"
     call = books.call(reply.call_id)
     *dead, last = [one[:3] for one in tries(call)]
-    assert sorted(dead) == [("dead", "dead1", 401), ("dead", "dead2", 401)]
+    assert sorted(dead) == [("buried", "dead1", 401), ("buried", "dead2", 401)]
     assert last == ("second", "main", 200)
     assert nano(call["credits"]) == price(call, OTHER_RATES)
 

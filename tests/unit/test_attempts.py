@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -19,12 +19,18 @@ from aigne_hub.domain.errors import (
     UpstreamRefusal,
     UpstreamTimeout,
 )
+from aigne_hub.domain.load import Load
 from aigne_hub.domain.operations import Open
 from aigne_hub.domain.pricing import RateCard
-from aigne_hub.gateway.attempts import Streaming, Whole, first_answer
+from aigne_hub.domain.retry_budget import RetryBudget
+from aigne_hub.domain.routing import Policy, Rules
+from aigne_hub.gateway.attempt import Streaming, Whole
+from aigne_hub.gateway.attempts import Tries
+from aigne_hub.gateway.candidates import Candidate
 from aigne_hub.gateway.dialects.openai.chat import OpenAIChat
 from aigne_hub.gateway.exchange import ClientGone
-from aigne_hub.gateway.router import Candidate
+from aigne_hub.gateway.health import Board
+from aigne_hub.gateway.line import Group, Line
 from aigne_hub.gateway.verdicts import RETRY_AFTER_MAX_S
 from aigne_hub.providers.usage import OPENAI, Wire
 from aigne_hub.transport import (
@@ -57,6 +63,23 @@ class Clock:
 class Journal:
     def sent(self, call_id: str) -> None:
         pass
+
+
+@dataclass
+class Settings:
+    routing: Rules = field(default_factory=Rules)
+
+
+@dataclass
+class Plane:
+    """What of a plane is asked while candidates are tried."""
+
+    settings: Settings = field(default_factory=Settings)
+    clock: Clock = field(default_factory=Clock)
+    board: Board = field(default_factory=lambda: Board(Clock(), lambda: 0.5))
+
+    def draw(self) -> float:
+        return 0.5
 
 
 @dataclass
@@ -123,6 +146,7 @@ def refusal(status: int, message: Any = "no", **more: Any) -> Answer:
 
 def candidates(*outcomes: Answer | Exception) -> list[Candidate]:
     owner = Provider("id", "openai", "openai", None, trusted=True, credentials=())
+    board = Board(Clock(), lambda: 0.5)
     return [
         Candidate(
             Model(f"openai/m{number}", f"m{number}", "chat", owner, 10, 100, RATES[number]),
@@ -130,6 +154,8 @@ def candidates(*outcomes: Answer | Exception) -> list[Candidate]:
             Upstream(outcome),
             SPOKEN,
             SECRET,
+            board.targets("openai", f"key{number}", f"m{number}"),
+            Load(),
         )
         for number, outcome in enumerate(outcomes)
     ]
@@ -153,9 +179,8 @@ def tried(
     async def run() -> Whole | Streaming:
         waiting = exchange or Exchange()
         waiting.task = asyncio.current_task()
-        return await first_answer(
-            waiting, DIALECT, ask, iter(found), call or tracked(), Clock(), None
-        )
+        tries = Tries(Plane(), waiting, DIALECT, ask, call or tracked(), None)
+        return await tries.first_answer(Line([Group(found)], Policy.ORDER, RetryBudget()))
 
     return asyncio.run(run())
 
@@ -389,7 +414,7 @@ def test_words_that_only_look_a_little_like_keys_are_left_alone():
 
 def test_a_short_dummy_credential_mangles_no_words():
     owner = candidates(refusal(400, "an apple"))
-    dummy = Candidate(owner[0].model, "key", owner[0].upstream, SPOKEN, "a")
+    dummy = replace(owner[0], secret="a")
     with pytest.raises(UpstreamRefusal, match="an apple"):
         tried([dummy])
 
@@ -489,7 +514,7 @@ def test_a_caller_who_leaves_during_a_try_ends_the_search():
 
     call = tracked()
     found = candidates(ConnectFailed("refused"), Answer(pieces=[GOOD]))
-    found[0] = Candidate(found[0].model, "key0", Leaving(ConnectFailed("refused")), SPOKEN, SECRET)
+    found[0] = replace(found[0], upstream=Leaving(ConnectFailed("refused")))
     with pytest.raises(ClientGone):
         tried(found, call=call, exchange=exchange)
     assert len(call.attempts) == 1

@@ -5,7 +5,7 @@ import pytest
 from aigne_hub.catalog.model_features import features_of
 from aigne_hub.domain.calls import Outcome
 from aigne_hub.domain.model_status import ModelStatus
-from aigne_hub.domain.operations import Attempt, Settle
+from aigne_hub.domain.operations import Attempt, Reason, Settle
 from aigne_hub.usage.model_statuses import ModelStatuses
 
 MODEL = "openai/gpt-x"
@@ -14,7 +14,8 @@ MODEL = "openai/gpt-x"
 def ended(
     outcome: Outcome, status: int | None = 200, *, at_us: int = 1, asked: bool = True
 ) -> Settle:
-    attempts = [Attempt("openai", "main", status, None, 0, 7_000)] if asked else []
+    tried = Attempt("openai", "main", status, None, 0, 7_000, "openai/m", Reason.CHOSEN, None)
+    attempts = [tried] if asked else []
     return Settle(
         call_id="c",
         account_id="a",

@@ -1,6 +1,8 @@
 """Candidates: by weight, best first, and taken in turn only when they are reached."""
 
+import json
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -9,13 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigne_hub.catalog.snapshot import Alias, Credential, Model, Provider, Snapshot
+from aigne_hub.domain.access import Principal, Role, Scope
 from aigne_hub.domain.errors import InvalidRequest, NotFound, NoUpstream
-from aigne_hub.domain.routing import Policy, SmoothRoundRobin
+from aigne_hub.domain.quotes import size_of
+from aigne_hub.domain.routing import Policy, Rules, SmoothRoundRobin
+from aigne_hub.gateway.candidates import Candidate
 from aigne_hub.gateway.dialects.anthropic.messages import AnthropicMessages
 from aigne_hub.gateway.dialects.openai.chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai.embeddings import OpenAIEmbeddings
-from aigne_hub.gateway.router import Router, models_of
+from aigne_hub.gateway.health import Board
+from aigne_hub.gateway.offers import models_of
+from aigne_hub.gateway.quoting import priced
+from aigne_hub.gateway.router import Router
 
+ANYBODY = Principal("user", "did", "key", "app", Role.MEMBER, frozenset({Scope.INFERENCE}))
 CHAT, MESSAGES = OpenAIChat(), AnthropicMessages()
 
 
@@ -46,6 +55,16 @@ CLAUDE = provider("claude", "anthropic", e=1)
 NOVA = provider("nova", "bedrock", f=1)
 
 
+class Stopped:
+    """A clock that stands still."""
+
+    def now_us(self) -> int:
+        return 1_000_000_000
+
+    def monotonic_us(self) -> int:
+        return 0
+
+
 class Unused(NamedTuple):
     """An upstream that is never called."""
 
@@ -59,20 +78,31 @@ class Unused(NamedTuple):
 def router(*models: Model, **aliases: Alias) -> Router:
     providers = {item.provider.name: item.provider for item in models}
     snapshot = Snapshot.of(1, providers, {item.ref: item for item in models}, aliases)
+    clock = Stopped()
     return Router(
-        snapshot, lambda owner, credential, _language: Unused(f"{owner.name}:{credential.name}")
+        snapshot,
+        Rules(),
+        lambda owner, credential, _language: Unused(f"{owner.name}:{credential.name}"),
+        Board(clock, lambda: 0.5),
+        clock,
+        lambda: 0.5,
     )
 
 
+def ways(made: Router, reference: str) -> Iterator[Candidate]:
+    """Return who would be asked for a short chat, in turn."""
+    ask = CHAT.ask(json.dumps({"model": reference, "messages": []}).encode())
+    request = priced(made.snapshot, CHAT, ANYBODY, ask, size_of(ask.body), billing=False)
+    return iter(made.ways(request, CHAT.language, {}, "account"))
+
+
 def first(made: Router, reference: str) -> str:
-    return next(
-        made.candidates(models_of(made.snapshot, reference, CHAT), CHAT.language)
-    ).credential
+    return next(ways(made, reference)).credential
 
 
 def test_every_credential_of_every_model_is_a_candidate_best_first():
     made = router(model(ONE, "m"), model(TWO, "m"))
-    found = list(made.candidates(models_of(made.snapshot, "m", CHAT), CHAT.language))
+    found = list(ways(made, "m"))
     assert [(item.model.ref, item.credential) for item in found] == [
         ("one/m", "a"),
         ("one/m", "b"),
@@ -85,7 +115,7 @@ def test_every_credential_of_every_model_is_a_candidate_best_first():
 
 def test_a_candidate_does_not_show_its_secret():
     made = router(model(ONE, "m"))
-    found = next(made.candidates(models_of(made.snapshot, "m", CHAT), CHAT.language))
+    found = next(ways(made, "m"))
     assert found.secret == "secret-a"
     assert "secret" not in repr(found)
 
@@ -127,7 +157,7 @@ def test_a_fallback_that_is_not_reached_does_not_take_its_turn():
 
 def test_a_fallback_that_is_reached_takes_its_turn():
     made = router(model(ONE, "m"), model(TWO, "n"), mixed=Alias("mixed", "one/m", ("two/n",)))
-    reached = islice(made.candidates(models_of(made.snapshot, "mixed", CHAT), CHAT.language), 3)
+    reached = islice(ways(made, "mixed"), 3)
     assert [item.credential for item in reached] == ["a", "b", "c"]
     assert first(made, "two/n") == "d"
 
@@ -136,7 +166,7 @@ def test_models_of_a_provider_without_credentials_are_passed_over():
     made = router(model(BARE, "m"), model(ONE, "m"))
     assert first(made, "m") == "a"
     with pytest.raises(NoUpstream, match="bare/m"):
-        made.candidates(models_of(made.snapshot, "bare/m", CHAT), CHAT.language)
+        ways(made, "bare/m")
 
 
 def test_only_models_of_the_paths_own_kind_serve():

@@ -10,14 +10,14 @@ from tests.journals import Clock, HeldBackJournal
 
 from aigne_hub.domain.calls import Outcome, UsageSource
 from aigne_hub.domain.errors import InsufficientCredits, InvalidRequest, UpstreamError
-from aigne_hub.domain.operations import Attempt, Open, Settle
+from aigne_hub.domain.operations import Attempt, Open, Reason, Settle
 from aigne_hub.domain.pricing import BLOCK, RateCard
 from aigne_hub.domain.quotes import STREAM_STEP_TOKENS, quote_tokens
 from aigne_hub.domain.usage import Usage
 from aigne_hub.usage.tracker import CallTracker, Tracker
 
 RATES = RateCard.of("rate", {"input": 1_000_000, "output": 2_000_003})
-TRIED = Attempt("openai", "main", 200, None, 0, 0)
+TRIED = Attempt("openai", "main", 200, None, 0, 0, "openai/m", Reason.CHOSEN, None)
 
 
 def opened(**more) -> Open:

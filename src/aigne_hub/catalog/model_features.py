@@ -63,8 +63,15 @@ _FAMILIES: Final = tuple(
 
 def features_of(name: str, kind: str) -> Features:
     """Return what is known of a model by its name and type."""
-    if kind in {"chat", "image"}:
-        for family, features in _FAMILIES:
-            if family.search(name):
-                return features
-    return _BY_TYPE.get(kind, Features((), ()))
+    family = _family_of(name) if kind in {"chat", "image"} else None
+    return family or _BY_TYPE.get(kind, Features((), ()))
+
+
+def known_input(name: str) -> tuple[str, ...] | None:
+    """Return the media a model reads, None when nothing is known of its family."""
+    family = _family_of(name)
+    return None if family is None else family.input
+
+
+def _family_of(name: str) -> Features | None:
+    return next((features for family, features in _FAMILIES if family.search(name)), None)

@@ -5,6 +5,7 @@ values only; the journal folds them over the accounts concerned and commits.
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
 from aigne_hub.domain.calls import Outcome, UsageSource
@@ -61,8 +62,23 @@ class Admission(NamedTuple):
     replay: str | None = None
 
 
+class Reason(StrEnum):
+    """Why an upstream was tried."""
+
+    CHOSEN = "chosen"  # the best of those that may be asked
+    FAILOVER = "failover"  # another one failed before
+    RETRY = "retry"  # it failed before, and no other was left
+    PROBE = "probe"  # it was barred, and this call shows whether it works again
+    LAST_RESORT = "last_resort"  # it is barred, as are all others
+    HEDGE = "hedge"  # another one took long to answer
+
+
 class Attempt(NamedTuple):
-    """One try at one upstream. `status` is the upstream's, None if it never answered."""
+    """One try at one upstream. `status` is the upstream's, None if it never answered.
+
+    `cost` is what its provider charges for it in nano-credits: nothing for one that was
+    refused, what was sent for one that may have worked without answering; None when unknown.
+    """
 
     provider: str
     credential: str
@@ -70,6 +86,9 @@ class Attempt(NamedTuple):
     error: str | None
     started_us: int
     duration_us: int
+    model: str
+    reason: Reason
+    cost: int | None
 
 
 @dataclass(slots=True)

@@ -13,7 +13,8 @@ import structlog
 
 from aigne_hub.domain.errors import HubError, NotFound, Overloaded, UpstreamError, UpstreamTimeout
 from aigne_hub.domain.objects import UpstreamObject
-from aigne_hub.gateway.attempts import SHUTTING_DOWN
+from aigne_hub.gateway.attempt import SHUTTING_DOWN
+from aigne_hub.gateway.candidates import Candidate
 from aigne_hub.gateway.dialects import Ask
 from aigne_hub.gateway.dialects.aigne.video import (
     AigneVideos,
@@ -29,7 +30,6 @@ from aigne_hub.gateway.object_calls import fetched, keeper, read
 from aigne_hub.gateway.pipeline import handle
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
-from aigne_hub.gateway.router import Candidate
 from aigne_hub.gateway.waiting import Waiting
 
 # How long a job is asked after, first and at most, in seconds; and how long it may take.

@@ -1,216 +1,224 @@
-"""Trying candidates until one answers: failover before the first byte, never after."""
+"""Trying candidates until one answers: failover before the first byte, never after.
+
+Each try after the first is taken out of the model's retry budget, so that a failure of all
+is not multiplied; an upstream that was asked and may have worked without answering is a
+cost of the operator's, never of the caller's.
+"""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Final
 
 from aigne_hub.domain.errors import (
     HubError,
     Overloaded,
     RateLimited,
-    UpstreamError,
     UpstreamRefusal,
 )
-from aigne_hub.domain.operations import Attempt
-from aigne_hub.domain.quotes import count_text
-from aigne_hub.domain.usage import Report, Usage
-from aigne_hub.gateway.dialects import Ask, Dialect, StreamMeter
+from aigne_hub.domain.faults import Fault
+from aigne_hub.domain.operations import Attempt, Reason
+from aigne_hub.domain.retry_budget import backoff_s
+from aigne_hub.gateway.attempt import SHUTTING_DOWN, Limit, Streaming, Whole, attempt
+from aigne_hub.gateway.candidates import Candidate
+from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
-from aigne_hub.gateway.router import Candidate
+from aigne_hub.gateway.plane import Plane
+from aigne_hub.gateway.router import Ways
 from aigne_hub.gateway.translate import translated
-from aigne_hub.gateway.translated import JSON, Translated
-from aigne_hub.gateway.verdicts import from_transport, refused, without_words
-from aigne_hub.ports import Clock
-from aigne_hub.providers.upstream import Answer, Upstream
-from aigne_hub.transport import TransportError
 from aigne_hub.usage.tracker import CallTracker
 
-SHUTTING_DOWN = "The hub is shutting down."
-# A stream that sent this much without recognisable content has begun all the same.
-# Responses begins by repeating its request, instructions and tools included, twice.
-UNDECIDED_BYTES_MAX = 1024 * 1024
+# After these the upstream may have done the work, and charges for it.
+_MAY_HAVE_WORKED = frozenset({Fault.TIMED_OUT, Fault.BROKEN})
+# What another try of the same upstream may mend, a moment later.
+_PASSING = frozenset({Fault.UNREACHABLE, Fault.BROKEN, Fault.OVERLOADED})
+
+# Looking a member up in its class costs more in Python 3.11 than comparing it.
+_CHOSEN = Reason.CHOSEN
+_ANSWERS: Final = (Whole, Streaming)
 
 
-@dataclass(slots=True)
-class Whole:
-    """A complete unary answer."""
+class Tries:
+    """The tries of one call. `lowered` is the output limit that credit imposes."""
 
-    candidate: Candidate
-    body: bytes
-    content_type: bytes
-    report: Report
-    not_carried: tuple[str, ...] = ()
+    __slots__ = (
+        "_ask",
+        "_attempt_s",
+        "_call",
+        "_dialect",
+        "_errors",
+        "_exchange",
+        "_lowered",
+        "_plane",
+    )
 
-    @property
-    def usage(self) -> Usage | None:
-        return self.report.usage
+    def __init__(
+        self,
+        plane: Plane,
+        exchange: Exchange,
+        dialect: Dialect,
+        ask: Ask,
+        call: CallTracker,
+        lowered: int | None,
+    ) -> None:
+        self._plane = plane
+        self._exchange = exchange
+        self._dialect = dialect
+        self._ask = ask
+        self._call = call
+        self._lowered = lowered
+        self._attempt_s = plane.settings.routing.attempt_s
+        self._errors: list[HubError] = []
 
+    async def first_answer(self, ways: Ways) -> Whole | Streaming:
+        """Return the first good answer; raises the best error when no candidate gave one.
 
-@dataclass(slots=True)
-class Streaming:
-    """A stream whose first event was looked at: `first` may leave, the rest is to come.
+        Every try is recorded on the call. Raises ClientGone when the caller left meanwhile.
+        """
+        errors, candidate = self._errors, None
+        for candidate in ways:
+            if errors and not self._may_go_on(ways):
+                break
+            found = await self._tried(ways, candidate, self._reason(candidate))
+            if found is not None:
+                return found
+        else:
+            found = None if candidate is None else await self._again(ways, candidate)
+            if found is not None:
+                return found
+        raise self._best(ways)
 
-    `left_bytes` is how much of the text that was read has left for the caller.
-    """
+    def _best(self, ways: Ways) -> HubError:
+        """Return what the caller is told: that it is asking too often, where that is so."""
+        limited = next((e for e in self._errors if isinstance(e, RateLimited)), None)
+        if limited is not None:
+            return limited
+        now_us = self._plane.clock.now_us()
+        waits = [one.targets.throttled_us(now_us) for one in ways.candidates]
+        wait_us = min((wait for wait in waits if wait), default=0)
+        if not wait_us:
+            return self._errors[-1]
+        return RateLimited(
+            "The upstreams that could serve this are limiting requests.",
+            retry_after_s=-(-wait_us // 1_000_000),
+        )
 
-    candidate: Candidate
-    answer: Answer
-    meter: StreamMeter
-    first: bytes
-    left_bytes: int = 0
+    async def _again(self, ways: Ways, last: Candidate) -> Whole | Streaming | None:
+        """Ask the last candidate again, as often as the operator wants it, a moment later."""
+        plane = self._plane
+        for tries in range(1, plane.settings.routing.retries + 1):
+            if self._errors[-1].fault not in _PASSING or not self._may_go_on(ways):
+                return None
+            await self._pause(backoff_s(tries, plane.draw()))
+            found = await self._tried(ways, last, Reason.RETRY)
+            if found is not None:
+                return found
+        return None
 
-    @property
-    def not_carried(self) -> tuple[str, ...]:
-        return self.answer.not_carried if isinstance(self.answer, Translated) else ()
+    async def _pause(self, seconds: float) -> None:
+        """Wait; a caller that leaves ends it."""
+        limit = Limit(self._exchange, seconds)
+        ended = asyncio.get_running_loop().create_future()
+        self._exchange.on_disconnect = lambda: None if ended.done() else ended.set_result(None)
+        try:
+            await ended
+        finally:
+            self._exchange.on_disconnect = None
+            limit.cancel()
 
-    @property
-    def report(self) -> Report:
-        """What the provider said of usage; a translated stream shows what its format can."""
-        return self.answer.report if isinstance(self.answer, Translated) else self.meter.report
+    def _may_go_on(self, ways: Ways) -> bool:
+        """Tell whether another try may be made: in number, in time, of the model's budget."""
+        rules, call = self._plane.settings.routing, self._call
+        if len(call.attempts) >= rules.attempts or call.elapsed_us() >= rules.within_s * 1_000_000:
+            return False
+        return ways.budget.take(self._plane.clock.monotonic_us())
 
-    @property
-    def usage(self) -> Usage | None:
-        if isinstance(self.answer, Translated):
-            return self.answer.usage(count_text(self.meter.delivered_bytes))
-        return self.meter.usage
+    def _reason(self, candidate: Candidate) -> Reason:
+        """Return why a candidate is asked now; a permitted probe is this call from here on."""
+        if self._plane.board.troubled:
+            if candidate.targets.take_permit(self._plane.clock.now_us()):
+                return Reason.PROBE
+            if candidate.targets.is_barred:
+                return Reason.LAST_RESORT
+        return Reason.FAILOVER if self._errors else _CHOSEN
 
-
-async def first_answer(
-    exchange: Exchange,
-    dialect: Dialect,
-    ask: Ask,
-    candidates: Iterable[Candidate],
-    call: CallTracker,
-    clock: Clock,
-    lowered: int | None,
-) -> Whole | Streaming:
-    """Return the first good answer; raises the best error when no candidate gave one.
-
-    Every try is recorded on `call`. `lowered` is the output limit credit imposes.
-    Raises ClientGone when the caller left meanwhile.
-    """
-    errors: list[HubError] = []
-    for candidate in candidates:
+    async def _tried(
+        self, ways: Ways, candidate: Candidate, reason: Reason
+    ) -> Whole | Streaming | None:
+        """Ask one candidate; None when the next one may be asked. Raises what ends the call."""
+        exchange, dialect, ask, call = self._exchange, self._dialect, self._ask, self._call
         if exchange.disconnected or exchange.interrupted:
-            raise _unwanted(exchange)
-        upstream = candidate.upstream
+            raise ClientGone if exchange.disconnected else Overloaded(SHUTTING_DOWN)
+        clock, model, upstream = self._plane.clock, candidate.model, candidate.upstream
         if dialect.language not in candidate.languages:
             upstream = translated(
                 dialect, candidate, ask.model, call.opened.call_id, clock.now_us() // 1_000_000
             )
-        body = dialect.outgoing(ask, candidate.model.name, upstream.limit_field, lowered)
+        body = dialect.outgoing(ask, model.name, upstream.limit_field, self._lowered)
         call.sent()
+        load = None if ways.is_single else candidate.load
+        if load is not None:
+            load.outstanding += 1
+        limit = self._limit(ways) if self._errors or self._attempt_s is not None else None
         began = clock.monotonic_us()
-        status, result = await _tried(exchange, dialect, ask, candidate, upstream, body)
+        status, result = await attempt(exchange, dialect, ask, candidate, upstream, body, limit)
+        took = clock.monotonic_us() - began
+        if limit is not None:
+            limit.cancel()
+        error = cost = None
+        if isinstance(result, HubError):
+            error, cost = result.recorded, self._cost(candidate, result)
+        provider = model.provider.name
         call.attempts.append(
             Attempt(
-                candidate.model.provider.name,
+                provider,
                 candidate.credential,
                 status,
-                result.recorded if isinstance(result, HubError) else None,
+                error,
                 call.at(began),
-                clock.monotonic_us() - began,
+                took,
+                model.ref,
+                reason,
+                cost,
             )
         )
-        if isinstance(result, Whole | Streaming):
-            call.served_at(candidate.model.rates, candidate.model.cost)
+        if isinstance(result, _ANSWERS):
+            call.served_at(model.rates, model.cost)
+            if load is not None:
+                load.observe(took, began + took)
+            if reason is not _CHOSEN and reason is Reason.PROBE:
+                self._plane.board.succeeded(candidate.targets, call.at(began))
             return result
+        if load is not None:
+            load.outstanding -= 1
+        self._judge(candidate, reason, result)
+        return None
+
+    def _judge(self, candidate: Candidate, reason: Reason, result: HubError | ClientGone) -> None:
+        """Note what a failure says of the candidate; raise what no other one would mend."""
+        if isinstance(result, HubError) and result.fault is not None:
+            self._plane.board.failed(
+                candidate.targets,
+                result.fault,
+                is_probe=reason is Reason.PROBE,
+                retry_after_s=result.retry_after_s if isinstance(result, RateLimited) else 0,
+            )
         if isinstance(result, ClientGone | UpstreamRefusal | Overloaded):
             raise result
-        errors.append(result)
-    raise next((e for e in errors if isinstance(e, RateLimited)), errors[-1])
+        self._errors.append(result)
 
+    def _limit(self, ways: Ways) -> Limit | None:
+        """Return the bound on the next attempt, None when the upstream's own is the tighter one."""
+        tries, seconds = len(self._call.attempts), None
+        if tries:
+            within_s = self._plane.settings.routing.within_s
+            seconds = max(within_s - self._call.elapsed_us() / 1e6, 0)
+        if self._attempt_s is not None and tries + 1 < len(ways.candidates):
+            seconds = self._attempt_s if seconds is None else min(self._attempt_s, seconds)
+        return None if seconds is None else Limit(self._exchange, seconds)
 
-def _unwanted(exchange: Exchange) -> Exception:
-    """Return what to raise instead of asking an upstream for an answer nobody waits for."""
-    return ClientGone() if exchange.disconnected else Overloaded(SHUTTING_DOWN)
-
-
-async def _tried(
-    exchange: Exchange,
-    dialect: Dialect,
-    ask: Ask,
-    candidate: Candidate,
-    upstream: Upstream,
-    body: bytes,
-) -> tuple[int | None, Whole | Streaming | HubError | ClientGone]:
-    """Ask one candidate; return its HTTP status, if it had one, and what came of it."""
-    status: int | None = None
-    try:
-        answer = await _send(exchange, upstream, dialect, body)
-        status = answer.status
-        exchange.on_disconnect = answer.close
-        return status, await _judged(candidate, answer, dialect, ask)
-    except TransportError as error:
-        if exchange.disconnected:
-            return status, ClientGone()
-        if exchange.interrupted:
-            return status, Overloaded(SHUTTING_DOWN)
-        return status, from_transport(error)
-    except UpstreamError as error:
-        if upstream is candidate.upstream:
-            return status, error
-        return status, without_words(error, candidate.secret)
-    except (HubError, ClientGone) as error:
-        return status, error
-    finally:
-        exchange.on_disconnect = None
-
-
-async def _judged(
-    candidate: Candidate, answer: Answer, dialect: Dialect, ask: Ask
-) -> Whole | Streaming:
-    if answer.status != 200:
-        raise await refused(answer, candidate.secret)
-    if ask.stream:
-        return await _streaming(candidate, answer, dialect.meter(ask, candidate.upstream.wire))
-    body = await answer.read()
-    if isinstance(answer, Translated):
-        return Whole(candidate, body, JSON, answer.report, answer.not_carried)
-    report = dialect.usage(ask, body, candidate.upstream.wire)
-    content_type = answer.header(b"content-type") or b"application/json"
-    return Whole(candidate, body, content_type, report)
-
-
-async def _send(exchange: Exchange, upstream: Upstream, dialect: Dialect, body: bytes) -> Answer:
-    """Wait for the response head; a caller that leaves cancels just this wait."""
-    task = exchange.task
-    headers = exchange.lines(dialect.forwards) if dialect.forwards else b""
-    exchange.on_disconnect = task.cancel
-    try:
-        return await upstream.send(dialect.operation, body, headers)
-    except asyncio.CancelledError:
-        if not exchange.disconnected and not exchange.interrupted:
-            raise
-        task.uncancel()
-        if exchange.interrupted:
-            raise Overloaded(SHUTTING_DOWN) from None
-        raise ClientGone from None
-    finally:
-        exchange.on_disconnect = None
-
-
-async def _streaming(candidate: Candidate, answer: Answer, meter: StreamMeter) -> Streaming:
-    """Read up to the first content; an error before it is no answer at all."""
-    try:
-        first = await _beginning(answer, meter)
-    except BaseException:
-        answer.close()
-        raise
-    if meter.failure is None and (meter.complete or first is not None):
-        return Streaming(candidate, answer, meter, first or b"")
-    answer.close()
-    if meter.failure is not None:
-        raise without_words(meter.failure, candidate.secret)
-    raise UpstreamError("The upstream closed the stream before it began.")
-
-
-async def _beginning(answer: Answer, meter: StreamMeter) -> bytes | None:
-    """Return what was read once content, an end or a failure was seen; None for a bare end."""
-    first = b""
-    while (data := await answer.chunk()) is not None:
-        first += meter.feed(data)
-        if meter.begun or meter.complete or meter.failure or len(first) > UNDECIDED_BYTES_MAX:
-            return first
-    meter.end()
-    return first if meter.complete else None
+    def _cost(self, candidate: Candidate, error: HubError) -> int | None:
+        """Return what an upstream charges that failed: the prompt, where it may have read it."""
+        if error.fault not in _MAY_HAVE_WORKED:
+            return 0
+        card = candidate.model.cost
+        counted = self._dialect.counted(self._ask, self._call.opened.input_counted, 0)
+        return None if card is None else card.cost(counted)

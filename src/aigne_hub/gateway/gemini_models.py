@@ -17,9 +17,9 @@ from aigne_hub.gateway.dialects.gemini.generate import METHODS, Called, GeminiGe
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.gemini_calls import take_key
 from aigne_hub.gateway.model_facts import facts
+from aigne_hub.gateway.offers import is_reached
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
-from aigne_hub.gateway.router import is_reached
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE, languages_of
 
 PAGE_MAX = 1_000

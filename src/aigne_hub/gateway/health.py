@@ -15,6 +15,36 @@ class Targets(NamedTuple):
     credential: Health
     model: Health
 
+    @property
+    def is_barred(self) -> bool:
+        return any(health.is_barred for health in self)
+
+    @property
+    def barred_until_us(self) -> int:
+        return max(health.standing.until_us for health in self)
+
+    def percent(self, now_us: int) -> int:
+        """Return how much of its weight a candidate has: none while it is barred."""
+        return min(health.percent(now_us) for health in self)
+
+    def may_probe(self, now_us: int) -> bool:
+        """Tell whether all that is barred here may be probed."""
+        barred = [health for health in self if health.is_barred]
+        return bool(barred) and all(health.may_probe(now_us) for health in barred)
+
+    def throttled_us(self, now_us: int) -> int:
+        """Return how long a limit on the rate bars this still, 0 where none does."""
+        standing = self.model.standing
+        return max(standing.until_us - now_us, 0) if standing.fault is Fault.THROTTLED else 0
+
+    def take_permit(self, now_us: int) -> bool:
+        """Make the call that asks the probe, if one is permitted."""
+        if not self.may_probe(now_us):
+            return False
+        for health in self:
+            health.take_permit()
+        return True
+
     def concerned(self, fault: Fault) -> Health:
         """Return the target that a fault is of."""
         if fault in OF_CREDENTIAL:

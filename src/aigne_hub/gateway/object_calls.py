@@ -20,13 +20,13 @@ from aigne_hub.domain.errors import (
     Overloaded,
 )
 from aigne_hub.domain.objects import Followed, UpstreamObject, is_id
-from aigne_hub.gateway.attempts import SHUTTING_DOWN
+from aigne_hub.gateway.attempt import SHUTTING_DOWN
+from aigne_hub.gateway.candidates import Candidate
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.quoting import Request
 from aigne_hub.gateway.reply import AUTH, UPSTREAM, Reply
-from aigne_hub.gateway.router import Candidate
 from aigne_hub.gateway.verdicts import from_transport, refused
 from aigne_hub.providers.upstream import Answer, Keeper
 from aigne_hub.transport import TransportError

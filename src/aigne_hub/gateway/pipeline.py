@@ -14,8 +14,9 @@ import structlog
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.calls import Outcome
 from aigne_hub.domain.errors import HubError
-from aigne_hub.gateway.attempts import Streaming, first_answer
-from aigne_hub.gateway.dialects import Dialect
+from aigne_hub.gateway.attempt import Streaming, Whole
+from aigne_hub.gateway.attempts import Tries
+from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.idempotency import Replayed, repeat
 from aigne_hub.gateway.intake import begin, lowered_limit, read
@@ -24,6 +25,7 @@ from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.quoting import Request
 from aigne_hub.gateway.relay import failed, relay_stream, relay_whole
 from aigne_hub.gateway.reply import AUTH, OPEN, UPSTREAM, Reply
+from aigne_hub.gateway.router import Ways
 from aigne_hub.gateway.waiting import expected
 from aigne_hub.usage.tracker import CallTracker
 
@@ -57,6 +59,7 @@ async def handle(plane: Plane, dialect: Dialect, exchange: Exchange) -> None:
 
 async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Principal) -> None:
     request: Request | HubError
+    ways: Ways | None = None
     try:
         body = reply.exchange.body_nowait()  # 1
         if body is None:
@@ -66,22 +69,20 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
             request.bound = await bound(
                 plane, principal, request, request.ask.follows, dialect.language
             )
+        ways = plane.router.ways(
+            request, dialect.language, reply.exchange.fields, principal.user_id
+        )
     except HubError as refusal:
         request = refusal
     call = await begin(plane, reply, dialect, principal, request)  # 3, 4, 5
     assert isinstance(request, Request)
+    assert ways is not None
     reply.mark(OPEN)
-    waiting = expected(plane, reply, request.ask) if request.ask.head else None
+    ask = request.ask
+    waiting = expected(plane, reply, ask) if ask.head else None
+    tries = Tries(plane, reply.exchange, dialect, ask, call, lowered_limit(request, call))
     try:
-        answer = await first_answer(  # 6
-            reply.exchange,
-            dialect,
-            request.ask,
-            request.bound or plane.router.candidates(request.models, dialect.language),
-            call,
-            plane.clock,
-            lowered_limit(request, call),
-        )
+        answer = await tries.first_answer(ways)  # 6
     except (HubError, ClientGone) as failure:
         interrupted = reply.exchange.interrupted
         await _unanswered(dialect, request, call, failure, interrupted=interrupted)
@@ -89,13 +90,41 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
     finally:
         if waiting is not None:
             waiting.over()
+        reply.tried(len(call.attempts))
     reply.mark(UPSTREAM)
     if answer.not_carried:
         reply.note(answer.not_carried)
-    if isinstance(answer, Streaming):
-        await relay_stream(reply, dialect, request.ask, call, answer)  # 7, 8, 9, 10
-    else:
-        await relay_whole(reply, dialect, request.ask, call, answer)  # 7, 8, 9, 10
+    await _passed_on(plane, reply, dialect, ask, call, answer, ways)  # 7, 8, 9, 10
+
+
+async def _passed_on(
+    plane: Plane,
+    reply: Reply,
+    dialect: Dialect,
+    ask: Ask,
+    call: CallTracker,
+    answer: Whole | Streaming,
+    ways: Ways,
+) -> None:
+    """Give the caller its answer, and note how whoever gave it did to the end."""
+    candidate = answer.candidate
+    try:
+        if isinstance(answer, Streaming):
+            await relay_stream(reply, dialect, ask, call, answer)
+        else:
+            await relay_whole(reply, dialect, ask, call, answer)
+    except HubError as failure:
+        if failure.fault is not None:
+            plane.board.failed(candidate.targets, failure.fault, is_probe=False)
+        raise
+    finally:
+        if not ways.is_single:
+            candidate.load.outstanding -= 1
+    if reply.exchange.disconnected:
+        return
+    candidate.targets.model.successes += 1
+    if plane.board.troubled:
+        plane.board.succeeded(candidate.targets, call.attempts[-1].started_us)
 
 
 async def _unanswered(

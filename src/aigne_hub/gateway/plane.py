@@ -7,10 +7,11 @@ from aigne_hub.auth.verifier import Verifier
 from aigne_hub.catalog.snapshot import Snapshot
 from aigne_hub.domain.errors import HubError, InsufficientCredits, Overloaded
 from aigne_hub.domain.routing import Rules
+from aigne_hub.gateway.candidates import Connect
 from aigne_hub.gateway.health import Board
 from aigne_hub.gateway.idempotency import Answers
 from aigne_hub.gateway.objects import Objects
-from aigne_hub.gateway.router import Connect, Router
+from aigne_hub.gateway.router import Router
 from aigne_hub.ports import Clock
 from aigne_hub.telemetry import CallLog, CallObserver, Counters, UsageAlarms
 from aigne_hub.usage.tracker import Tracker
@@ -58,10 +59,11 @@ class Plane:
         self.clock = clock
         self.new_id = new_id
         self.counters = counters
+        self.draw = draw
         self.board = Board(clock, draw)
         self.alarms = UsageAlarms(counters)
         self._connect = connect
-        self.router = Router(snapshot, connect)
+        self.router = self._routed(snapshot)
 
     def observe(self, log: CallLog) -> None:
         """Count and log every call that ends from now on."""
@@ -69,8 +71,19 @@ class Plane:
 
     def swap(self, snapshot: Snapshot) -> None:
         """Read another version of the configuration from the next call on."""
-        self.router = Router(snapshot, self._connect, self.router)
+        self.router = self._routed(snapshot, self.router)
         self.verifier.forget()
+
+    def use(self, settings: PlaneSettings) -> None:
+        """Follow other settings from the next call on."""
+        is_routed_anew = settings.routing != self.settings.routing
+        self.settings = settings
+        if is_routed_anew:
+            self.router = self._routed(self.router.snapshot, self.router)
+
+    def _routed(self, snapshot: Snapshot, previous: Router | None = None) -> Router:
+        rules = self.settings.routing
+        return Router(snapshot, rules, self._connect, self.board, self.clock, self.draw, previous)
 
     def admit(self) -> None:
         """Raise Overloaded when as many calls run as may."""

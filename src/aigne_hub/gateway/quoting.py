@@ -11,8 +11,9 @@ from aigne_hub.domain.errors import Forbidden, UnpricedModel
 from aigne_hub.domain.idempotency import Claim
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import STREAM_STEP_TOKENS, Quote, Size, count_text
+from aigne_hub.gateway.candidates import Candidate
 from aigne_hub.gateway.dialects import Ask, Dialect
-from aigne_hub.gateway.router import Candidate, models_of
+from aigne_hub.gateway.offers import models_of
 
 
 @dataclass(slots=True)

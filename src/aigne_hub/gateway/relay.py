@@ -15,7 +15,7 @@ from aigne_hub.domain.money import format_credits
 from aigne_hub.domain.operations import Settled
 from aigne_hub.domain.quotes import BYTES_PER_TOKEN, count_text
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.attempts import SHUTTING_DOWN, Streaming, Whole
+from aigne_hub.gateway.attempt import SHUTTING_DOWN, Streaming, Whole
 from aigne_hub.gateway.dialects import Ask, Dialect, Served, Telling
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.reply import SETTLE, Reply

@@ -3,6 +3,7 @@
 import re
 
 from aigne_hub.domain.errors import HubError, Overloaded, RateLimited
+from aigne_hub.domain.routing import ATTEMPTS_MAX
 from aigne_hub.gateway.dialects import EVENT_STREAM, Dialect, RefusesInEvents
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.ports import Clock
@@ -25,6 +26,13 @@ _TIMING = (
 )
 _STREAM = b"content-type: %b\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n"
 _EVENT_STREAM = _STREAM % EVENT_STREAM.encode()
+
+
+def _attempts(number: int) -> bytes:
+    return b"x-aigne-hub-attempts: %d\r\n" % number
+
+
+_ATTEMPTS = tuple(_attempts(number) for number in range(ATTEMPTS_MAX + 1))
 
 
 class Reply:
@@ -65,6 +73,10 @@ class Reply:
         """Tell the caller which members of its request the provider was not told."""
         names = ", ".join(name for name in not_carried[:NOTED_MAX] if _NOTABLE.fullmatch(name))
         self.ids += b"x-aigne-hub-not-carried: %b\r\n" % names.encode()
+
+    def tried(self, attempts: int) -> None:
+        """Tell the caller how many upstreams were asked."""
+        self.ids += _ATTEMPTS[attempts]
 
     def mark(self, step: int) -> None:
         """Note that one of the STEPS ended; its time counts from the previous mark."""

@@ -1,127 +1,118 @@
 """Which upstreams can serve a call, best first."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from typing import TypeAlias
 
-from aigne_hub.catalog.snapshot import Credential, Model, Provider, Snapshot
-from aigne_hub.domain.errors import InvalidRequest, NoUpstream
-from aigne_hub.domain.routing import SmoothRoundRobin
-from aigne_hub.gateway.dialects import Dialect
-from aigne_hub.providers.languages.registry import translated_to
-from aigne_hub.providers.profiles import (
-    AIGNE_LANGUAGE,
-    ANTHROPIC_LANGUAGE,
-    CONVERSE_LANGUAGE,
-    GEMINI_LANGUAGE,
-    OPENAI_LANGUAGE,
-    RESPONSES_LANGUAGE,
-    is_keyless,
-    languages_of,
-)
-from aigne_hub.providers.upstream import Upstream
+from aigne_hub.auth.verifier import Fields
+from aigne_hub.catalog.snapshot import Model, Snapshot
+from aigne_hub.domain.affinity import key_of
+from aigne_hub.domain.errors import NoUpstream
+from aigne_hub.domain.retry_budget import RetryBudget
+from aigne_hub.domain.routing import Policy, Rules
+from aigne_hub.gateway.candidates import Candidate, Connect, Pool
+from aigne_hub.gateway.health import Board
+from aigne_hub.gateway.line import Group, Line, all_at_once, in_order
+from aigne_hub.gateway.needs import misfits, session_of
+from aigne_hub.gateway.quoting import Request
+from aigne_hub.gateway.route import Route
+from aigne_hub.gateway.wishes import HEADER, NONE, read_wishes
+from aigne_hub.ports import Clock
+from aigne_hub.providers.profiles import is_keyless
 
-Connect = Callable[[Provider, Credential, str], Upstream]
-# What a provider is called with that needs no key.
-_KEYLESS = (Credential("", "keyless", 1, ""),)
-_FIRST = (0,)
-LANGUAGE_NAMES = {
-    OPENAI_LANGUAGE: "OpenAI",
-    RESPONSES_LANGUAGE: "OpenAI Responses",
-    ANTHROPIC_LANGUAGE: "Anthropic",
-    GEMINI_LANGUAGE: "Gemini",
-    AIGNE_LANGUAGE: "AIGNE",
-    CONVERSE_LANGUAGE: "Bedrock Converse",
-}
-CHAT = "chat"
-# Where models that answer chats are called in each language.
-CHAT_PATHS = {
-    OPENAI_LANGUAGE: "POST /v1/chat/completions",
-    RESPONSES_LANGUAGE: "POST /v1/responses",
-    ANTHROPIC_LANGUAGE: "POST /v1/messages",
-    GEMINI_LANGUAGE: "POST /v1beta/models/{model}:generateContent",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A model through one credential. `secret` is known to be kept out of what is shown.
-
-    `languages` are the wire formats in which its provider serves the model.
-    """
-
-    model: Model
-    credential: str
-    upstream: Upstream
-    languages: frozenset[str]
-    secret: str = field(repr=False)
-
-
-class _Pool:
-    """The credentials of one provider and whose turn it is."""
-
-    def __init__(self, provider: Provider, connect: Connect) -> None:
-        self.provider = provider
-        self._connect = connect
-        self._credentials = provider.credentials or _KEYLESS
-        self._is_single = len(self._credentials) == 1
-        self._members: dict[str, list[Upstream]] = {}
-        self._turns = SmoothRoundRobin([c.weight for c in self._credentials])
-
-    def candidates(self, model: Model, language: str) -> list[Candidate]:
-        """Return a candidate for each credential, whosever turn it is."""
-        spoken = languages_of(self.provider.kind, model.name)
-        if language not in spoken:
-            language = translated_to(model.type, spoken) or language
-        return [
-            Candidate(model, c.name, upstream.serving(model.name), spoken, c.secret)
-            for c, upstream in zip(self._credentials, self._connected(language), strict=True)
-        ]
-
-    def _connected(self, language: str) -> list[Upstream]:
-        """Return what calls this provider in a language with each credential."""
-        members = self._members.get(language)
-        if members is None:
-            members = [self._connect(self.provider, c, language) for c in self._credentials]
-            self._members[language] = members
-        return members
-
-    def order(self) -> Sequence[int]:
-        """Return the positions of the credentials, best first, and take a turn."""
-        return _FIRST if self._is_single else self._turns.order()
+# A line with one candidate needs no route: its only candidate is asked whatever its health is.
+Ways: TypeAlias = Line | Route
 
 
 class Router:
-    """Candidates over one snapshot; built anew when the snapshot is swapped.
+    """Candidates over one snapshot; built anew when the snapshot or the rules are swapped.
 
-    Providers that `previous` has in the same state keep their turn.
+    Providers that `previous` has in the same state keep their turn; what is barred of others
+    is let in again.
     """
 
     def __init__(
-        self, snapshot: Snapshot, connect: Connect, previous: "Router | None" = None
+        self,
+        snapshot: Snapshot,
+        rules: Rules,
+        connect: Connect,
+        board: Board,
+        clock: Clock,
+        draw: Callable[[], float],
+        previous: "Router | None" = None,
     ) -> None:
         self.snapshot = snapshot
+        self.rules = rules
+        self.budgets: dict[str, RetryBudget] = {} if previous is None else previous.budgets
+        self.pools: dict[str, Pool] = {}
+        self._board = board
+        self._clock = clock
+        self._draw = draw
         self._candidates: dict[tuple[str, str], list[Candidate]] = {}
-        kept: dict[str, _Pool] = {} if previous is None else previous.pools
-        self.pools: dict[str, _Pool] = {}
+        self._single: dict[tuple[str, str], Line] = {}
+        self._lines: dict[tuple[tuple[str, ...], str, Policy], Line] = {}
+        kept = {} if previous is None else previous.pools
         for provider in snapshot.providers.values():
             pool = kept.get(provider.name)
             if pool is not None and pool.provider == provider:
                 self.pools[provider.name] = pool
-            elif provider.credentials or is_keyless(provider.kind):
-                self.pools[provider.name] = _Pool(provider, connect)
+                continue
+            if pool is not None:
+                board.forget(provider.name)
+            if provider.credentials or is_keyless(provider.kind):
+                self.pools[provider.name] = Pool(provider, connect, board)
 
-    def candidates(self, models: tuple[Model, ...], language: str) -> Iterator[Candidate]:
-        """Return every way to serve one of the models in a language, best first.
+    def ways(self, request: Request, language: str, fields: Fields, account: str) -> Ways:
+        """Return every way to serve a request in a language, best first, and count the call.
 
-        Raises NoUpstream when there is none.
-
-        A pool's turn is taken only when its model is reached: a fallback that is not needed
-        does not move the round robin of its provider.
+        Raises NoUpstream when there is none, InvalidRequest for wishes that cannot be followed.
         """
-        for model in models:
-            if model.provider.name in self.pools:
-                return self._in_turn(models, language)
-        raise NoUpstream(f"{models[0].ref} has no credential to call its provider with.")
+        if request.bound is not None:
+            return self._fixed(request.bound)
+        models = request.models
+        if len(models) == 1 and HEADER not in fields:
+            line = self._single.get((models[0].ref, language))
+            if line is not None:
+                line.budget.calls += 1
+                return line
+        route = self.route(request, language, fields, account)
+        route.budget.calls += 1
+        return route
+
+    def route(self, request: Request, language: str, fields: Fields, account: str) -> Route:
+        """Return the way a call would go just now. Raises as `ways` does."""
+        wishes, body = NONE, request.ask.body
+        if HEADER in fields:
+            wishes = read_wishes(fields[HEADER], self.rules.hints)
+        policy = wishes.policy or self.snapshot.policy_of(request.ask.model) or self.rules.policy
+        line = self.line(wishes.among(request.models), language, policy)
+        key = misfit = None
+        if not line.is_single:
+            misfit = misfits(request)
+            if self.rules.affinity:
+                key = key_of(account, session_of(fields, body), body)
+        now_us = self._clock.now_us()
+        return Route(line, self._board, self._draw, now_us=now_us, key=key, misfit=misfit)
+
+    def line(self, models: tuple[Model, ...], language: str, policy: Policy) -> Line:
+        """Return the candidates of some models. Raises NoUpstream when there is none."""
+        refs = tuple(model.ref for model in models)
+        line = self._lines.get((refs, language, policy))
+        if line is not None:
+            return line
+        served = [model for model in models if model.provider.name in self.pools]
+        if not served:
+            raise NoUpstream(f"{refs[0]} has no credential to call its provider with.")
+        found = [self._of(model, language) for model in served]
+        if policy is Policy.ORDER:
+            pools = [self.pools[model.provider.name] for model in served]
+            groups = in_order(pools, found)
+        else:
+            groups = all_at_once(found)
+        line = Line(groups, policy, self._budget(refs[0]))
+        self._lines[refs, language, policy] = line
+        if line.is_single and len(models) == 1:
+            self._single[refs[0], language] = line
+        return line
 
     def bound(
         self, models: tuple[Model, ...], language: str, provider: str, credential: str
@@ -130,68 +121,21 @@ class Router:
 
         Empty when that credential, or the provider, is not there any more. No turn is taken.
         """
-        found = []
-        for model in models:
-            if model.provider.name == provider and provider in self.pools:
-                candidates = self.pools[provider].candidates(model, language)
-                found += [one for one in candidates if one.credential == credential]
-        return found
+        served = (m for m in models if m.provider.name == provider and provider in self.pools)
+        candidates = (one for model in served for one in self._of(model, language))
+        return [one for one in candidates if one.credential == credential]
 
-    def _in_turn(self, models: tuple[Model, ...], language: str) -> Iterator[Candidate]:
-        for model in models:
-            pool = self.pools.get(model.provider.name)
-            if pool is None:
-                continue
-            candidates = self._candidates.get((model.ref, language))
-            if candidates is None:
-                candidates = pool.candidates(model, language)
-                self._candidates[model.ref, language] = candidates
-            for index in pool.order():
-                yield candidates[index]
+    def _of(self, model: Model, language: str) -> list[Candidate]:
+        candidates = self._candidates.get((model.ref, language))
+        if candidates is None:
+            candidates = self.pools[model.provider.name].candidates(model, language)
+            self._candidates[model.ref, language] = candidates
+        return candidates
 
+    def _fixed(self, candidates: list[Candidate]) -> Line:
+        budget = self._budget(candidates[0].model.ref)
+        budget.calls += 1
+        return Line([Group(candidates)], Policy.ORDER, budget)
 
-def models_of(snapshot: Snapshot, reference: str, dialect: Dialect) -> tuple[Model, ...]:
-    """Return the models behind a reference that a dialect reaches, best first.
-
-    Those of its type whose providers speak its language, or one it is translated to.
-    Raises NotFound or InvalidRequest.
-    """
-    models = snapshot.resolve(reference)
-    if len(models) == 1:
-        model = models[0]
-        spoken = languages_of(model.provider.kind, model.name)
-        if model.type == dialect.type and dialect.language in spoken:
-            return models
-    kind, language = dialect.type, dialect.language
-    fitting = tuple(model for model in models if model.type == kind)
-    if not fitting:
-        raise InvalidRequest(
-            f"{models[0].ref} is of type {models[0].type}; this path serves {kind} models.",
-            param="model",
-        )
-    reached = tuple(model for model in fitting if is_reached(model, dialect))
-    if not reached:
-        raise InvalidRequest(_elsewhere(fitting[0], language), param="model")
-    return reached
-
-
-def is_reached(model: Model, dialect: Dialect) -> bool:
-    """Tell whether a model of a dialect's type is called through it, translated or not."""
-    spoken = languages_of(model.provider.kind, model.name)
-    if dialect.language in spoken:
-        return True
-    return dialect.form is not None and translated_to(model.type, spoken) is not None
-
-
-def _elsewhere(model: Model, language: str) -> str:
-    """Say where a model is served that this path does not reach."""
-    said = (
-        f"The provider of {model.ref} does not speak the {LANGUAGE_NAMES[language]} format of "
-        "this path."
-    )
-    spoken = sorted(languages_of(model.provider.kind, model.name)) if model.type == CHAT else []
-    if not spoken:
-        return f"{said} No path of this hub serves it yet."
-    # What no caller speaks is reached from any format of theirs.
-    paths = [CHAT_PATHS[one] for one in spoken if one in CHAT_PATHS] or list(CHAT_PATHS.values())
-    return f"{said} Call the model at {' or '.join(paths)}."
+    def _budget(self, ref: str) -> RetryBudget:
+        return self.budgets.setdefault(ref, RetryBudget())

@@ -10,6 +10,7 @@ from dataclasses import replace
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
 from aigne_hub.domain.inference import InferenceEvent, InferenceRequest
 from aigne_hub.domain.usage import Usage
+from aigne_hub.gateway.candidates import Candidate
 from aigne_hub.gateway.custom_tools import PlainInput
 from aigne_hub.gateway.dialects import (
     AnswerWriter,
@@ -19,7 +20,6 @@ from aigne_hub.gateway.dialects import (
     NeutralForm,
 )
 from aigne_hub.gateway.local import Estimator
-from aigne_hub.gateway.router import Candidate
 from aigne_hub.gateway.translate_embeddings import EmbeddingTranslator
 from aigne_hub.gateway.translated import EVENTS, JSON, Translated
 from aigne_hub.providers.languages import AnswerReader, Language

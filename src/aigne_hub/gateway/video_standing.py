@@ -5,6 +5,7 @@ from typing import Final
 
 from aigne_hub.domain.errors import UpstreamError, UpstreamRefusal, UpstreamTimeout
 from aigne_hub.domain.objects import UpstreamObject
+from aigne_hub.gateway.candidates import Candidate
 from aigne_hub.gateway.dialects.openai.videos import (
     COMPLETED,
     FAILED,
@@ -15,7 +16,6 @@ from aigne_hub.gateway.dialects.openai.videos import (
 from aigne_hub.gateway.dialects.reading import UNREADABLE
 from aigne_hub.gateway.object_calls import keeper
 from aigne_hub.gateway.plane import Plane
-from aigne_hub.gateway.router import Candidate
 from aigne_hub.gateway.verdicts import from_transport, refused
 from aigne_hub.providers.upstream import Keeper
 from aigne_hub.transport import TransportError

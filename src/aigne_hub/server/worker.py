@@ -217,14 +217,14 @@ class Worker:
             except Exception:
                 self.log.exception("hub.yaml was not reloaded")
             else:
-                self.plane.settings = plane_settings(self.hub)
+                self.plane.use(plane_settings(self.hub))
                 self.journal.metering = account_of(self.hub) is not None
                 self.log.info("reloaded hub.yaml")
 
     def _sell_at(self, link: str) -> None:
         """Tell callers to buy where Payment Kit sells, unless hub.yaml says another address."""
         if self.hub.hub_file.billing.payment_link is None:
-            self.plane.settings = replace(self.plane.settings, payment_link=link)
+            self.plane.use(replace(self.plane.settings, payment_link=link))
 
     def _reread(self) -> Hub:
         hub = self.hub.with_file(load_hub_file(self.hub.settings.config, self.environ))

@@ -11,6 +11,7 @@ from aigne_hub.domain.calls import Outcome, Status
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.money import format_credits
+from aigne_hub.domain.operations import Reason
 from aigne_hub.storage import rerating, schema
 from aigne_hub.storage.users import User
 
@@ -153,10 +154,13 @@ def _attempt(row: Row[Any]) -> dict[str, object]:
     return {
         "provider": row.provider,
         "credential": row.credential,
+        "model": row.model,
+        "reason": row.reason,
         "status": row.status,
         "error": row.error,
         "started_at": format_instant(row.started_us),
         "duration_ms": _milliseconds(row.duration_us),
+        "cost": _cost(row.cost),
     }
 
 
@@ -165,11 +169,19 @@ def _only_attempt(call: Row[Any]) -> dict[str, object]:
     return {
         "provider": call.provider,
         "credential": call.credential,
+        "model": call.model,
+        "reason": Reason.CHOSEN.value,
         "status": HTTPStatus.OK.value,
         "error": None,
         "started_at": format_instant(call.started_us),
         "duration_ms": _milliseconds(call.duration_us),
+        "cost": _cost(call.cost),
     }
+
+
+def _cost(nano: int | None) -> str | None:
+    """Return credits, None where nobody said what the provider charges."""
+    return None if nano is None else format_credits(nano)
 
 
 def _milliseconds(us: int | None) -> float | None:

@@ -14,7 +14,7 @@ from aigne_hub.billing.credits import check_user_credit_balance, create_meter_ev
 from aigne_hub.domain.calls import status_of
 from aigne_hub.domain.errors import HubError, InsufficientCredits
 from aigne_hub.domain.objects import ASK_AFTER_US, VIDEO
-from aigne_hub.domain.operations import Admission, Open, Probe, Progress, Settle, Settled
+from aigne_hub.domain.operations import Admission, Open, Probe, Progress, Reason, Settle, Settled
 from aigne_hub.domain.usage import Usage
 from aigne_hub.storage.batch import Accounts, Claims, Counters, Row, View
 
@@ -23,6 +23,8 @@ Operation = Open | Progress | Settle | Probe
 # A hold that is still pending after this long is expired by recovery, whoever owns its call.
 HOLD_LIFE_US = 24 * 3600 * 1_000_000
 _NO_USAGE = Usage(requests=0)
+# Looking a member up in its class costs more in Python 3.11 than comparing it.
+_CHOSEN = Reason.CHOSEN
 # Drivers bind plain str and int several times faster than their subclasses.
 _PROCESSING, _FAILED, _REJECTED = "processing", "failed", "rejected"
 
@@ -231,9 +233,12 @@ class Fold:
             )
         )
         # A call answered at its first try is its own attempt; its row says all about it.
-        kept = op.attempts if len(op.attempts) > 1 or op.error_code else ()
-        for seq, attempt in enumerate(kept):
-            self.attempt.append((op.call_id, seq, *attempt))
+        tried = op.attempts
+        if len(tried) > 1 or op.error_code or (tried and tried[0].reason is not _CHOSEN):
+            self.attempt.extend(
+                (op.call_id, seq, *one[:-2], str(one.reason), one.cost)
+                for seq, one in enumerate(tried)
+            )
 
     def _resolve_hold(self, op: Settle) -> int:
         account = self._accounts.get(op.account_id, op.ended_us)

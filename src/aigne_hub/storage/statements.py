@@ -70,6 +70,9 @@ ATTEMPT = (
     "error",
     "started_us",
     "duration_us",
+    "model",
+    "reason",
+    "cost",
 )
 MADE = (
     "account_id",

@@ -218,6 +218,9 @@ class CallTracker:
                 outcome, reported=reported, counted=counted, delivered=self.delivered > 0
             )
         last = self.attempts[-1] if self.attempts else None
+        cost = self.cost.cost(due.usage) if self.cost is not None and due.usage else None
+        if last is not None and cost is not None and (error or len(self.attempts) > 1):
+            self.attempts[-1] = last._replace(cost=cost)
         return Settle(
             call_id=opened.call_id,
             account_id=opened.account_id,
@@ -237,7 +240,7 @@ class CallTracker:
             error_message=error.recorded if error else None,
             rate_id=self._rate_id,
             attempts=self.attempts,
-            cost=self.cost.cost(due.usage) if self.cost is not None and due.usage else None,
+            cost=cost,
             counters=self.counters,
             tokens_reserved=self.tokens_reserved,
             claimed=opened.claim is not None,

@@ -12,6 +12,7 @@ from sqlalchemy import (
     text,
 )
 
+from aigne_hub.domain.operations import Reason
 from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of
 
 model_call = Table(
@@ -98,6 +99,10 @@ call_attempt = Table(
     Column("error", Text),
     instant("started_us"),
     Column("duration_us", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("cost", BigInteger),
+    one_of("reason", *Reason, name="reason"),
     sqlite_with_rowid=False,
 )
 
