@@ -1,8 +1,9 @@
 """Asking one upstream, up to the first byte of its answer that may leave."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from aigne_hub.domain.errors import (
     HubError,
@@ -14,7 +15,7 @@ from aigne_hub.domain.quotes import count_text
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.candidates import Candidate
 from aigne_hub.gateway.dialects import Ask, Dialect, StreamMeter
-from aigne_hub.gateway.exchange import ClientGone, Exchange
+from aigne_hub.gateway.exchange import ClientGone
 from aigne_hub.gateway.translated import JSON, Translated
 from aigne_hub.gateway.verdicts import from_transport, refused, without_words
 from aigne_hub.providers.upstream import Answer, Upstream
@@ -70,6 +71,29 @@ class Streaming:
         return self.meter.usage
 
 
+class Waiting(Protocol):
+    """Whoever waits for an attempt: an exchange, or one of two attempts for it.
+
+    `on_disconnect` is called when the answer is not wanted any more; `task` is the one that
+    waits.
+    """
+
+    on_disconnect: Callable[[], Any] | None
+
+    @property
+    def task(self) -> asyncio.Task[Any]: ...
+
+    @property
+    def disconnected(self) -> bool: ...
+
+    @property
+    def interrupted(self) -> bool: ...
+
+    def lines(self, names: tuple[bytes, ...], /) -> bytes:
+        """Return header lines of the request, to be sent on."""
+        ...
+
+
 Result: TypeAlias = Whole | Streaming | HubError | ClientGone
 
 
@@ -78,7 +102,7 @@ class Limit:
 
     __slots__ = ("_exchange", "_timer", "is_over", "seconds")
 
-    def __init__(self, exchange: Exchange, seconds: float) -> None:
+    def __init__(self, exchange: Waiting, seconds: float) -> None:
         self._exchange = exchange
         self.seconds = seconds
         self.is_over = False
@@ -98,7 +122,7 @@ class Limit:
 
 
 async def attempt(
-    exchange: Exchange,
+    exchange: Waiting,
     dialect: Dialect,
     ask: Ask,
     candidate: Candidate,
@@ -126,7 +150,7 @@ async def attempt(
 
 
 def _broken_off(
-    exchange: Exchange, error: TransportError, limit: Limit | None
+    exchange: Waiting, error: TransportError, limit: Limit | None
 ) -> HubError | ClientGone:
     if exchange.disconnected:
         return ClientGone()
@@ -151,7 +175,7 @@ async def _judged(
 
 
 async def _send(
-    exchange: Exchange, upstream: Upstream, dialect: Dialect, body: bytes, limit: Limit | None
+    exchange: Waiting, upstream: Upstream, dialect: Dialect, body: bytes, limit: Limit | None
 ) -> Answer:
     """Wait for the response head; a caller that leaves cancels just this wait."""
     task = exchange.task

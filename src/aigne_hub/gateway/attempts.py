@@ -6,6 +6,7 @@ cost of the operator's, never of the caller's.
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import Final
 
 from aigne_hub.domain.errors import (
@@ -17,7 +18,15 @@ from aigne_hub.domain.errors import (
 from aigne_hub.domain.faults import Fault
 from aigne_hub.domain.operations import Attempt, Reason
 from aigne_hub.domain.retry_budget import backoff_s
-from aigne_hub.gateway.attempt import SHUTTING_DOWN, Limit, Streaming, Whole, attempt
+from aigne_hub.gateway.attempt import (
+    SHUTTING_DOWN,
+    Limit,
+    Result,
+    Streaming,
+    Waiting,
+    Whole,
+    attempt,
+)
 from aigne_hub.gateway.candidates import Candidate
 from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
@@ -33,7 +42,9 @@ _PASSING = frozenset({Fault.UNREACHABLE, Fault.BROKEN, Fault.OVERLOADED})
 
 # Looking a member up in its class costs more in Python 3.11 than comparing it.
 _CHOSEN = Reason.CHOSEN
-_ANSWERS: Final = (Whole, Streaming)
+ANSWERS: Final = (Whole, Streaming)
+# What no other candidate would mend.
+FINAL: Final = (ClientGone, UpstreamRefusal, Overloaded)
 
 
 class Tries:
@@ -42,12 +53,12 @@ class Tries:
     __slots__ = (
         "_ask",
         "_attempt_s",
-        "_call",
         "_dialect",
         "_errors",
-        "_exchange",
         "_lowered",
-        "_plane",
+        "call",
+        "exchange",
+        "plane",
     )
 
     def __init__(
@@ -59,11 +70,11 @@ class Tries:
         call: CallTracker,
         lowered: int | None,
     ) -> None:
-        self._plane = plane
-        self._exchange = exchange
+        self.plane = plane
+        self.exchange = exchange
         self._dialect = dialect
         self._ask = ask
-        self._call = call
+        self.call = call
         self._lowered = lowered
         self._attempt_s = plane.settings.routing.attempt_s
         self._errors: list[HubError] = []
@@ -73,11 +84,17 @@ class Tries:
 
         Every try is recorded on the call. Raises ClientGone when the caller left meanwhile.
         """
-        errors, candidate = self._errors, None
-        for candidate in ways:
-            if errors and not self._may_go_on(ways):
+        return await self.search(ways, iter(ways))
+
+    async def search(self, ways: Ways, candidates: Iterator[Candidate]) -> Whole | Streaming:
+        """Ask those of `ways` that are left, one after the other."""
+        exchange, candidate = self.exchange, None
+        for candidate in candidates:
+            if self._errors and not self.may_go_on(ways):
                 break
-            found = await self._tried(ways, candidate, self._reason(candidate))
+            reason = self.reason(candidate)
+            record, result = await self.ask(exchange, ways, candidate, reason)
+            found = self.noted(ways, candidate, record, result)
             if found is not None:
                 return found
         else:
@@ -91,7 +108,7 @@ class Tries:
         limited = next((e for e in self._errors if isinstance(e, RateLimited)), None)
         if limited is not None:
             return limited
-        now_us = self._plane.clock.now_us()
+        now_us = self.plane.clock.now_us()
         waits = [one.targets.throttled_us(now_us) for one in ways.candidates]
         wait_us = min((wait for wait in waits if wait), default=0)
         if not wait_us:
@@ -103,61 +120,63 @@ class Tries:
 
     async def _again(self, ways: Ways, last: Candidate) -> Whole | Streaming | None:
         """Ask the last candidate again, as often as the operator wants it, a moment later."""
-        plane = self._plane
+        plane = self.plane
         for tries in range(1, plane.settings.routing.retries + 1):
-            if self._errors[-1].fault not in _PASSING or not self._may_go_on(ways):
+            if self._errors[-1].fault not in _PASSING or not self.may_go_on(ways):
                 return None
             await self._pause(backoff_s(tries, plane.draw()))
-            found = await self._tried(ways, last, Reason.RETRY)
+            record, result = await self.ask(self.exchange, ways, last, Reason.RETRY)
+            found = self.noted(ways, last, record, result)
             if found is not None:
                 return found
         return None
 
     async def _pause(self, seconds: float) -> None:
         """Wait; a caller that leaves ends it."""
-        limit = Limit(self._exchange, seconds)
+        limit = Limit(self.exchange, seconds)
         ended = asyncio.get_running_loop().create_future()
-        self._exchange.on_disconnect = lambda: None if ended.done() else ended.set_result(None)
+        self.exchange.on_disconnect = lambda: None if ended.done() else ended.set_result(None)
         try:
             await ended
         finally:
-            self._exchange.on_disconnect = None
+            self.exchange.on_disconnect = None
             limit.cancel()
 
-    def _may_go_on(self, ways: Ways) -> bool:
+    def may_go_on(self, ways: Ways) -> bool:
         """Tell whether another try may be made: in number, in time, of the model's budget."""
-        rules, call = self._plane.settings.routing, self._call
+        rules, call = self.plane.settings.routing, self.call
         if len(call.attempts) >= rules.attempts or call.elapsed_us() >= rules.within_s * 1_000_000:
             return False
-        return ways.budget.take(self._plane.clock.monotonic_us())
+        return ways.budget.take(self.plane.clock.monotonic_us())
 
-    def _reason(self, candidate: Candidate) -> Reason:
+    def reason(self, candidate: Candidate) -> Reason:
         """Return why a candidate is asked now; a permitted probe is this call from here on."""
-        if self._plane.board.troubled:
-            if candidate.targets.take_permit(self._plane.clock.now_us()):
+        if self.plane.board.troubled:
+            if candidate.targets.take_permit(self.plane.clock.now_us()):
                 return Reason.PROBE
             if candidate.targets.is_barred:
                 return Reason.LAST_RESORT
         return Reason.FAILOVER if self._errors else _CHOSEN
 
-    async def _tried(
-        self, ways: Ways, candidate: Candidate, reason: Reason
-    ) -> Whole | Streaming | None:
-        """Ask one candidate; None when the next one may be asked. Raises what ends the call."""
-        exchange, dialect, ask, call = self._exchange, self._dialect, self._ask, self._call
+    async def ask(
+        self, exchange: Waiting, ways: Ways, candidate: Candidate, reason: Reason
+    ) -> tuple[Attempt, Result]:
+        """Ask one candidate; return what is put on record, and what came of it."""
+        dialect, ask, call = self._dialect, self._ask, self.call
         if exchange.disconnected or exchange.interrupted:
             raise ClientGone if exchange.disconnected else Overloaded(SHUTTING_DOWN)
-        clock, model, upstream = self._plane.clock, candidate.model, candidate.upstream
+        clock, model, upstream = self.plane.clock, candidate.model, candidate.upstream
         if dialect.language not in candidate.languages:
             upstream = translated(
                 dialect, candidate, ask.model, call.opened.call_id, clock.now_us() // 1_000_000
             )
         body = dialect.outgoing(ask, model.name, upstream.limit_field, self._lowered)
         call.sent()
-        load = None if ways.is_single else candidate.load
-        if load is not None:
-            load.outstanding += 1
-        limit = self._limit(ways) if self._errors or self._attempt_s is not None else None
+        if not ways.is_single:
+            candidate.load.outstanding += 1
+        limit = None
+        if self._errors or self._attempt_s is not None:
+            limit = self._limit(exchange, ways)
         began = clock.monotonic_us()
         status, result = await attempt(exchange, dialect, ask, candidate, upstream, body, limit)
         took = clock.monotonic_us() - began
@@ -165,60 +184,61 @@ class Tries:
             limit.cancel()
         error = cost = None
         if isinstance(result, HubError):
-            error, cost = result.recorded, self._cost(candidate, result)
-        provider = model.provider.name
-        call.attempts.append(
-            Attempt(
-                provider,
-                candidate.credential,
-                status,
-                error,
-                call.at(began),
-                took,
-                model.ref,
-                reason,
-                cost,
-            )
+            error, cost = result.recorded, self.cost(candidate, result)
+        provider, at = model.provider.name, call.at(began)
+        record = Attempt(
+            provider, candidate.credential, status, error, at, took, model.ref, reason, cost
         )
-        if isinstance(result, _ANSWERS):
-            call.served_at(model.rates, model.cost)
-            if load is not None:
-                load.observe(took, began + took)
-            if reason is not _CHOSEN and reason is Reason.PROBE:
-                self._plane.board.succeeded(candidate.targets, call.at(began))
+        return record, result
+
+    def noted(
+        self, ways: Ways, candidate: Candidate, record: Attempt, result: Result
+    ) -> Whole | Streaming | None:
+        """Put a try on record; None when the next one may be made. Raises what ends the call."""
+        call = self.call
+        call.attempts.append(record)
+        if isinstance(result, ANSWERS):
+            call.served_at(candidate.model.rates, candidate.model.cost)
+            if not ways.is_single:
+                candidate.load.observe(record.duration_us, self.plane.clock.monotonic_us())
+            if record.reason is not _CHOSEN and record.reason is Reason.PROBE:
+                self.plane.board.succeeded(candidate.targets, record.started_us)
             return result
-        if load is not None:
-            load.outstanding -= 1
-        self._judge(candidate, reason, result)
+        if not ways.is_single:
+            candidate.load.outstanding -= 1
+        self._judge(candidate, record.reason, result)
         return None
 
     def _judge(self, candidate: Candidate, reason: Reason, result: HubError | ClientGone) -> None:
         """Note what a failure says of the candidate; raise what no other one would mend."""
         if isinstance(result, HubError) and result.fault is not None:
-            self._plane.board.failed(
+            self.plane.board.failed(
                 candidate.targets,
                 result.fault,
                 is_probe=reason is Reason.PROBE,
                 retry_after_s=result.retry_after_s if isinstance(result, RateLimited) else 0,
             )
-        if isinstance(result, ClientGone | UpstreamRefusal | Overloaded):
+        if isinstance(result, FINAL):
             raise result
         self._errors.append(result)
 
-    def _limit(self, ways: Ways) -> Limit | None:
+    def _limit(self, exchange: Waiting, ways: Ways) -> Limit | None:
         """Return the bound on the next attempt, None when the upstream's own is the tighter one."""
-        tries, seconds = len(self._call.attempts), None
+        tries, seconds = len(self.call.attempts), None
         if tries:
-            within_s = self._plane.settings.routing.within_s
-            seconds = max(within_s - self._call.elapsed_us() / 1e6, 0)
+            within_s = self.plane.settings.routing.within_s
+            seconds = max(within_s - self.call.elapsed_us() / 1e6, 0)
         if self._attempt_s is not None and tries + 1 < len(ways.candidates):
             seconds = self._attempt_s if seconds is None else min(self._attempt_s, seconds)
-        return None if seconds is None else Limit(self._exchange, seconds)
+        return None if seconds is None else Limit(exchange, seconds)
 
-    def _cost(self, candidate: Candidate, error: HubError) -> int | None:
-        """Return what an upstream charges that failed: the prompt, where it may have read it."""
-        if error.fault not in _MAY_HAVE_WORKED:
+    def cost(self, candidate: Candidate, error: HubError | None) -> int | None:
+        """Return what an upstream charges that failed: the prompt, where it may have read it.
+
+        Without an error it was stopped while it worked.
+        """
+        if error is not None and error.fault not in _MAY_HAVE_WORKED:
             return 0
         card = candidate.model.cost
-        counted = self._dialect.counted(self._ask, self._call.opened.input_counted, 0)
+        counted = self._dialect.counted(self._ask, self.call.opened.input_counted, 0)
         return None if card is None else card.cost(counted)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from aigne_hub.domain.latencies import Latencies
 from aigne_hub.domain.retry_budget import RetryBudget
 from aigne_hub.domain.routing import Policy, SmoothRoundRobin
 from aigne_hub.gateway.candidates import Candidate, Pool
@@ -28,12 +29,13 @@ class Line:
     Iterated, it gives its candidates as they stand: what it comes to where there is one.
     """
 
-    __slots__ = ("budget", "candidates", "groups", "is_single", "policy")
+    __slots__ = ("budget", "candidates", "groups", "is_single", "latencies", "policy")
 
     def __init__(self, groups: Sequence[Group], policy: Policy, budget: RetryBudget) -> None:
         self.groups = tuple(groups)
         self.policy = policy
         self.budget = budget
+        self.latencies = Latencies()
         self.candidates = tuple(one for group in groups for one in group.candidates)
         self.is_single = len(self.candidates) == 1
 

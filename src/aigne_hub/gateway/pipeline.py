@@ -18,6 +18,7 @@ from aigne_hub.gateway.attempt import Streaming, Whole
 from aigne_hub.gateway.attempts import Tries
 from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
+from aigne_hub.gateway.hedging import HedgedTries
 from aigne_hub.gateway.idempotency import Replayed, repeat
 from aigne_hub.gateway.intake import begin, lowered_limit, read
 from aigne_hub.gateway.object_calls import bound
@@ -80,7 +81,10 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
     reply.mark(OPEN)
     ask = request.ask
     waiting = expected(plane, reply, ask) if ask.head else None
-    tries = Tries(plane, reply.exchange, dialect, ask, call, lowered_limit(request, call))
+    hedges = plane.settings.routing.hedge_percentile is not None and not ways.is_single
+    tries = (HedgedTries if hedges else Tries)(
+        plane, reply.exchange, dialect, ask, call, lowered_limit(request, call)
+    )
     try:
         answer = await tries.first_answer(ways)  # 6
     except (HubError, ClientGone) as failure:

@@ -7,6 +7,7 @@ asked in spite of it. What cannot serve the request at all is passed over too.
 from collections.abc import Callable, Iterator, Sequence
 
 from aigne_hub.domain.affinity import ranked
+from aigne_hub.domain.latencies import Latencies
 from aigne_hub.domain.retry_budget import RetryBudget
 from aigne_hub.domain.routing import Policy
 from aigne_hub.gateway.candidates import Candidate
@@ -46,6 +47,10 @@ class Route:
     @property
     def budget(self) -> RetryBudget:
         return self._line.budget
+
+    @property
+    def latencies(self) -> Latencies:
+        return self._line.latencies
 
     @property
     def is_single(self) -> bool:
