@@ -26,13 +26,13 @@ FORGOTTEN_AFTER_US: Final = 60_000_000
 # A probe that has not ended by then is given up, and another call may be one.
 PROBE_US: Final = 30_000_000
 # No upstream is believed when it wants to be left alone for longer.
-COOL_DOWN_MAX_S: Final = 45
+COOL_DOWN_MAX_S: Final = 40
 _SECOND: Final = 1_000_000
 # The first bar and the longest one, in seconds; each is twice as long as the one before.
 _BARS_S: Final = {
     Fault.THROTTLED: (1, 25),
-    Fault.REFUSED: (1, 45),
-    Fault.EXHAUSTED: (5, 45),
+    Fault.REFUSED: (1, 40),
+    Fault.EXHAUSTED: (5, 40),
 }
 _BAR_S: Final = (5, 24)
 _DOUBLINGS_MAX: Final = 6
