@@ -12,11 +12,10 @@ last byte of the answer leaves.
 import structlog
 
 from aigne_hub.domain.access import Principal
-from aigne_hub.domain.calls import Outcome
 from aigne_hub.domain.errors import HubError
-from aigne_hub.gateway.attempt import Streaming, Whole
 from aigne_hub.gateway.attempts import Tries
-from aigne_hub.gateway.dialects import Ask, Dialect
+from aigne_hub.gateway.delivery import close_unanswered, pass_on
+from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.hedging import HedgedTries
 from aigne_hub.gateway.idempotency import Replayed, repeat
@@ -24,11 +23,9 @@ from aigne_hub.gateway.intake import begin, lowered_limit, read
 from aigne_hub.gateway.object_calls import bound
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.quoting import Request
-from aigne_hub.gateway.relay import failed, relay_stream, relay_whole
 from aigne_hub.gateway.reply import AUTH, OPEN, UPSTREAM, Reply
 from aigne_hub.gateway.router import Ways
 from aigne_hub.gateway.waiting import expected
-from aigne_hub.usage.tracker import CallTracker
 
 _log = structlog.get_logger()
 
@@ -89,7 +86,7 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
         answer = await tries.first_answer(ways)  # 6
     except (HubError, ClientGone) as failure:
         interrupted = reply.exchange.interrupted
-        await _unanswered(dialect, request, call, failure, interrupted=interrupted)
+        await close_unanswered(dialect, request, call, failure, interrupted=interrupted)
         raise
     finally:
         if waiting is not None:
@@ -98,52 +95,4 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
     reply.mark(UPSTREAM)
     if answer.not_carried:
         reply.note(answer.not_carried)
-    await _passed_on(plane, reply, dialect, ask, call, answer, ways)  # 7, 8, 9, 10
-
-
-async def _passed_on(
-    plane: Plane,
-    reply: Reply,
-    dialect: Dialect,
-    ask: Ask,
-    call: CallTracker,
-    answer: Whole | Streaming,
-    ways: Ways,
-) -> None:
-    """Give the caller its answer, and note how whoever gave it did to the end."""
-    candidate = answer.candidate
-    try:
-        if isinstance(answer, Streaming):
-            await relay_stream(reply, dialect, ask, call, answer)
-        else:
-            await relay_whole(reply, dialect, ask, call, answer)
-    except HubError as failure:
-        if failure.fault is not None:
-            plane.board.failed(candidate.targets, failure.fault, is_probe=False)
-        raise
-    finally:
-        if not ways.is_single:
-            candidate.load.outstanding -= 1
-    if reply.exchange.disconnected:
-        return
-    candidate.targets.model.successes += 1
-    if plane.board.troubled:
-        plane.board.succeeded(candidate.targets, call.attempts[-1].started_us)
-
-
-async def _unanswered(
-    dialect: Dialect,
-    request: Request,
-    call: CallTracker,
-    failure: HubError | ClientGone,
-    *,
-    interrupted: bool,
-) -> None:
-    """Close a call that no upstream answered: free, unless the caller gave up on it."""
-    model = request.models[0].ref
-    if isinstance(failure, ClientGone):
-        counted = dialect.counted(request.ask, call.opened.input_counted, 0)
-        await call.close(Outcome.CLIENT_CANCELLED, model=model, counted=counted)
-        return
-    outcome = Outcome.INTERRUPTED if interrupted else failed(failure)
-    await call.close(outcome, model=model, error=failure)
+    await pass_on(plane, reply, dialect, ask, call, answer, ways)  # 7, 8, 9, 10
