@@ -24,6 +24,8 @@ class EventType(StrEnum):
     USAGE_REFUSED = "usage.refused"
     RATES_BELOW_COST = "rates.below_cost"
     RATES_DRIFT = "rates.drift"
+    CREDENTIAL_DISABLED = "credential.disabled"
+    CREDENTIAL_RESTORED = "credential.restored"
     WEBHOOK_TEST = "webhook.test"
 
 
@@ -48,6 +50,10 @@ MEANINGS: Mapping[EventType, str] = {
     ),
     EventType.RATES_BELOW_COST: "A model's prices are below what its vendor charges.",
     EventType.RATES_DRIFT: "A model's stated cost is more than 10 % off the vendor's list.",
+    EventType.CREDENTIAL_DISABLED: (
+        "A provider refuses a credential, or its account there has no credit left."
+    ),
+    EventType.CREDENTIAL_RESTORED: "A credential that was disabled works again.",
     EventType.WEBHOOK_TEST: "Somebody asked whether an endpoint works.",
 }
 

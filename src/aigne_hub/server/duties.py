@@ -14,6 +14,8 @@ from aigne_hub.gateway.video_standing import is_over
 from aigne_hub.payment_bootstrap import cashier
 from aigne_hub.payments.recharger import Recharger
 from aigne_hub.server import inspector, kit_courier, postman, price_watch, video_watch
+from aigne_hub.server.checks import Checker
+from aigne_hub.server.health_watch import HealthWatch
 from aigne_hub.server.inspector import Inspector
 from aigne_hub.server.kit_courier import KitCourier
 from aigne_hub.server.postman import Postman
@@ -32,6 +34,7 @@ from aigne_hub.storage import (
     objects,
     room,
     route_answers,
+    target_health,
     usage_alarms,
     watch,
 )
@@ -84,12 +87,23 @@ class Duties:
         self._inspector = inspect
         self._courier = courier
         self._prices = prices
+        self._checker = Checker(worker.hub.settings.upstream_proxy)
+        self._health = HealthWatch(
+            worker.hub.engine,
+            worker.hub.clock,
+            worker.plane.board,
+            self._checker,
+            snapshot=lambda: worker.plane.router.snapshot,
+            process_id=worker.process_id,
+        )
         self._videos = _video_watch(worker, backing)
         self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
 
     def start(self) -> None:
+        """Begin; what other processes know of targets' health is known when this returns."""
+        self._health.load()
         duties: list[tuple[float, Callable[[], Awaitable[None]]]] = [
             (SWEEP_S, self._sweep),
             (watch.INTERVAL_S, self._follow),
@@ -106,6 +120,7 @@ class Duties:
             (model_statuses.INTERVAL_S, self._share_statuses),
             (price_watch.LOOK_S, self._prices.run),
             (video_watch.LOOK_S, self._videos.run),
+            (target_health.INTERVAL_S, self._health.run),
         ]
         if self._backing.checkpointer is not None:
             duties.append((checkpoint.INTERVAL_S, self._checkpoint))
@@ -118,12 +133,15 @@ class Duties:
         for task in self._tasks:
             task.cancel()
         self._prices.stop()
+        self._health.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._call_log.flush()
-        try:
-            await self._alarm()
-        except Exception:  # noqa: BLE001 - the hub stops all the same
-            self._log.exception("alarms about usage were not stored")
+        for last, what in ((self._alarm, "alarms about usage"), (self._health.tell, "health")):
+            try:
+                await last()
+            except Exception:  # noqa: BLE001 - the hub stops all the same
+                self._log.exception("not stored at the end", what=what)
+        await self._checker.close()
         await self._backing.watch.close()
         if self._backing.checkpointer is not None:
             self._backing.checkpointer.close()
@@ -255,6 +273,7 @@ class Duties:
                     pruned = limits.prune(connection, now) + answers.prune(connection, now)
                     pruned += route_answers.prune(connection, now) + objects.prune(connection, now)
                     pruned += connect_sessions.prune(connection, now)
+                    pruned += target_health.prune(connection, now)
                 more = outbox.prune() > 0 or pruned > 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -11,6 +12,7 @@ from aigne_hub.bootstrap import LOCAL_HOSTS
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.clock import SystemClock
 from aigne_hub.domain.errors import UpstreamError
+from aigne_hub.domain.faults import Fault
 from aigne_hub.hub_file import DEMO
 from aigne_hub.providers.profiles import Profile, profile_of
 from aigne_hub.providers.service_account import ServiceAccount
@@ -50,6 +52,8 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
         "try again later, or raise the limit at the vendor",
     ),
 }
+# What vendors say to a key that is right and may not do this, or not here.
+_LIMITED = re.compile(rb"(?i)scope|permission|region|country|territory|not (?:allowed|supported)")
 _NOTHING_TO_ASK = (
     "was not asked: it has no list of models, so only a call shows whether the key works"
 )
@@ -69,7 +73,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one try showed. `server_us` is the instant in the answer's Date header."""
+    """What one try showed. `server_us` is the instant in the answer's Date header.
+
+    `fault` is what the answer says of the credential, None when that is nothing. `asked` is
+    False when nothing could be tried.
+    """
 
     provider: str
     credential: str | None
@@ -79,6 +87,8 @@ class Probe:
     status: int | None = None
     latency_ms: float | None = None
     server_us: int | None = field(default=None, repr=False)
+    fault: Fault | None = None
+    asked: bool = True
 
 
 def targets_of(provider: Provider) -> list[Target]:
@@ -95,18 +105,12 @@ def probe(
 async def _probe_all(
     targets: list[Target], environ: Mapping[str, str], model: str | None
 ) -> list[Probe]:
-    client = Client(
-        timeouts=TIMEOUTS,
-        body_max=BODY_MAX,
-        connections_max=PROBES_AT_ONCE,
-        proxy=environ.get("AIGNE_HUB_UPSTREAM_PROXY") or None,
-        direct=LOCAL_HOSTS,
-    )
+    client = open_client(environ.get("AIGNE_HUB_UPSTREAM_PROXY") or None)
     places = asyncio.Semaphore(PROBES_AT_ONCE)
 
     async def one(target: Target) -> Probe:
         async with places:
-            return await _probe(client, target, model)
+            return await ask(client, target, model)
 
     try:
         return await asyncio.gather(*map(one, targets))
@@ -114,11 +118,25 @@ async def _probe_all(
         await client.close()
 
 
-async def _probe(client: Client, target: Target, model: str | None) -> Probe:
+def open_client(proxy: str | None) -> Client:
+    """Return what providers are asked with; `proxy` is an http:// URL."""
+    return Client(
+        timeouts=TIMEOUTS,
+        body_max=BODY_MAX,
+        connections_max=PROBES_AT_ONCE,
+        proxy=proxy,
+        direct=LOCAL_HOSTS,
+    )
+
+
+async def ask(client: Client, target: Target, model: str | None = None) -> Probe:
+    """Try one target; what goes wrong is in the answer."""
     provider, credential = target.provider, target.credential
     name = credential.name if credential else None
     if provider.kind == DEMO:
-        return Probe(provider.name, name, ok=True, detail="is built in", latency_ms=0.0)
+        return Probe(
+            provider.name, name, ok=True, detail="is built in", latency_ms=0.0, asked=False
+        )
     began = monotonic()
     try:
         profile = profile_of(provider.kind, provider.base_url)
@@ -142,6 +160,7 @@ async def _probe(client: Client, target: Target, model: str | None) -> Probe:
         status=answer.status,
         latency_ms=round((monotonic() - began) * 1_000, 1),
         server_us=_date(answer),
+        fault=fault_in(answer.status, body),
     )
 
 
@@ -150,7 +169,7 @@ async def _without_a_list(client: Client, target: Target) -> Probe:
     provider, credential = target.provider, target.credential
     name = credential.name if credential else None
     if provider.kind != "vertex" or credential is None or not is_account(credential.secret):
-        return Probe(provider.name, name, ok=True, detail=_NOTHING_TO_ASK)
+        return Probe(provider.name, name, ok=True, detail=_NOTHING_TO_ASK, asked=False)
     try:
         account = ServiceAccount.parse(credential.secret)
         await Tokens(client, account, SystemClock(), trusted=provider.trusted).current()
@@ -177,9 +196,25 @@ async def _list_models(
     return answer, await answer.read()
 
 
+def fault_in(status: int, body: bytes) -> Fault | None:
+    """Return what an answer to a free request says of the credential, None when nothing.
+
+    A key that may make calls but not list models is told so, and so is one that is used in
+    the wrong country: that is no fault of it.
+    """
+    if status == 402:
+        return Fault.EXHAUSTED
+    is_refused = status in (401, 403) or _is_googles_refusal(status, body)
+    return Fault.REFUSED if is_refused and not _LIMITED.search(body) else None
+
+
+def _is_googles_refusal(status: int, body: bytes) -> bool:
+    return status == 400 and b"API_KEY_INVALID" in body
+
+
 def _verdict(status: int, body: bytes, model: str | None) -> tuple[str, str]:
     """Return what the answer means and the remedy, which is empty when all is well."""
-    if status == 400 and b"API_KEY_INVALID" in body:  # Google's word for it
+    if _is_googles_refusal(status, body):
         status = 401
     if status in _REFUSALS:
         return _REFUSALS[status]

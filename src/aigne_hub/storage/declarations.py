@@ -17,7 +17,7 @@ from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.errors import NotFound
 from aigne_hub.domain.pricing import Amounts, RateCard
 from aigne_hub.domain.routing import Policy
-from aigne_hub.storage import schema
+from aigne_hub.storage import schema, target_health
 from aigne_hub.storage.catalogue import open_secret, seal_secret
 from aigne_hub.storage.changes import Changes
 
@@ -255,6 +255,8 @@ def remove(change: Changes, target: Declared) -> None:
             update(table).where(table.c.id == target.id).values(removed_us=change.clock.now_us())
         )
     change.audit(f"{target.kind}.remove", target.id, {"name": target.name})
+    if target.kind in (Kind.PROVIDER, Kind.CREDENTIAL):
+        _let_in(change, target.name)
 
 
 def _put(
@@ -284,8 +286,15 @@ def _put(
         update(table).where(table.c.id == row.id).values(removed_us=None, **values)
     )
     change.audit(f"{table.name}.update", row.id, _detail(shown, values))
+    if table is not schema.model:
+        _let_in(change, shown)
     revived = row.removed_us is not None
     return Put(row.id, Effect.CREATED if revived else Effect.UPDATED)
+
+
+def _let_in(change: Changes, name: str) -> None:
+    """Forget what barred a provider, or the one of a credential, that is not what it was."""
+    target_health.forget(change.connection, name.partition("/")[0], change.clock.now_us())
 
 
 def _same(row: Row[Any], values: Mapping[str, Any]) -> bool:

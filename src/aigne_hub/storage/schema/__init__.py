@@ -43,7 +43,14 @@ from aigne_hub.storage.schema.money import (
     meter_event,
     transfer,
 )
-from aigne_hub.storage.schema.operations import audit_log, dead_letter, hub_state, job, process
+from aigne_hub.storage.schema.operations import (
+    audit_log,
+    dead_letter,
+    hub_state,
+    job,
+    process,
+    target_health,
+)
 from aigne_hub.storage.schema.payments import (
     auto_recharge,
     payment_customer,
@@ -113,6 +120,7 @@ __all__ = [
     "redemption_guess",
     "route_answer",
     "setting",
+    "target_health",
     "transfer",
     "upstream_object",
     "usage_limit",

@@ -61,6 +61,23 @@ job = Table(
     Column("found", BigInteger),
 )
 
+# What processes tell each other of the health of a target: a provider, a credential, a model.
+# `fault` is why it is barred; `since_us` when that began, and `told_us` when its owner was told.
+# `prober` may send the one call, or the one check, that shows whether it works again.
+target_health = Table(
+    "target_health",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("fault", Text),
+    instant("until_us"),
+    Column("bars", Integer, nullable=False),
+    instant("changed_us"),
+    instant("since_us", nullable=True),
+    instant("told_us", nullable=True),
+    Column("prober", Text),
+    instant("probe_until_us", nullable=True),
+)
+
 # Operations that could not be committed; kept so that nothing is lost silently.
 dead_letter = Table(
     "dead_letter",
