@@ -1,15 +1,20 @@
+import secrets
 from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
+from aigne_hub.bootstrap import Hub
 from aigne_hub.catalog.snapshot import Credential, Provider, Snapshot
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.cli.failures import FAILED
 from aigne_hub.domain.errors import NotFound
+from aigne_hub.gateway.health import Board
 from aigne_hub.hub_file import DEMO, HubFile
 from aigne_hub.providers.profiles import profile_of
-from aigne_hub.server.probe import Probe, Target, probe, targets_of
+from aigne_hub.server.checks import chosen, note
+from aigne_hub.server.probe import Probe, Target, probe
+from aigne_hub.storage import target_health
 from aigne_hub.storage.catalogue import load_snapshot
 
 COLUMNS = ("name", "kind", "base_url", "credentials", "models")
@@ -67,13 +72,17 @@ def try_provider(
         str | None, typer.Option(metavar="M", help="A model that the provider must offer.")
     ] = None,
 ) -> None:
-    """Ask a provider for its models with each key; exits 1 when one does not work."""
+    """Ask a provider for its models with each key; exits 1 when one does not work.
+
+    A running hub uses the keys accordingly from the next second on.
+    """
     with cli.reading() as (hub, connection):
         stored = load_snapshot(connection, hub.keyring).providers
     targets = _targets(known(hub.hub_file, stored), name, credential)
     wanted = None if model is None else model.removeprefix(f"{name}/")
     with cli.output.waiting(f"Asking {name}"):
         results = probe(targets, cli.environ, model=wanted)
+    _tell_hub(hub, targets, results, stored.get(name))
     ok = all(result.ok for result in results)
     if cli.output.as_json:
         document = {"ok": ok, "provider": name, "results": [_result(result) for result in results]}
@@ -88,14 +97,25 @@ def _targets(providers: Mapping[str, Provider], name: str, credential: str | Non
     provider = providers.get(name)
     if provider is None:
         raise NotFound(f"There is no provider {name[:80]!r}. Known are: {', '.join(providers)}.")
-    targets = targets_of(provider)
-    if credential is None:
-        return targets
-    chosen = [each for each in targets if each.credential and each.credential.name == credential]
-    if not chosen:
-        names = ", ".join(each.name for each in provider.credentials) or "none"
-        raise NotFound(f"{name} has no credential {credential[:80]!r}. It has: {names}.")
-    return chosen
+    return chosen(provider, credential)
+
+
+def _tell_hub(hub: Hub, tried: list[Target], results: list[Probe], stored: Provider | None) -> None:
+    """Let a running hub hear what was shown of the keys that it uses."""
+    if stored is None:
+        return
+    used = {one.name: one.secret for one in stored.credentials}
+    told = [
+        result
+        for target, result in zip(tried, results, strict=True)
+        if target.credential is not None
+        and used.get(target.credential.name) == target.credential.secret
+        and target.provider.base_url == stored.base_url
+    ]
+    board = Board(hub.clock, secrets.SystemRandom().random)
+    board.learn(target_health.known(hub.engine))
+    note(board, told)
+    target_health.record(hub.engine, board.taken())
 
 
 def _models(hub_file: HubFile, snapshot: Snapshot) -> list[str]:

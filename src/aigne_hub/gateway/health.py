@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from aigne_hub.domain.credential_news import credential_in
 from aigne_hub.domain.faults import OF_CREDENTIAL, OF_PROVIDER, Fault
 from aigne_hub.domain.health import Health, Standing
 from aigne_hub.ports import Clock
@@ -126,6 +127,15 @@ class Board:
     def permit(self, target: str, until_us: int) -> None:
         """Let one call through to a barred target: the probe of all processes."""
         self.of(target).permit(until_us)
+
+    def successes(self) -> dict[tuple[str, str], int]:
+        """Return how many calls succeeded in this process, by provider and credential."""
+        found: dict[tuple[str, str], int] = {}
+        for target, health in self._known.items():
+            named = credential_in(target)
+            if named is not None:
+                found[named] = found.get(named, 0) + health.successes
+        return found
 
     def bar_longer(self, target: str) -> None:
         """Keep a target barred whose check failed."""

@@ -36,19 +36,9 @@ class Checker:
                 self._client = open_client(self._proxy)
             return await ask(self._client, target, model)
 
-    async def check_all(self, targets: Iterable[Target], model: str | None) -> list[Probe]:
-        return await asyncio.gather(*(self.check(target, model) for target in targets))
-
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
-
-
-def name_of(target: Target) -> str | None:
-    """Return how the board names a target's credential, None without one."""
-    if target.credential is None:
-        return None
-    return f"{target.provider.name}:{target.credential.name}"
 
 
 def note(board: Board, probes: Iterable[Probe]) -> None:

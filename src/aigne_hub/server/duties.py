@@ -2,18 +2,30 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from aigne_hub.bootstrap import Backing, Hub, open_outbox, read_snapshot
+from aigne_hub.catalog.snapshot import Snapshot
+from aigne_hub.domain.routing import Rules
 from aigne_hub.gateway.edge import Edge
+from aigne_hub.gateway.health import Board
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.video_standing import is_over
 from aigne_hub.payment_bootstrap import cashier
 from aigne_hub.payments.recharger import Recharger
-from aigne_hub.server import inspector, kit_courier, postman, price_watch, video_watch
+from aigne_hub.server import (
+    check_rounds,
+    inspector,
+    kit_courier,
+    postman,
+    price_watch,
+    video_watch,
+)
+from aigne_hub.server.check_rounds import CheckRounds
 from aigne_hub.server.checks import Checker
 from aigne_hub.server.health_watch import HealthWatch
 from aigne_hub.server.inspector import Inspector
@@ -62,6 +74,25 @@ class Served(Protocol):
     process_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Routed:
+    """check_rounds.Routed of a data plane."""
+
+    plane: Plane
+
+    @property
+    def board(self) -> Board:
+        return self.plane.board
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.plane.router.snapshot
+
+    @property
+    def rules(self) -> Rules:
+        return self.plane.settings.routing
+
+
 class Duties:
     """Starts one task a duty; one that fails runs again, and is logged when it begins to fail."""
 
@@ -97,6 +128,14 @@ class Duties:
             process_id=worker.process_id,
         )
         self._videos = _video_watch(worker, backing)
+        self._rounds = CheckRounds(
+            worker.hub.engine,
+            worker.hub.clock,
+            _Routed(worker.plane),
+            self._checker,
+            process_id=worker.process_id,
+            draw=worker.plane.draw,
+        )
         self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
@@ -121,6 +160,7 @@ class Duties:
             (price_watch.LOOK_S, self._prices.run),
             (video_watch.LOOK_S, self._videos.run),
             (target_health.INTERVAL_S, self._health.run),
+            (check_rounds.LOOK_S, self._rounds.run),
         ]
         if self._backing.checkpointer is not None:
             duties.append((checkpoint.INTERVAL_S, self._checkpoint))

@@ -6,7 +6,7 @@ thread, so that no stream waits for them.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Annotated, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 from fastapi import Depends, Request
 
@@ -21,6 +21,20 @@ from aigne_hub.ports import Clock
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.engine import View
 from aigne_hub.web.operations import Operations, operations_of
+
+
+class KeyCheck(NamedTuple):
+    """What a provider answered to one of its keys; `fix` is empty when all is well.
+
+    `credential` is None for a provider that needs no key.
+    """
+
+    credential: str | None
+    ok: bool
+    status: int | None
+    latency_ms: float | None
+    detail: str
+    fix: str
 
 
 class Backend(Protocol):
@@ -81,7 +95,15 @@ class Backend(Protocol):
     def try_key(self, provider: Provider, model: str | None) -> str | None:
         """Ask a provider for its models with the one key it has here; takes up to 20 s.
 
-        Returns what is wrong in words safe to show, None when the key works.
+        Returns what is wrong in words safe to show, None when the key works. Raises
+        RateLimited.
+        """
+        ...
+
+    def check(self, provider: str, credential: str | None, model: str | None) -> list[KeyCheck]:
+        """Ask a provider for its models with one of its keys, or each; may take minutes.
+
+        What that shows decides whether calls use the key. Raises NotFound or RateLimited.
         """
         ...
 

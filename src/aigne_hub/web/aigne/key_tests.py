@@ -4,7 +4,6 @@ The provider is asked for its models, which costs nothing.
 """
 
 from collections import deque
-from dataclasses import replace
 from enum import Enum
 from typing import Annotated, Any, Final
 
@@ -62,7 +61,7 @@ def check(
         Query(alias="testModel", max_length=MODEL_CHARS_MAX, description="It must offer this."),
     ] = None,
 ) -> dict[str, Any]:
-    """Try a key that is kept, and say what is wrong with it."""
+    """Try a key that is kept, and say what is wrong with it. Calls use it accordingly."""
     with hub.reading() as view:
         vendor = vendors.find(view, provider_id)
         credential = vendor.credential(credential_id)
@@ -70,8 +69,9 @@ def check(
     kept = [one for one in known.credentials if one.id == credential.id] if known else []
     if known is None or not kept:
         raise Conflict("This process has not noticed the key yet. Try again in a second.")
-    problem = hub.try_key(replace(known, credentials=tuple(kept)), model)
-    return {**credential_shown(vendor, credential), "active": problem is None, "error": problem}
+    (found,) = hub.check(vendor.name, credential.name, model)
+    problem = None if found.ok else f"{vendor.name} {found.detail}: {found.fix}."
+    return {**credential_shown(vendor, credential), "active": found.ok, "error": problem}
 
 
 def key_tests_router(prefix: str, tests: KeyTests, *, listed: bool) -> APIRouter:

@@ -23,6 +23,7 @@ from aigne_hub.web.api.explain import explain_router
 from aigne_hub.web.api.limits import limits_router
 from aigne_hub.web.api.model_calls import model_calls_router
 from aigne_hub.web.api.payments import payments_router
+from aigne_hub.web.api.provider_checks import provider_checks_router
 from aigne_hub.web.api.rates import rates_router
 from aigne_hub.web.api.usage import usage_router
 from aigne_hub.web.api.webhooks import webhook_routers
@@ -38,6 +39,7 @@ def api_routers() -> list[APIRouter]:
         explain_router(),
         limits_router(),
         model_calls_router(),
+        provider_checks_router(),
         rates_router(),
         bulk_rates_router(),
         usage_router(),
