@@ -21,7 +21,7 @@ class Wanted(Body):
 
 
 def check_provider(
-    name: Annotated[str, Path(max_length=_NAME_CHARS_MAX)],
+    name: Annotated[str, Path(max_length=_NAME_CHARS_MAX, description="The provider.")],
     _: Admin,
     hub: Hub,
     body: Wanted | None = None,
