@@ -173,8 +173,9 @@ INSERT INTO model (id, provider_id, name, type, max_output_tokens, context_token
 INSERT INTO rate (id, model_id, version, amounts, source, effective_us)
     VALUES ('r', 'm', 1, '{}', 'test', 1);
 INSERT INTO audit_log (id, actor, action, object, created_us) VALUES ('a', 'a', 'a', 'a', 1);
-INSERT INTO call_attempt (call_id, seq, provider, credential, started_us, duration_us)
-    VALUES ('c', 0, 'p', 'c', 1, 1);
+INSERT INTO call_attempt
+    (call_id, seq, provider, credential, model, reason, started_us, duration_us)
+    VALUES ('c', 0, 'p', 'c', 'm', 'chosen', 1, 1);
 INSERT INTO hold (call_id, account_id, amount, state, created_us, expires_us)
     VALUES ('c', 'u', 5, 'pending', 1, 2);
 INSERT INTO meter_event (call_id, meter, account_id, value, created_us)
