@@ -185,7 +185,7 @@ def tried(
         waiting = exchange or Exchange()
         waiting.task = asyncio.current_task()
         tries = kind(plane or Plane(), waiting, DIALECT, ask, call or tracked(), None)
-        ways = line or Line([Group(found)], Policy.ORDER, RetryBudget())
+        ways = line or Line([Group(found)], Policy.ORDER, RetryBudget(0))
         return await tries.first_answer(ways)
 
     return asyncio.run(run())

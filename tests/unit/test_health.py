@@ -181,7 +181,7 @@ def test_what_another_process_knows_is_taken_over_when_it_is_newer():
 
 @given(st.integers(1, 3000))
 def test_retries_are_a_fifth_of_the_calls_or_ten(calls):
-    budget = RetryBudget()
+    budget = RetryBudget(0)
     granted = 0
     for _ in range(calls):
         budget.calls += 1
@@ -190,14 +190,28 @@ def test_retries_are_a_fifth_of_the_calls_or_ten(calls):
     assert budget.denied == calls - granted
 
 
-def test_a_budget_is_of_a_window():
-    budget = RetryBudget()
-    for window in range(3):
-        granted = 0
-        for _ in range(100):
-            budget.calls += 1
-            granted += budget.take(window * BUDGET_US)
-        assert granted == 20
+def test_over_windows_of_failures_retries_stay_a_fifth():
+    budget = RetryBudget(0)
+    granted, calls = 0, 5_000
+    for call in range(calls):
+        budget.calls += 1
+        granted += budget.take(call * BUDGET_US // 500)
+    assert calls // 6 < granted <= calls * 21 // 100
+
+
+def test_calls_that_went_well_before_count_for_a_while():
+    budget = RetryBudget(0)
+    budget.calls += 1_000
+    granted = sum(budget.take(BUDGET_US) for _ in range(1_000))
+    assert granted == 200
+    budget.calls += 10
+    assert sum(budget.take(2 * BUDGET_US) for _ in range(1_000)) == RETRIES_MIN
+
+
+def test_calls_of_long_ago_do_not_count():
+    budget = RetryBudget(0)
+    budget.calls += 1_000
+    assert sum(budget.take(100 * BUDGET_US) for _ in range(1_000)) == RETRIES_MIN
 
 
 @given(st.integers(1, 40), st.floats(0, 1, exclude_max=True))

@@ -46,7 +46,7 @@ def plane(**rules: int | None) -> Plane:
 
 def line(found: list[Candidate], budget: RetryBudget | None = None) -> Line:
     """Return a line whose answers took two milliseconds so far."""
-    made = Line([Group(found)], Policy.ORDER, budget or RetryBudget())
+    made = Line([Group(found)], Policy.ORDER, budget or RetryBudget(0))
     for _ in range(SAMPLES_MIN):
         made.latencies.observe(USUAL_US)
     return made
@@ -125,7 +125,7 @@ def test_a_refusal_of_the_request_stops_the_other_one():
 
 
 def test_a_budget_that_is_spent_asks_nobody_else():
-    budget = RetryBudget()
+    budget = RetryBudget(0)
     for _ in range(RETRIES_MIN):
         assert budget.take(0)
     found = good(0.02, 0)
@@ -172,7 +172,7 @@ def test_no_more_is_tried_than_the_rules_and_the_budget_allow():
     error = failure(*(refusal(500) for _ in range(9)), call=call, plane=plane(attempts=3))
     assert len(call.attempts) == 3
     assert error.code == "upstream_error"
-    budget = RetryBudget()
+    budget = RetryBudget(0)
     found = candidates(*(refusal(500) for _ in range(2)))
     ways = Line([Group(found)], Policy.ORDER, budget)
     for _ in range(RETRIES_MIN + 5):
@@ -209,7 +209,7 @@ def test_when_who_is_left_is_limited_the_caller_is_told_when_to_come_back():
     world = Plane()
     targets = found[1].targets
     targets.model.bar(Fault.THROTTLED, 0, 0.0, retry_after_s=17)
-    only = Line([Group(found)], Policy.ORDER, RetryBudget())
+    only = Line([Group(found)], Policy.ORDER, RetryBudget(0))
 
     class Passing(Line):
         def __iter__(self):

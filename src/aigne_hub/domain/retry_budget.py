@@ -12,32 +12,55 @@ _BACKOFF_MAX_S: Final = 5.0
 
 
 class RetryBudget:
-    """Allows retries up to a fifth of a window's calls, or ten where that is more.
+    """Allows retries up to a fifth of the last seconds' calls, or ten where that is more.
 
-    `calls` is counted by whoever sees a call begin. A window begins with the first retry
-    that is asked for after the last one ended. After Finagle's RetryBudget.
+    `calls` is counted by whoever sees a call begin; nobody looks at a clock for it. A window
+    begins with the first retry that is asked for after the last one ended, and what was called
+    before counts for as long as it would be in a window that slides. `now_us` never goes back.
+    After Finagle's RetryBudget.
     """
 
-    __slots__ = ("_counted_from", "_retries", "_window_us", "calls", "denied")
+    __slots__ = (
+        "_before",
+        "_counted_from",
+        "_retries",
+        "_window_us",
+        "calls",
+        "denied",
+        "granted",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, now_us: int) -> None:
         self.calls = 0
+        self.granted = 0
         self.denied = 0
         self._retries = 0
         self._counted_from = 0
-        self._window_us: int | None = None
+        self._before = 0
+        self._window_us = now_us
 
     def take(self, now_us: int) -> bool:
-        """Ask for one more try of a call; `now_us` never goes back."""
-        if self._window_us is None or now_us - self._window_us >= WINDOW_US:
-            self._window_us, self._retries = now_us, 0
-            self._counted_from = self.calls - 1
-        calls = self.calls - self._counted_from
-        if self._retries >= max(RETRIES_MIN, calls * RETRIES_PERCENT_MAX // 100):
+        """Ask for one more try of a call."""
+        if now_us - self._window_us >= WINDOW_US:
+            self._begin(now_us)
+        if self._retries >= self.allowed(now_us):
             self.denied += 1
             return False
         self._retries += 1
+        self.granted += 1
         return True
+
+    def allowed(self, now_us: int) -> int:
+        """Return how many retries this window may have had by now."""
+        left_us = max(WINDOW_US - (now_us - self._window_us), 0)
+        calls = self.calls - self._counted_from + self._before * left_us // WINDOW_US
+        return max(RETRIES_MIN, calls * RETRIES_PERCENT_MAX // 100)
+
+    def _begin(self, now_us: int) -> None:
+        # The calls of the last window, were they spread evenly since the one before it began.
+        called = self.calls - self._counted_from
+        self._before = called * WINDOW_US // (now_us - self._window_us)
+        self._window_us, self._retries, self._counted_from = now_us, 0, self.calls
 
 
 def backoff_s(tries: int, draw: float) -> float:

@@ -91,28 +91,29 @@ class Tries:
         exchange, candidate = self.exchange, None
         for candidate in candidates:
             if self._errors and not self.may_go_on(ways):
-                break
+                raise self._best()
             reason = self.reason(candidate)
             record, result = await self.ask(exchange, ways, candidate, reason)
             found = self.noted(ways, candidate, record, result)
             if found is not None:
                 return found
-        else:
-            found = None if candidate is None else await self._again(ways, candidate)
-            if found is not None:
-                return found
-        raise self._best(ways)
+        found = None if candidate is None else await self._again(ways, candidate)
+        if found is not None:
+            return found
+        raise self._limited(ways) or self._best()
 
-    def _best(self, ways: Ways) -> HubError:
-        """Return what the caller is told: that it is asking too often, where that is so."""
-        limited = next((e for e in self._errors if isinstance(e, RateLimited)), None)
-        if limited is not None:
-            return limited
+    def _best(self) -> HubError:
+        """Return the error the caller is told: that it asks too often, where that is one."""
+        limited = (error for error in self._errors if isinstance(error, RateLimited))
+        return next(limited, self._errors[-1])
+
+    def _limited(self, ways: Ways) -> RateLimited | None:
+        """Return when to come back, where candidates were passed over that are limited still."""
         now_us = self.plane.clock.now_us()
         waits = [one.targets.throttled_us(now_us) for one in ways.candidates]
         wait_us = min((wait for wait in waits if wait), default=0)
-        if not wait_us:
-            return self._errors[-1]
+        if not wait_us or any(isinstance(error, RateLimited) for error in self._errors):
+            return None
         return RateLimited(
             "The upstreams that could serve this are limiting requests.",
             retry_after_s=-(-wait_us // 1_000_000),

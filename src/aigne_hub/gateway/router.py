@@ -138,4 +138,7 @@ class Router:
         return Line([Group(candidates)], Policy.ORDER, budget)
 
     def _budget(self, ref: str) -> RetryBudget:
-        return self.budgets.setdefault(ref, RetryBudget())
+        budget = self.budgets.get(ref)
+        if budget is None:
+            budget = self.budgets[ref] = RetryBudget(self._clock.monotonic_us())
+        return budget
