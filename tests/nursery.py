@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tests import names
+
 ROOT = Path(__file__).parents[1]
 REQUEST_MAX = 1 << 20
 LENGTH = 8
@@ -138,6 +140,8 @@ def _become(arguments: list[str], environ: dict[str, str], folder: str, *files: 
     os.environ.clear()
     os.environ.update(environ)
     time.tzset()
+    if names.NAMES in environ:
+        names.install(environ[names.NAMES])
     return arguments
 
 
