@@ -18,13 +18,17 @@ from aigne_hub.domain.usage import Usage
 from aigne_hub.gateway.attempt import SHUTTING_DOWN, Streaming, Whole
 from aigne_hub.gateway.dialects import Ask, Dialect, Served, Telling
 from aigne_hub.gateway.exchange import Exchange
+from aigne_hub.gateway.own_keys import HIDDEN, key_in, without_key
 from aigne_hub.gateway.reply import SETTLE, Reply
+from aigne_hub.gateway.translated import JSON
 from aigne_hub.gateway.verdicts import from_transport, without_words
 from aigne_hub.providers.upstream import Answer
 from aigne_hub.transport import TransportError
 from aigne_hub.usage.tracker import CallTracker
 
 _FAILED = frozenset({Outcome.UPSTREAM_FAILED, Outcome.UPSTREAM_TIMEOUT})
+# Whatever a provider calls their whole answers: these were read as JSON.
+_JSON_TYPES = frozenset({"chat", "embedding", "image", "moderation", "rerank"})
 _EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 
 
@@ -41,7 +45,8 @@ async def relay_whole(
     """Settle a complete answer, then send it: its bytes are the upstream's own."""
     call.ttfb_us = call.elapsed_us()
     model = whole.candidate.model.ref
-    output = 0 if whole.usage is not None else dialect.output_of(whole.body)
+    usage = whole.usage
+    output = 0 if usage is not None else dialect.output_of(whole.body)
     counted = dialect.counted(ask, call.opened.input_counted, output)
     outcome = Outcome.COMPLETED
     if reply.exchange.disconnected:
@@ -50,20 +55,22 @@ async def relay_whole(
     closing = call.closing(
         outcome,
         model=model,
-        reported=whole.usage if outcome is Outcome.COMPLETED else None,
+        reported=usage if outcome is Outcome.COMPLETED else None,
         counted=counted,
     )
     if outcome is Outcome.COMPLETED:
         closing.made = ask.made
-    body = _telling(dialect, whole, counted)
+    body = whole.body if usage is not None else _telling(dialect, whole, counted)
+    body = without_key(body, whole.candidate.secret)
+    content_type = JSON if dialect.type in _JSON_TYPES else whole.content_type
     if ask.presented is not None:
         charge = format_credits(closing.charge)
-        body = _presented(ask, call, model, charge, _shown(whole.usage, counted), body)
+        body = _presented(ask, call, model, charge, _shown(usage, counted), body)
     if call.kept is not None and outcome is Outcome.COMPLETED:
-        closing.answer = call.answer(whole.content_type.decode("latin-1"), model, body)
+        closing.answer = call.answer(content_type.decode("latin-1"), model, body)
     settled = await call.settle(closing, whole.report)
     reply.mark(SETTLE)
-    reply.whole(model, format_credits(settled.charge), whole.content_type, body)
+    reply.whole(model, format_credits(settled.charge), content_type, body)
     return settled
 
 
@@ -103,7 +110,8 @@ async def relay_stream(
     if outcome is Outcome.COMPLETED:
         closing.made = ask.made
         charge, shown = format_credits(closing.charge), _shown(stream.usage, counted)
-        last = _presented(ask, call, model, charge, shown, meter.last(charge, shown))
+        closed = without_key(meter.last(charge, shown), stream.candidate.secret)
+        last = _presented(ask, call, model, charge, shown, closed)
         if call.kept is not None:
             content_type = (
                 ask.stream_type if not meter.plain else _type_of(answer).decode("latin-1")
@@ -130,12 +138,12 @@ def _end(reply: Reply, stream: Streaming, charge: str, last: bytes) -> None:
 
 
 def _telling(dialect: Dialect, whole: Whole, counted: Usage) -> bytes:
-    """Return an answer's bytes, with counted usage where its format always has some.
+    """Return an answer that has no usage with what was counted, where its format always has some.
 
-    Those of a provider that speaks the caller's format are its own.
+    The bytes of a provider that speaks the caller's format are its own.
     """
     is_translated = dialect.language not in whole.candidate.languages
-    if whole.usage is None and is_translated and isinstance(dialect.form, Telling):
+    if is_translated and isinstance(dialect.form, Telling):
         return dialect.form.telling(whole.body, counted)
     return whole.body
 
@@ -215,7 +223,7 @@ class _Passage:
     `out` has to wait for a commit.
     """
 
-    __slots__ = ("_call", "_exchange", "_meter", "_reply", "_stream", "out")
+    __slots__ = ("_call", "_exchange", "_key", "_meter", "_reply", "_stream", "out")
 
     def __init__(self, reply: Reply, call: CallTracker, stream: Streaming) -> None:
         self._reply = reply
@@ -223,6 +231,7 @@ class _Passage:
         self._call = call
         self._stream = stream
         self._meter = stream.meter
+        self._key = key_in(stream.candidate.secret)
         self.out = b""
         if reply.exchange.response_started:  # its head left early
             call.ttfb_us = call.elapsed_us()
@@ -246,6 +255,8 @@ class _Passage:
 
     def leave(self, out: bytes) -> None:
         call, exchange = self._call, self._exchange
+        if self._key is not None and self._key in out:
+            out = out.replace(self._key, HIDDEN)
         if call.kept is not None:
             call.keep(out)
         if exchange.response_started:
