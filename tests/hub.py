@@ -26,6 +26,8 @@ from tests.patience import PATIENCE_S
 START_S = PATIENCE_S
 STOP_S = PATIENCE_S
 _ONE_AT_A_TIME = threading.Lock()
+# A large hub.yaml takes seconds to write without libyaml, which is not everywhere.
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class HubProcess:
@@ -78,7 +80,7 @@ class HubProcess:
 
     def configure(self, config: Mapping[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.config_file.write_text(yaml.safe_dump({"version": 1, **config}))
+        self.config_file.write_text(yaml.dump({"version": 1, **config}, Dumper=_DUMPER))
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIGNE_")}

@@ -16,6 +16,7 @@ from tests.faults.server import RIGHT, FaultServer
 from tests.faults.server.right import CHAT, MESSAGES, PATHS, RESPONSES
 from tests.faults.table import CELLS, Cell, End
 from tests.hub import HubProcess
+from tests.nursery import nursery
 
 # Prices with odd last digits, so that nearly every charge needs its one rounding.
 RATES = {"input": "0.150001", "output": "0.600007", "request": "0.001"}
@@ -32,6 +33,7 @@ OUTPUT_LIMIT = 100
 # When a stream's caller has this, the fault may go on.
 ENOUGH = b"w2 "
 KINDS = {CHAT: "openai", RESPONSES: "openai", MESSAGES: "anthropic"}
+SPARE_KEYS = tuple(f"sk-right-{kind}" for kind in dict.fromkeys(KINDS.values()))
 _ENDS = frozenset({"response.completed", "response.incomplete", "message_stop"})
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -164,11 +166,20 @@ class Site:
 def site(folder: Path) -> Iterator[Site]:
     with ExitStack() as stack:
         faults = stack.enter_context(FaultServer(folder))
+        parts = [CELLS[n : n + CELLS_A_HUB] for n in range(0, len(CELLS), CELLS_A_HUB)]
+        hubs = []
+        for number, cells in enumerate(parts):
+            where = folder / f"hub{number}"
+            hub = HubProcess(where, {}, start=False, environ=faults.environ)
+            # Each takes its own declarations in, and all of them at once.
+            hub.configure(config(faults, cells))
+            hubs.append(stack.enter_context(hub))
+        nursery()  # one for all of them
+        with ThreadPoolExecutor(len(hubs)) as pool:
+            list(pool.map(HubProcess.start, hubs))
         houses = []
-        for start in range(0, len(CELLS), CELLS_A_HUB):
-            cells = CELLS[start : start + CELLS_A_HUB]
-            hub = HubProcess(folder / f"hub{start}", config(faults, cells), environ=faults.environ)
-            books = stack.enter_context(Books(stack.enter_context(hub)))
+        for hub, cells in zip(hubs, parts, strict=True):
+            books = stack.enter_context(Books(hub))
             poor = [cell.name for cell in cells if cell.expected.end is End.CUT_OFF]
             rich = books.customer(GRANTED)
             houses.append(
@@ -183,16 +194,16 @@ def config(faults: FaultServer, cells: Sequence[Cell]) -> dict[str, Any]:
         _provider(f"right-{kind}", kind, faults.base_url(RIGHT), f"sk-right-{kind}")
         for kind in dict.fromkeys(KINDS.values())
     ]
-    models, aliases = [], {}
+    models = [_model(f"right-{kind}/model") for kind in dict.fromkeys(KINDS.values())]
+    aliases = {}
     for cell in cells:
         kind = KINDS[cell.wire]
         where = faults.base_url(cell.row.scenario)
         providers.append(_provider(cell.name, kind, where, cell.key))
         models.append(_model(f"{cell.name}/model"))
         if cell.failover:
-            spare = f"right-{kind}/{cell.name}"
-            models.append(_model(spare))
-            aliases[f"alias-{cell.name}"] = {"model": f"{cell.name}/model", "fallbacks": [spare]}
+            spare = [f"right-{kind}/model"]
+            aliases[f"alias-{cell.name}"] = {"model": f"{cell.name}/model", "fallbacks": spare}
     return {
         "providers": providers,
         "models": models,

@@ -150,20 +150,16 @@ class Peer:
 
     async def finish(self) -> None:
         """Close in order, after what was written."""
-        self._end()
+        self.line.end(Ended.BY_SERVER)
         self._writer.close()
 
     async def reset(self) -> None:
         """Break the connection with a TCP reset, after what was written."""
         await asyncio.sleep(FLUSH_S)
-        self._end()
+        self.line.end(Ended.BY_SERVER)
         sock = self._writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
-
-    def _end(self) -> None:
-        if self.line.is_open:
-            self.line.ended = Ended.BY_SERVER
 
     async def _gone(self) -> None:
         """Return when the client has left."""

@@ -116,11 +116,6 @@ class FaultServer:
         """Return the requests that presented a credential, oldest first."""
         return list(self._by_key[key].asked)
 
-    @property
-    def open_now(self) -> int:
-        """How many connections are open on all addresses."""
-        return sum(tally.counts.open for tally in list(self._by_scenario.values()))
-
     def seen(self, key: str) -> None:
         """Say that the caller behind this credential has what was sent: a break may come."""
         self._seen.add(key)
@@ -214,8 +209,7 @@ class FaultServer:
         except BaseException as failure:  # noqa: BLE001 - a scenario's mistake must fail its test
             self._failures.append(failure)
         finally:
-            if line.is_open:
-                line.ended = Ended.BY_CLIENT
+            line.end(Ended.BY_CLIENT)
             with contextlib.suppress(OSError, RuntimeError):
                 writer.close()
 

@@ -1,5 +1,6 @@
 """What a fault server has seen: by scenario, and by the credential that was presented."""
 
+import time
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -16,12 +17,21 @@ class Ended(Enum):
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """One connection that was accepted; `host` is the address that it came to."""
+    """One connection that was accepted; `host` is the address that it came to.
+
+    `ended_s` is when it ended, on the clock of `time.monotonic`.
+    """
 
     number: int
     host: str
     ended: Ended = Ended.NOT_YET
+    ended_s: float | None = None
     requests: int = 0
+
+    def end(self, how: Ended) -> None:
+        """Note who ended it, the first time."""
+        if self.is_open:
+            self.ended, self.ended_s = how, time.monotonic()
 
     @property
     def is_open(self) -> bool:
