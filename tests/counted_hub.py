@@ -24,11 +24,11 @@ import yaml
 from sqlalchemy import Engine, event
 
 from aigne_hub.bootstrap import initialise, open_hub
+from aigne_hub.logs import configure_logging
 from aigne_hub.server.supervisor import listen
 from aigne_hub.server.worker import Place, Worker
 from aigne_hub.settings import load_settings
 from aigne_hub.storage import sqlite_journal
-from aigne_hub.telemetry import configure_logging
 from tests.lockstep import Lockstep
 
 WARM_CALLS = 30

@@ -1,17 +1,15 @@
 """Counters and log lines: cheap enough for the hot path, written off it."""
 
-import logging
-import sys
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import orjson
-import structlog
 
 from aigne_hub.domain.operations import Open, Settle, Settled
 from aigne_hub.domain.usage import Report, UsageAlarm
+from aigne_hub.logs import get_logger
 
 # Seconds; GenAI calls take from milliseconds to minutes.
 DURATION_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -119,7 +117,7 @@ class UsageAlarms:
         self._counters = counters
         self._seen: set[tuple[str, str | int]] = set()
         self._waiting: list[UsageAlarm] = []
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     def note(self, settle: Settle, report: Report) -> None:
         provider = settle.provider or "-"
@@ -215,36 +213,3 @@ class CallObserver:
                     "error": code,
                 }
             )
-
-
-def configure_logging(level: str, *, as_json: bool) -> None:
-    """Send structlog and the standard library's records to standard error, one line each."""
-    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
-    )
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(number)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "sqlalchemy"):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
-        logger.setLevel(max(number, logging.WARNING))

@@ -11,7 +11,7 @@ from aigne_hub import __version__
 from aigne_hub.domain import errors
 from aigne_hub.gateway.routes import routes
 from aigne_hub.web.codes import ERROR_CODES
-from aigne_hub.web.metrics import Gauge
+from aigne_hub.web.gauges import Gauge
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.reference import Reference
 from aigne_hub.web.security import SECURITY_HEADERS

@@ -9,15 +9,16 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import chain, islice
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-from rich.table import Table
-from rich.text import Text
+from aigne_hub.at_first_use import at_first_use
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 # A table needs all its rows before it can draw the first; more than these are lines.
 TABLE_ROWS_MAX = 1_000
-LINE_MAX = 10_000
 
 Document = Mapping[str, object]
 
@@ -45,7 +46,8 @@ class Output:
         remaining = iter(rows)
         first = list(islice(remaining, TABLE_ROWS_MAX + 1))
         if sys.stdout.isatty() and len(first) <= TABLE_ROWS_MAX:
-            _table(columns, first)
+            shown_rows = [[shown(row[column]) for column in columns] for row in first]
+            _terminal().table(columns, shown_rows)
             return
         _line(columns)
         for row in chain(first, remaining):
@@ -58,13 +60,15 @@ class Output:
             return
         checks = document["checks"]
         assert isinstance(checks, list)
-        console = Console(highlight=False, soft_wrap=True)
-        for check in checks:
-            mark = ("ok  ", "green") if check["ok"] else ("FAIL", "bold red")
-            detail = f": {printable(check['detail'])}" if check["detail"] else ""
-            console.print(Text.assemble(mark, f" {printable(check['name'])}{detail}"))
-            if check.get("fix"):
-                console.print(Text(f"     fix: {printable(check['fix'])}"))
+        _terminal().checks(
+            (
+                bool(check["ok"]),
+                printable(check["name"]),
+                printable(check["detail"] or ""),
+                printable(check.get("fix") or ""),
+            )
+            for check in checks
+        )
 
     def note(self, text: str) -> None:
         """Say something that is no result, unless a program is listening."""
@@ -75,26 +79,17 @@ class Output:
     def waiting(self, what: str) -> Iterator[None]:
         """Show a spinner on a terminal while something takes its time."""
         lively = sys.stderr.isatty() and not self.as_json
-        with Console(stderr=True).status(what) if lively else nullcontext():
+        with _terminal().status(what) if lively else nullcontext():
             yield
 
-    def progress(self) -> Progress:
+    def progress(self) -> "Progress":
         """Return a progress bar, which shows itself on a terminal only."""
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=self.as_json or not sys.stderr.isatty(),
-        )
+        bar: Progress = _terminal().progress(hidden=self.as_json or not sys.stderr.isatty())
+        return bar
 
     def _fields(self, document: Document) -> None:
         if sys.stdout.isatty():
-            grid = Table.grid(padding=(0, 2))
-            for name, value in document.items():
-                grid.add_row(Text(name, style="bold"), Text(shown(value), overflow="fold"))
-            Console().print(grid)
+            _terminal().fields((name, shown(value)) for name, value in document.items())
             return
         for name, value in document.items():
             _line([name, shown(value)])
@@ -131,15 +126,12 @@ def _write_json_list(rows: Iterable[Document]) -> None:
     sys.stdout.write("[]\n" if separator == "[" else "\n]\n")
 
 
-def _table(columns: Sequence[str], rows: Iterable[Document]) -> None:
-    table = Table(*columns, box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(shown(row[column])) for column in columns))
-    console = Console()
-    # A line too long is left to the terminal to wrap: ids stay in one piece for copying.
-    unbounded = console.options.update(max_width=LINE_MAX)
-    console.width = max(console.width, console.measure(table, options=unbounded).maximum)
-    console.print(table)
+@at_first_use
+def _terminal() -> ModuleType:
+    """Return what draws. Its library is 6 MiB, which a command in a pipe and a server save."""
+    from aigne_hub.cli import terminal  # noqa: PLC0415 - at first use
+
+    return terminal
 
 
 def _line(fields: Iterable[str]) -> None:

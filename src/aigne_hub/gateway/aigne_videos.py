@@ -9,8 +9,6 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-import structlog
-
 from aigne_hub.domain.errors import HubError, NotFound, Overloaded, UpstreamError, UpstreamTimeout
 from aigne_hub.domain.objects import UpstreamObject
 from aigne_hub.gateway.attempt import SHUTTING_DOWN
@@ -31,6 +29,7 @@ from aigne_hub.gateway.pipeline import handle
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
 from aigne_hub.gateway.waiting import Waiting
+from aigne_hub.logs import get_logger
 
 # How long a job is asked after, first and at most, in seconds; and how long it may take.
 POLL_S: Final = 1.0
@@ -41,7 +40,7 @@ _PATIENCE: Final = 3
 # How often in a row the provider may fail to say how a job stands.
 SILENCES_MAX: Final = 5
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class _Inner(Exchange):

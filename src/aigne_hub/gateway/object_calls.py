@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-import structlog
-
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import (
     Forbidden,
@@ -28,13 +26,14 @@ from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.quoting import Request
 from aigne_hub.gateway.reply import AUTH, UPSTREAM, Reply
 from aigne_hub.gateway.verdicts import from_transport, refused
+from aigne_hub.logs import get_logger
 from aigne_hub.providers.upstream import Answer, Keeper
 from aigne_hub.transport import TransportError
 
 # What may stand in a query as it is; anything else is percent-encoded.
 _QUERY_SAFE: Final = "=&%+-._~,:@!$'()*;/?"
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 Responding = Callable[[Plane, Reply, UpstreamObject, Answer], Awaitable[None]]

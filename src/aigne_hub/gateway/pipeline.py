@@ -9,8 +9,6 @@
 last byte of the answer leaves.
 """
 
-import structlog
-
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import HubError
 from aigne_hub.gateway.attempts import Tries
@@ -26,8 +24,9 @@ from aigne_hub.gateway.quoting import Request
 from aigne_hub.gateway.reply import AUTH, OPEN, UPSTREAM, Reply
 from aigne_hub.gateway.router import Ways
 from aigne_hub.gateway.waiting import expected
+from aigne_hub.logs import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 async def handle(plane: Plane, dialect: Dialect, exchange: Exchange) -> None:

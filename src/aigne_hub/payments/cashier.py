@@ -10,8 +10,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from aigne_hub.billing.offers import Offer
 from aigne_hub.billing.payments import (
     CheckoutRequest,
@@ -24,6 +22,7 @@ from aigne_hub.billing.payments import (
 from aigne_hub.domain.currencies import format_minor
 from aigne_hub.domain.errors import Conflict, HubError, InvalidRequest, NotFound
 from aigne_hub.domain.orders import Order, Reason, ReturnKind, ReturnState
+from aigne_hub.logs import get_logger
 from aigne_hub.ports import Clock
 from aigne_hub.providers.payments.manual import MANUAL, checkout_id
 from aigne_hub.providers.payments.play_money import TEST, PlayMoney
@@ -130,7 +129,7 @@ class Cashier:
         provider = self.providers.get(name)
         if provider is None or not provider.webhooks:
             raise NotFound("There is no such payment provider.")
-        log = structlog.get_logger("aigne_hub.payments")
+        log = get_logger("aigne_hub.payments")
         try:
             event = provider.parse_event(provider.verify_webhook(headers, body))
         except (ForgedWebhook, InvalidRequest) as error:

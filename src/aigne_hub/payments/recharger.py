@@ -8,8 +8,6 @@ never to a second one.
 from dataclasses import dataclass, replace
 from typing import Final
 
-import structlog
-
 from aigne_hub.billing.payments import (
     ChargeStatus,
     Checkout,
@@ -22,6 +20,7 @@ from aigne_hub.billing.payments import (
 from aigne_hub.domain.errors import HubError, InvalidRequest
 from aigne_hub.domain.orders import Order, Reason
 from aigne_hub.domain.recharge import DAY_US, Rule, day_of
+from aigne_hub.logs import get_logger
 from aigne_hub.payments.cashier import Cashier
 from aigne_hub.storage import customers, orders, payment_events, recharges
 from aigne_hub.storage.orders import OrderRecord
@@ -64,9 +63,7 @@ class Recharger:
                 made = self._order(rule)
                 charged += made is not None and self._charge(made)
         except PaymentUnavailable as error:
-            structlog.get_logger("aigne_hub.payments").warning(
-                "recharge_unanswered", reason=error.message
-            )
+            get_logger("aigne_hub.payments").warning("recharge_unanswered", reason=error.message)
         return charged
 
     def _order(self, found: Rule) -> OrderRecord | None:

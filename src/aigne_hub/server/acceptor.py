@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import structlog
+from aigne_hub.logs import get_logger
 
 # How long a worker with more connections leaves a new one to the others. Of a worker that is
 # busy for longer it takes the connection over.
@@ -121,7 +121,7 @@ class Acceptor:
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise
-            structlog.get_logger().error("cannot take a connection", error=str(error))
+            get_logger().error("cannot take a connection", error=str(error))
             self._pause(EXHAUSTED_S)
             return
         taken.settimeout(0)

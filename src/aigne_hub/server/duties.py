@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from aigne_hub.bootstrap import Backing, Hub, open_outbox, read_snapshot
@@ -15,6 +14,7 @@ from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.health import Board
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.video_standing import is_over
+from aigne_hub.logs import get_logger
 from aigne_hub.payment_bootstrap import cashier
 from aigne_hub.payments.recharger import Recharger
 from aigne_hub.server import (
@@ -138,7 +138,7 @@ class Duties:
         )
         self._checkpointed = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     def start(self) -> None:
         """Begin; what other processes know of targets' health is known when this returns."""

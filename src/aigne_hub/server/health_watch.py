@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from sqlalchemy import Engine
 
 from aigne_hub.catalog.snapshot import Snapshot
@@ -20,6 +19,7 @@ from aigne_hub.domain.credential_news import CredentialNews, credential_in
 from aigne_hub.domain.events import EventType
 from aigne_hub.domain.health import PROBE_US, Standing, needs_check
 from aigne_hub.gateway.health import Board
+from aigne_hub.logs import get_logger
 from aigne_hub.ports import Clock
 from aigne_hub.server.checks import Checker, target_in
 from aigne_hub.server.probe import Target
@@ -69,7 +69,7 @@ class HealthWatch:
         self._process_id = process_id
         self._turns: dict[str, _Turn] = {}
         self._checks: set[asyncio.Task[None]] = set()
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     def load(self) -> None:
         """Take over what is known, before the first call."""
@@ -195,7 +195,7 @@ class HealthWatch:
 
 
 def log_news(news: CredentialNews) -> None:
-    log = structlog.get_logger()
+    log = get_logger()
     if news.type is EventType.CREDENTIAL_DISABLED:
         log.warning(
             "a credential is disabled",

@@ -2,9 +2,8 @@
 
 import asyncio
 
-import structlog
-
 from aigne_hub.bootstrap import Hub
+from aigne_hub.logs import get_logger
 from aigne_hub.storage import inspection
 
 # How often a process looks whether the check is due, and what the last one found.
@@ -42,7 +41,7 @@ class Inspector:
             return
         self.broken = len(broken)
         if broken:
-            structlog.get_logger().error(
+            get_logger().error(
                 "the ledger does not agree",
                 checks={check.name: check.detail for check in broken},
                 fix="aigne-hub ledger verify",

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-import structlog
-
 from aigne_hub.crypto.envelope import Keyring
+from aigne_hub.logs import get_logger
 from aigne_hub.providers.payment_kit import grant_of, id_of
 from aigne_hub.storage import mirrored_grants
 from aigne_hub.storage.changes import Changes
@@ -28,7 +27,7 @@ class KitBooks:
         self._reading = reading
         self._keyring = keyring
         self._randbytes = randbytes
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     def since(self, kit_id: str) -> int:
         """Return since when accounts are kept for a Payment Kit (Unix microseconds)."""

@@ -10,8 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-import structlog
-
+from aigne_hub.logs import get_logger
 from aigne_hub.providers.payment_kit import (
     PAGE_SIZE,
     KitMeter,
@@ -94,7 +93,7 @@ class KitCourier:
         self._quiet_until = 0.0
         self._mirror_at = 0.0
         self._link_at = 0.0
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def run(self) -> None:
         """Do what there is to do; returns at once when there is nothing, or another does it."""

@@ -16,7 +16,7 @@ from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.room import shortage
 from aigne_hub.telemetry import CallLog, Counters
 from aigne_hub.transport import Client
-from aigne_hub.web.metrics import Gauge
+from aigne_hub.web.gauges import Gauge
 from aigne_hub.web.operations import Check, Readiness
 
 READY_WAIT_S = 2.0

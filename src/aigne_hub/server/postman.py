@@ -11,10 +11,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import orjson
-import structlog
 
 from aigne_hub.crypto.webhook_signature import sign
 from aigne_hub.domain.instants import format_instant
+from aigne_hub.logs import get_logger
 from aigne_hub.ports import Clock
 from aigne_hub.storage.outbox import Due, Outbox, Outcome
 from aigne_hub.transport import Client, Target, Timeouts, TransportError, request_head
@@ -55,7 +55,7 @@ class Postman:
         self._alone = alone
         self._client: Client | None = None
         self._posts: dict[asyncio.Task[Outcome], Due] = {}
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def run(self) -> None:
         """Deliver until nothing is due; returns at once when another process does that."""

@@ -11,9 +11,8 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 
-import structlog
-
 from aigne_hub.bootstrap import Hub
+from aigne_hub.logs import get_logger
 from aigne_hub.storage import jobs
 from aigne_hub.storage.price_watch import JOB
 
@@ -82,4 +81,4 @@ class PriceWatch:
         if code not in _MADE:
             # Its words are those of a command: a cause and a remedy, and no secret.
             said = errors.decode(errors="replace")[:_ERROR_CHARS]
-            structlog.get_logger().error("prices could not be checked", code=code, said=said)
+            get_logger().error("prices could not be checked", code=code, said=said)

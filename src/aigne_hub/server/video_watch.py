@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
-import structlog
 from sqlalchemy import Engine
 
 from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.objects import UpstreamObject, next_ask_us
+from aigne_hub.logs import get_logger
 from aigne_hub.ports import Clock
 from aigne_hub.storage import unasked
 from aigne_hub.storage.unasked import Unasked
@@ -41,7 +41,7 @@ class VideoWatch:
         self._clock = clock
         self._is_over = is_over
         self._alone = alone
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def run(self) -> None:
         """Ask after what is due; called every LOOK_S."""

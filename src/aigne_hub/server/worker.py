@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import structlog
 import uvicorn
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,6 +31,7 @@ from aigne_hub.bootstrap import (
 from aigne_hub.gateway.edge import Edge, EdgeLimits
 from aigne_hub.gateway.routes import routes
 from aigne_hub.hub_file import load_hub_file
+from aigne_hub.logs import configure_logging, get_logger
 from aigne_hub.problems import ConfigError
 from aigne_hub.server.acceptor import Acceptor, Shares
 from aigne_hub.server.backend import ProcessBackend
@@ -43,7 +43,7 @@ from aigne_hub.server.postman import Postman, connect
 from aigne_hub.server.price_watch import PriceWatch
 from aigne_hub.settings import Settings
 from aigne_hub.storage import recovery
-from aigne_hub.telemetry import CallLog, Counters, configure_logging
+from aigne_hub.telemetry import CallLog, Counters
 from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
 from aigne_hub.web.on_demand import OnDemand
 
@@ -124,7 +124,7 @@ class Worker:
         self.environ = environ
         self.process_id = hub.ids()
         self.counters = Counters()
-        self.log = structlog.get_logger()
+        self.log = get_logger()
         self._reloads: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
 

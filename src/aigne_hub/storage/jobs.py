@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aigne_hub.ports import Clock
 from aigne_hub.storage import schema
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.engine import writing
+from aigne_hub.storage.inserts import insert_for
 
 # A holder that dies gives its job up after this long.
 LEASE_US = 60 * 1_000_000
@@ -59,7 +59,7 @@ def _taken(
     due = or_(job.c.last_run_us.is_(None), job.c.last_run_us <= now_us - every_us)
     with writing(engine) as connection:
         if connection.execute(select(job.c.name).where(job.c.name == name)).first() is None:
-            insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+            insert = insert_for(engine.dialect)
             connection.execute(insert(job).values(name=name).on_conflict_do_nothing())
         taken = connection.execute(
             update(job)

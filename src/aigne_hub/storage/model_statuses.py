@@ -1,11 +1,11 @@
 """The statuses of models that all processes share, and that outlive them."""
 
 from sqlalchemy import Engine, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aigne_hub.domain.model_status import ModelStatus
 from aigne_hub.storage import schema
 from aigne_hub.storage.engine import reading, writing
+from aigne_hub.storage.inserts import insert_for
 
 # How often a process stores what it saw and reads what others did.
 INTERVAL_S = 2.0
@@ -16,8 +16,7 @@ _FIELDS = [_TABLE.c[name] for name in ModelStatus._fields]
 
 def record(engine: Engine, statuses: list[ModelStatus]) -> None:
     """Store statuses; a newer one of another process stays."""
-    insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
-    made = insert(_TABLE)
+    made = insert_for(engine.dialect)(_TABLE)
     newer = made.excluded.checked_us > _TABLE.c.checked_us
     values = {name: made.excluded[name] for name in ModelStatus._fields if name != "model"}
     # In one order everywhere: two processes that store the same models must not wait in a ring.

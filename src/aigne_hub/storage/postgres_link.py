@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-import structlog
 from psycopg import pq
 
+from aigne_hub.logs import get_logger
 from aigne_hub.storage.journal import StoreUnavailable
 from aigne_hub.storage.postgres_session import Session, ask, connect, conninfo
 
@@ -54,7 +54,7 @@ class Link:
         self._closed = False
         # Its own, because whoever else looks something up may be waiting for the server too.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="connect")
-        self._log = structlog.get_logger()
+        self._log = get_logger()
 
     async def session(self, patience_s: float = PATIENCE_S) -> Session:
         """Return the session; raises StoreUnavailable when there is none soon."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
 from aigne_hub.billing.credits import MeterEvent
 from aigne_hub.domain.transfers import Transfer
 from aigne_hub.storage import ledger, schema
+from aigne_hub.storage.inserts import insert_for
 
 OPEN_CALL = (
     "id",
@@ -286,7 +286,7 @@ def _of_claims(dialect: Dialect) -> dict[str, Prepared]:
 
 
 def _upsert(dialect: Dialect, table: Any, names: tuple[str, ...]) -> Any:
-    made = _insert(dialect)(table).values({name: bindparam(name) for name in names})
+    made = insert_for(dialect)(table).values({name: bindparam(name) for name in names})
     changed = {name: made.excluded[name] for name in names if name != "id"}
     return made.on_conflict_do_update(index_elements=["id"], set_=changed)
 
@@ -294,12 +294,8 @@ def _upsert(dialect: Dialect, table: Any, names: tuple[str, ...]) -> Any:
 def _insert_new(
     dialect: Dialect, table: Any, names: tuple[str, ...], key: tuple[str, ...] = ("id",)
 ) -> Any:
-    made = _insert(dialect)(table).values({name: bindparam(name) for name in names})
+    made = insert_for(dialect)(table).values({name: bindparam(name) for name in names})
     return made.on_conflict_do_nothing(index_elements=list(key))
-
-
-def _insert(dialect: Dialect) -> Any:
-    return sqlite.insert if dialect.name == "sqlite" else postgresql.insert
 
 
 def _of_the_hub(dialect: Dialect) -> dict[str, Prepared]:

@@ -3,16 +3,12 @@
 They are logged by their type and their frames, without values, and answered without either.
 """
 
-from traceback import extract_tb
-
-import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aigne_hub.domain.errors import HubError
 from aigne_hub.gateway.dialects.openai.errors import error_body
-
-_FRAMES_LOGGED = 20
+from aigne_hub.logs import get_logger
 
 
 class FailureBoundary:
@@ -37,8 +33,10 @@ class FailureBoundary:
 
         try:
             await self._app(scope, receive, send_watched)
-        except Exception as failure:
-            _log(scope, failure)
+        except Exception:
+            get_logger("aigne_hub.web").exception(
+                "request_failed", method=scope["method"], path=_loggable(scope["path"])
+            )
             if started:
                 raise
             error = HubError("The hub failed to answer; its log says where.")
@@ -49,15 +47,3 @@ class FailureBoundary:
 def _loggable(path: str) -> str:
     """Return a path without what may be a secret in it: only its first part."""
     return f"/{path.strip('/').partition('/')[0]}"
-
-
-def _log(scope: Scope, failure: Exception) -> None:
-    """Name the exception and its frames. Its message could quote a secret, so it stays out."""
-    frames = extract_tb(failure.__traceback__)[-_FRAMES_LOGGED:]
-    structlog.get_logger("aigne_hub.web").error(
-        "request_failed",
-        method=scope["method"],
-        path=_loggable(scope["path"]),
-        error=type(failure).__qualname__,
-        frames=[f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames],
-    )

@@ -6,7 +6,6 @@ no request can add a series.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -15,66 +14,15 @@ from prometheus_client.core import (
     GaugeMetricFamily,
     HistogramMetricFamily,
 )
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from aigne_hub.domain.money import NANO_PER_CREDIT
 from aigne_hub.telemetry import DURATION_BUCKETS_S, Counters, Histogram
-
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+from aigne_hub.web.gauges import MEANINGS, Gauge
 
 _BOUNDS = [*(str(bound) for bound in DURATION_BUCKETS_S), "+Inf"]
 _OPERATION = ["gen_ai_operation_name", "gen_ai_provider_name"]
 _TOKENS = ("input", "output", "cache_read", "cache_write")
-
-
-class Gauge(StrEnum):
-    """Measurements read at scrape time. A name ending in `_total` only ever grows."""
-
-    JOURNAL_QUEUE = "journal_queue_operations"
-    JOURNAL_BATCHES = "journal_batches_total"
-    JOURNAL_OPERATIONS = "journal_operations_total"
-    JOURNAL_DEAD_LETTERS = "journal_dead_letters"
-    LEDGER_VIOLATIONS = "ledger_violations"
-    UPSTREAM_OPEN = "upstream_connections_open"
-    UPSTREAM_IDLE = "upstream_connections_idle"
-    UPSTREAM_OPENED = "upstream_connections_opened_total"
-    UPSTREAM_REUSED = "upstream_connections_reused_total"
-    CLIENT_OPEN = "client_connections_open"
-    REQUESTS_MALFORMED = "requests_malformed_total"
-    LOG_LINES_DROPPED = "log_lines_dropped_total"
-    WEBHOOKS_DELIVERED = "webhooks_delivered_total"
-    WEBHOOKS_FAILED = "webhooks_failed_total"
-    WEBHOOKS_GIVEN_UP = "webhooks_given_up_total"
-    METER_DELIVERED = "meter_events_delivered_total"
-    METER_REFUSED = "meter_events_refused_total"
-    METER_WAITING = "meter_events_waiting"
-    GRANTS_MIRRORED = "grants_mirrored_total"
-    KIT_FAILURES = "payment_kit_failures"
-
-
-_MEANINGS = {
-    Gauge.JOURNAL_QUEUE: "Operations waiting for the journal's next batch.",
-    Gauge.JOURNAL_BATCHES: "Batches the journal committed.",
-    Gauge.JOURNAL_OPERATIONS: "Operations the journal committed.",
-    Gauge.JOURNAL_DEAD_LETTERS: "Operations that could not be committed and wait for a person.",
-    Gauge.LEDGER_VIOLATIONS: "Invariants of the ledger that the last hourly check found broken.",
-    Gauge.UPSTREAM_OPEN: "Open connections to providers.",
-    Gauge.UPSTREAM_IDLE: "Open connections to providers that wait for a call.",
-    Gauge.UPSTREAM_OPENED: "Connections to providers that were opened.",
-    Gauge.UPSTREAM_REUSED: "Calls that found an open connection to their provider.",
-    Gauge.CLIENT_OPEN: "Open connections of clients.",
-    Gauge.REQUESTS_MALFORMED: "Requests that were not valid HTTP, or too slow or too large.",
-    Gauge.LOG_LINES_DROPPED: "Log lines that could not be kept for the next flush.",
-    Gauge.WEBHOOKS_DELIVERED: "Events that a webhook took.",
-    Gauge.WEBHOOKS_FAILED: "Attempts to send an event that failed.",
-    Gauge.WEBHOOKS_GIVEN_UP: "Events that a webhook never took.",
-    Gauge.METER_DELIVERED: "Meter events that Payment Kit took.",
-    Gauge.METER_REFUSED: "Times that Payment Kit refused a meter event.",
-    Gauge.METER_WAITING: "Meter events that Payment Kit has not taken yet.",
-    Gauge.GRANTS_MIRRORED: "Grants of Payment Kit that gave credit here.",
-    Gauge.KIT_FAILURES: "Failures to reach Payment Kit since it was reached last.",
-}
 
 
 def exposition(counters: Counters, gauges: Mapping[Gauge, float]) -> bytes:
@@ -100,7 +48,7 @@ class HubCollector(Collector):
         yield from self._hub()
         for gauge, value in self._gauges.items():
             family = CounterMetricFamily if gauge.endswith("_total") else GaugeMetricFamily
-            yield family(f"aigne_hub_{gauge}", _MEANINGS[gauge], value)
+            yield family(f"aigne_hub_{gauge}", MEANINGS[gauge], value)
 
     def _inference(self) -> Iterator[Metric]:
         tallies = self._counters.tallies.items()

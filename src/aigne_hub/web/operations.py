@@ -10,7 +10,7 @@ from typing import Protocol
 from starlette.requests import Request
 
 from aigne_hub.telemetry import Counters
-from aigne_hub.web.metrics import Gauge
+from aigne_hub.web.gauges import Gauge
 
 
 @dataclass(frozen=True, slots=True)

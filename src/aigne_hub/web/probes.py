@@ -7,7 +7,9 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from aigne_hub.web.metrics import CONTENT_TYPE, exposition
+from aigne_hub.at_first_use import at_first_use
+from aigne_hub.telemetry import Counters
+from aigne_hub.web.gauges import Gauge
 from aigne_hub.web.operations import Check, Operations, Readiness
 
 # Health checks of load balancers give up after a few seconds; an answer must come before.
@@ -15,6 +17,7 @@ READY_S = 3.0
 
 _FRESH = {"cache-control": "no-store"}
 _JSON = "application/json"
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def live(_operations: Operations) -> Response:
@@ -37,8 +40,16 @@ async def ready(operations: Operations) -> Response:
 
 async def metrics(operations: Operations) -> Response:
     """Figures of the process that answers, in Prometheus' text format 0.0.4."""
+    exposition = await asyncio.to_thread(_exposition)
     text = exposition(operations.counters, operations.gauges())
-    return Response(text, media_type=CONTENT_TYPE, headers=_FRESH)
+    return Response(text, media_type=_METRICS, headers=_FRESH)
+
+
+@at_first_use
+def _exposition() -> Callable[[Counters, Mapping[Gauge, float]], bytes]:
+    from aigne_hub.web.metrics import exposition  # noqa: PLC0415 - at first use
+
+    return exposition
 
 
 PROBES: Mapping[str, Callable[[Operations], Awaitable[Response]]] = {
