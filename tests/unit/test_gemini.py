@@ -9,13 +9,13 @@ from aigne_hub.domain.errors import InsufficientCredits, InvalidRequest, RateLim
 from aigne_hub.domain.pricing import RateCard
 from aigne_hub.domain.quotes import MEDIA_TOKENS
 from aigne_hub.gateway.dialects.gemini.body import NAMED_TOKENS
+from aigne_hub.gateway.dialects.gemini.called import Called
 from aigne_hub.gateway.dialects.gemini.generate import (
-    Called,
     GeminiCountTokens,
     GeminiEmbed,
     GeminiGenerate,
 )
-from aigne_hub.gateway.gemini_calls import called
+from aigne_hub.gateway.paths import called
 from aigne_hub.providers.usage import GEMINI
 
 GENERATE = GeminiGenerate(Called("v1beta", "google/flash", "generateContent"))

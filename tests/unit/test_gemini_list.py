@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.usage import Usage
-from aigne_hub.gateway.dialects.gemini.generate import Called, GeminiGenerate
+from aigne_hub.gateway.dialects.gemini.called import Called
+from aigne_hub.gateway.dialects.gemini.generate import GeminiGenerate
 from aigne_hub.gateway.dialects.gemini.list_stream import GeminiListMeter
 from aigne_hub.gateway.dialects.gemini.stream import GeminiStreamMeter
 from aigne_hub.providers.usage import GEMINI

@@ -47,8 +47,9 @@ from aigne_hub.gateway.dialects.aigne.chat import EnvelopeForm
 from aigne_hub.gateway.dialects.aigne.flat import FlatForm
 from aigne_hub.gateway.dialects.anthropic.messages import AnthropicMessages
 from aigne_hub.gateway.dialects.anthropic.neutral import MessagesForm
+from aigne_hub.gateway.dialects.gemini.called import Called
 from aigne_hub.gateway.dialects.gemini.embedding_form import GeminiEmbeddingForm
-from aigne_hub.gateway.dialects.gemini.generate import Called, GeminiGenerate
+from aigne_hub.gateway.dialects.gemini.generate import GeminiGenerate
 from aigne_hub.gateway.dialects.gemini.neutral import GenerateForm
 from aigne_hub.gateway.dialects.openai.chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai.embedding_form import OpenAIEmbeddingForm

@@ -8,7 +8,8 @@ from tests.hostile import BODIES, dumped, spoilt
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.gateway.dialects import Dialect, EmbeddingForm
 from aigne_hub.gateway.dialects.aigne.whole import AigneEmbeddings, AigneFlatImages, AigneImages
-from aigne_hub.gateway.dialects.gemini.generate import Called, GeminiEmbed
+from aigne_hub.gateway.dialects.gemini.called import Called
+from aigne_hub.gateway.dialects.gemini.generate import GeminiEmbed
 from aigne_hub.gateway.dialects.openai.chat import OpenAICompletions
 from aigne_hub.gateway.dialects.openai.embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai.images import OpenAIImages

@@ -14,7 +14,8 @@ from aigne_hub.gateway.dialects import Dialect, EmbeddingForm
 from aigne_hub.gateway.dialects.aigne.chat import AigneChat
 from aigne_hub.gateway.dialects.aigne.flat import AigneFlat
 from aigne_hub.gateway.dialects.anthropic.messages import AnthropicMessages
-from aigne_hub.gateway.dialects.gemini.generate import Called, GeminiGenerate
+from aigne_hub.gateway.dialects.gemini.called import Called
+from aigne_hub.gateway.dialects.gemini.generate import GeminiGenerate
 from aigne_hub.gateway.dialects.openai.chat import OpenAIChat
 from aigne_hub.gateway.dialects.responses.create import OpenAIResponses
 from aigne_hub.providers.languages import Language, anthropic, converse, gemini, openai

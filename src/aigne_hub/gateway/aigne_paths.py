@@ -13,32 +13,15 @@ from aigne_hub.gateway.dialects.openai.speech import OpenAISpeech
 from aigne_hub.gateway.dialects.openai.transcriptions import OpenAITranscriptions
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.forms import handle_form
+from aigne_hub.gateway.paths import AIGNE_V1, AIGNE_V2
 from aigne_hub.gateway.pipeline import handle
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.targets import Handler
 
-V1 = "/api/v1/"
-V2 = "/api/v2/"
-# What clients write, and the path that means; of a name that ends with `/` what begins with it.
-_SPELLINGS = (
-    ("/v2/images", f"{V2}image/generations"),
-    ("/v2/", V2),
-    ("/api/v1/sdk/", V1),
-)
 _CLIENT = b"x-aigne-hub-client-did"
 _EVENTS = b"text/event-stream"
 _FLAT = AigneFlat()
 _FLAT_EVENTS = AigneFlatEvents()
-
-
-def canonical(path: str) -> str:
-    """Return a path in the spelling that is routed."""
-    for written, means in _SPELLINGS:
-        if path == written:
-            return means
-        if written.endswith("/") and path.startswith(written):
-            return means + path.removeprefix(written)
-    return path
 
 
 def posts(plane: Plane) -> Mapping[str, Handler]:
@@ -59,8 +42,8 @@ def posts(plane: Plane) -> Mapping[str, Handler]:
         "image": partial(_handle_new, plane, AigneImages),
         "video": partial(video, plane),
     }
-    found = {f"{V1}{name}": handler for name, handler in (common | v1).items()}
-    return found | {f"{V2}{name}": handler for name, handler in (common | v2).items()}
+    found = {f"{AIGNE_V1}{name}": handler for name, handler in (common | v1).items()}
+    return found | {f"{AIGNE_V2}{name}": handler for name, handler in (common | v2).items()}
 
 
 async def _flat_for_aigne(plane: Plane, others: Dialect, exchange: Exchange) -> None:

@@ -3,27 +3,13 @@
 from urllib.parse import parse_qs
 
 from aigne_hub.auth.verifier import presented
-from aigne_hub.gateway.dialects.gemini.generate import METHODS, Called
+from aigne_hub.gateway.dialects.gemini.generate import METHODS
 from aigne_hub.gateway.exchange import Exchange
+from aigne_hub.gateway.paths import called
 from aigne_hub.gateway.pipeline import handle
 from aigne_hub.gateway.plane import Plane
 
-VERSIONS = ("v1", "v1beta")
-_COLLECTION = "models/"
 _KEY_HEADER = b"x-goog-api-key"
-
-
-def called(path: str, query: bytes = b"") -> Called | None:
-    """Return what a decoded path calls, None when it is no method of Gemini's."""
-    version, _, rest = path.removeprefix("/").partition("/")
-    if version not in VERSIONS or not rest.startswith(_COLLECTION):
-        return None
-    name, _, method = rest.removeprefix(_COLLECTION).rpartition(":")
-    if not name or method not in METHODS:
-        return None
-    streams = parse_qs(query.decode("latin-1")).get("alt") == ["sse"]
-    # Clients put the collection before whatever name they are given.
-    return Called(version, name.removeprefix(_COLLECTION), method, streams)
 
 
 def take_key(exchange: Exchange) -> None:

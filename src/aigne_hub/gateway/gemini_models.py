@@ -13,7 +13,8 @@ from aigne_hub.auth.verifier import presented
 from aigne_hub.catalog.snapshot import Model
 from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
-from aigne_hub.gateway.dialects.gemini.generate import METHODS, Called, GeminiGenerate
+from aigne_hub.gateway.dialects.gemini.called import Called
+from aigne_hub.gateway.dialects.gemini.generate import METHODS, GeminiGenerate
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.gemini_calls import take_key
 from aigne_hub.gateway.model_facts import facts

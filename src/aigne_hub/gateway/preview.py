@@ -14,7 +14,8 @@ from aigne_hub.domain.quotes import BYTES_PER_TOKEN, Size, size_of
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.dialects.anthropic.messages import AnthropicMessages
-from aigne_hub.gateway.dialects.gemini.generate import Called, GeminiEmbed, GeminiGenerate
+from aigne_hub.gateway.dialects.gemini.called import Called
+from aigne_hub.gateway.dialects.gemini.generate import GeminiEmbed, GeminiGenerate
 from aigne_hub.gateway.dialects.openai.chat import OpenAIChat, OpenAICompletions
 from aigne_hub.gateway.dialects.openai.embeddings import OpenAIEmbeddings
 from aigne_hub.gateway.dialects.openai.images import OpenAIImages

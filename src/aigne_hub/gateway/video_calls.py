@@ -1,44 +1,23 @@
 """What is below `/v1/videos`: a job asked after, its video, and its end."""
 
-from typing import Final
-
-from aigne_hub.domain.objects import VIDEO, Followed, UpstreamObject
+from aigne_hub.domain.objects import UpstreamObject
 from aigne_hub.gateway.dialects.openai.videos import FAILED, OpenAIVideos, decode_job
 from aigne_hub.gateway.dialects.reading import UNREADABLE
 from aigne_hub.gateway.exchange import Exchange
-from aigne_hub.gateway.object_calls import Wanted, answer_whole, read, relay_object
+from aigne_hub.gateway.object_calls import answer_whole, read, relay_object
+from aigne_hub.gateway.paths import CONTENT, stored_video
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.reply import Reply
 from aigne_hub.gateway.verdicts import from_transport
 from aigne_hub.providers.upstream import Answer
 from aigne_hub.transport import TransportError
 
-PATH: Final = "/v1/videos"
-_CONTENT: Final = "/content"
-# What may be done with a video, by what follows its id.
-_METHODS: Final = {"": ("GET", "HEAD", "DELETE"), _CONTENT: ("GET", "HEAD")}
-
-
-def named(method: str, path: str) -> Wanted | None:
-    """Return what a decoded path asks of a video, None when it asks nothing of one."""
-    if not path.startswith(f"{PATH}/"):
-        return None
-    identifier, slash, rest = path.removeprefix(f"{PATH}/").partition("/")
-    if not identifier or method not in _METHODS.get(slash + rest, ()):
-        return None
-    # A HEAD is a GET to the provider: the body is left out on the way back.
-    return Wanted(
-        Followed(VIDEO, identifier, "video_id"),
-        "GET" if method == "HEAD" else method,
-        f"/videos/{identifier}{slash}{rest}",
-    )
-
 
 async def stored(plane: Plane, exchange: Exchange) -> None:
-    """Answer a request about a video that `named` knows."""
-    wanted = named(exchange.method, exchange.path)
+    """Answer a request about a video that `stored_video` knows."""
+    wanted = stored_video(exchange.method, exchange.path)
     assert wanted is not None
-    answer = _poured if wanted.path.endswith(_CONTENT) else _polled
+    answer = _poured if wanted.path.endswith(CONTENT) else _polled
     if wanted.method == "DELETE":
         answer = answer_whole
     await relay_object(plane, OpenAIVideos(), exchange, wanted, answer)

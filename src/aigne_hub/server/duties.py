@@ -7,16 +7,16 @@ from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from aigne_hub.at_first_use import at_first_use
 from aigne_hub.bootstrap import Backing, Hub, open_outbox, read_snapshot
 from aigne_hub.catalog.snapshot import Snapshot
+from aigne_hub.domain.objects import UpstreamObject
 from aigne_hub.domain.routing import Rules
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.health import Board
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.video_standing import is_over
 from aigne_hub.logs import get_logger
-from aigne_hub.payment_bootstrap import cashier
-from aigne_hub.payments.recharger import Recharger
 from aigne_hub.server import (
     check_rounds,
     inspector,
@@ -47,10 +47,11 @@ from aigne_hub.storage import (
     room,
     route_answers,
     target_health,
+    unfinished_orders,
     usage_alarms,
     watch,
 )
-from aigne_hub.storage.engine import StorageError, writing
+from aigne_hub.storage.engine import StorageError, reading, writing
 from aigne_hub.storage.recovery import Orphans
 from aigne_hub.telemetry import CallLog
 from aigne_hub.usage.cleanup import cleanup_stale_processing_calls
@@ -62,8 +63,6 @@ ADVANCE_S = 60.0
 PRUNE_S = 3600.0
 RECHARGE_S = 10.0
 ALARM_S = 5.0
-# Orders that one run of a duty ends.
-EXPIRE_BATCH = 500
 
 
 class Served(Protocol):
@@ -261,15 +260,10 @@ class Duties:
     def _recharge(self) -> None:
         """Top up accounts that run low, and end orders that nobody paid, in one process of all."""
         worker, hub = self._worker, self._worker.hub
-        desk = cashier(hub)
-        recharger = Recharger(desk)
-        if not (recharger.wanted() or desk.overdue(1)):
-            return
-        every_us = int(RECHARGE_S * 1_000_000) // 2
-        with jobs.lease(hub.engine, hub.clock, "orders", worker.process_id, every_us) as mine:
-            if mine:
-                desk.expire("duty:orders", EXPIRE_BATCH)
-                recharger.run()
+        with reading(hub.engine) as connection:
+            if not unfinished_orders.are_there(connection):
+                return
+        _look_after()(hub, worker.process_id, int(RECHARGE_S * 1_000_000) // 2)
 
     def _advance_due(self) -> None:
         """Post what time does to accounts, and what they owe, in one process of all, until done."""
@@ -318,9 +312,26 @@ class Duties:
 
 
 def _video_watch(worker: Served, backing: Backing) -> VideoWatch:
+    async def is_over(found: UpstreamObject) -> bool:
+        ask = await asyncio.to_thread(_standing)
+        return await ask(worker.plane, found)
+
     return VideoWatch(
         worker.hub.engine,
         worker.hub.clock,
-        is_over=lambda found: is_over(worker.plane, found),
+        is_over=is_over,
         alone=lambda: backing.liveness.alone("videos", wait=False),
     )
+
+
+@at_first_use
+def _standing() -> Callable[[Plane, UpstreamObject], Awaitable[bool]]:
+
+    return is_over
+
+
+@at_first_use
+def _look_after() -> Callable[[Hub, str, int], None]:
+    from aigne_hub.server.order_watch import look  # noqa: PLC0415 - at first use
+
+    return look

@@ -15,6 +15,7 @@ import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
+from aigne_hub.at_first_use import at_first_use
 from aigne_hub.bootstrap import (
     LOCAL_HOSTS,
     Backing,
@@ -34,7 +35,6 @@ from aigne_hub.hub_file import load_hub_file
 from aigne_hub.logs import configure_logging, get_logger
 from aigne_hub.problems import ConfigError
 from aigne_hub.server.acceptor import Acceptor, Shares
-from aigne_hub.server.backend import ProcessBackend
 from aigne_hub.server.duties import Duties
 from aigne_hub.server.inspector import Inspector
 from aigne_hub.server.kit import account_of, courier_of
@@ -169,8 +169,7 @@ class Worker:
             inspector=inspector,
             courier=courier,
         )
-        backend = ProcessBackend(lambda: self.hub, self.plane)
-        server = _Server(self._config(edge, operations, backend), edge, place, ready)
+        server = _Server(self._config(edge, operations), edge, place, ready)
         self._handle_signals(server)
         duties = Duties(
             self,
@@ -231,11 +230,16 @@ class Worker:
         apply_declarations(hub)
         return hub
 
-    def _config(
-        self, edge: Edge, operations: ProcessOperations, backend: ProcessBackend
-    ) -> uvicorn.Config:
+    def _config(self, edge: Edge, operations: ProcessOperations) -> uvicorn.Config:
+        @at_first_use
+        def control_plane() -> ASGIApp:
+            from aigne_hub.server.backend import ProcessBackend  # noqa: PLC0415 - at first use
+            from aigne_hub.web.app import create_app  # noqa: PLC0415 - as above
+
+            return create_app(operations, ProcessBackend(lambda: self.hub, self.plane))
+
         return uvicorn.Config(
-            OnDemand(operations, lambda: _control_plane(operations, backend)),
+            OnDemand(operations, control_plane),
             http=edge.protocol,  # type: ignore[arg-type] # a factory serves as well as a class
             loop="none",
             ws="none",
@@ -292,14 +296,6 @@ def _postman(hub: Hub, backing: Backing) -> Postman:
         connect=lambda: connect(proxy=hub.settings.upstream_proxy, direct=LOCAL_HOSTS),
         alone=lambda: backing.liveness.alone("webhooks", wait=False),
     )
-
-
-def _control_plane(operations: ProcessOperations, backend: ProcessBackend) -> ASGIApp:
-    from aigne_hub.web.app import create_app  # noqa: PLC0415 - loaded when it is first needed
-
-    app = create_app(operations, backend)
-    gc.freeze()
-    return app
 
 
 def _settle_memory() -> None:

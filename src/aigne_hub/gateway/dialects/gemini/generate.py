@@ -6,7 +6,7 @@ vendor's SDK and stored copies, not the live pages.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import orjson
@@ -26,6 +26,7 @@ from aigne_hub.gateway.dialects.gemini.body import (
     read_once,
     size_in,
 )
+from aigne_hub.gateway.dialects.gemini.called import BATCH_METHOD, STREAM_METHOD, Called
 from aigne_hub.gateway.dialects.gemini.embedding_form import GeminiEmbeddingForm
 from aigne_hub.gateway.dialects.gemini.errors import error_body, error_event
 from aigne_hub.gateway.dialects.gemini.list_stream import (
@@ -37,29 +38,14 @@ from aigne_hub.gateway.dialects.gemini.list_stream import (
 from aigne_hub.gateway.dialects.gemini.neutral import CountForm, GenerateForm
 from aigne_hub.gateway.dialects.gemini.stream import GeminiStreamMeter, frames_text, parts_text
 from aigne_hub.gateway.dialects.reading import peeked
-from aigne_hub.providers.google import STREAM_METHOD
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
 from aigne_hub.providers.usage import Wire
 
-BATCH_METHOD = "batchEmbedContents"
 OUTPUT_TOKENS_MAX = 10_000_000
 CANDIDATES_MAX = 128
 # How many searches by the provider are held for, where they have a price and the request
 # speaks of searching: nothing else bounds them.
 SEARCHES_HELD = 10
-
-
-class Called(NamedTuple):
-    """What a path names. `streams` says that the caller takes an answer as events."""
-
-    version: str
-    model: str
-    method: str
-    streams: bool = False
-
-    @property
-    def operation(self) -> str:
-        return f"{self.version}/models/{self.model}:{self.method}"
 
 
 class _Peek(msgspec.Struct):
