@@ -32,7 +32,7 @@ from aigne_hub.hub_file import DEMO, HubFile, load_hub_file
 from aigne_hub.payment_settings import misfits
 from aigne_hub.ports import Clock
 from aigne_hub.problems import ConfigError, Problem
-from aigne_hub.providers.connecting import connected, misfit
+from aigne_hub.providers.connecting import connected, misfit, prepare
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
@@ -220,8 +220,13 @@ def provider_problems(hub_file: HubFile) -> list[Problem]:
 
 
 def read_snapshot(hub: Hub) -> Snapshot:
+    """Read the configuration in force, and load what calls the providers in it."""
     with engine.reading(hub.engine) as connection:
-        return load_snapshot(connection, hub.keyring)
+        snapshot = load_snapshot(connection, hub.keyring)
+    for model in snapshot.models.values():
+        if model.provider.kind != DEMO:
+            prepare(model.provider, model.name, model.type)
+    return snapshot
 
 
 @dataclass(frozen=True, slots=True)

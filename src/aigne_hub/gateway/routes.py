@@ -50,6 +50,11 @@ _AIGNE: Final = frozenset(
     | {f"{AIGNE_V2}{name}" for name in ("chat", "image", "video")}
 )
 
+# What is posted to; paths with a name in them are read by `paths`.
+PATHS: Final = (
+    frozenset({_CHAT, VIDEOS}) | _RESPONSES | _AIGNE | {p for _, ps in _POSTS for p in ps}
+)
+
 
 def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
     """Return the look-up of (method, path), None for what the data plane does not serve."""

@@ -18,11 +18,6 @@ _DEPLOYMENTS = "/openai/deployments"
 _OF_NONE = frozenset({"responses"})
 
 
-def is_older_form(base_url: str | None) -> bool:
-    """Tell whether an address names a version of the interface, as the older paths need it."""
-    return "?" in (base_url or "")
-
-
 class AzureUpstream(OpenAIUpstream):
     """providers.upstream.Upstream and Keeper over HTTP, for one deployment.
 

@@ -1,15 +1,15 @@
-"""Which class calls a provider in a language, and what keeps a provider from being called."""
+"""What calls a provider in a language, and what keeps a provider from being called.
 
-from collections.abc import Callable, Iterable
+The code of a kind or a language is loaded by the first of its providers: `prepare` sees to it
+before there is a call.
+"""
 
+from collections.abc import Callable, Iterable, Mapping
+
+from aigne_hub.at_first_use import at_first_use
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.ports import Clock
-from aigne_hub.providers.anthropic import AnthropicUpstream
-from aigne_hub.providers.azure import AzureUpstream, is_older_form
-from aigne_hub.providers.bedrock import BedrockAnthropic, BedrockConverse
-from aigne_hub.providers.bedrock_runtime import AccessKey, is_pair
-from aigne_hub.providers.google import GoogleUpstream
-from aigne_hub.providers.ideogram import IdeogramUpstream
+from aigne_hub.providers.languages.registry import translated_to, translator_of
 from aigne_hub.providers.openai import OpenAIUpstream, ResponsesUpstream
 from aigne_hub.providers.profile import (
     ANTHROPIC_LANGUAGE,
@@ -17,24 +17,11 @@ from aigne_hub.providers.profile import (
     GEMINI_LANGUAGE,
     RESPONSES_LANGUAGE,
 )
-from aigne_hub.providers.profiles import profile_of
-from aigne_hub.providers.service_account import ServiceAccount
+from aigne_hub.providers.profiles import languages_of, profile_of
 from aigne_hub.providers.upstream import Upstream
-from aigne_hub.providers.vertex import VertexAnthropic, VertexGemini, is_account
 from aigne_hub.transport import Client, Origin
 
-_CLASSES: dict[str, Callable[[Client, Provider, Credential], Upstream]] = {
-    ANTHROPIC_LANGUAGE: AnthropicUpstream,
-    GEMINI_LANGUAGE: GoogleUpstream,
-    RESPONSES_LANGUAGE: ResponsesUpstream,
-}
-# Clouds: what they are called with ends, and is renewed or made anew for each call.
-_TIMED: dict[tuple[str, str], Callable[[Client, Provider, str, Clock], Upstream]] = {
-    ("vertex", GEMINI_LANGUAGE): VertexGemini.of,
-    ("vertex", ANTHROPIC_LANGUAGE): VertexAnthropic.of,
-    ("bedrock", ANTHROPIC_LANGUAGE): BedrockAnthropic.of,
-    ("bedrock", CONVERSE_LANGUAGE): BedrockConverse.of,
-}
+Make = Callable[[Client, Provider, Credential, Clock], Upstream]
 
 
 def connected(
@@ -44,14 +31,129 @@ def connected(
 
     Raises ValueError for an address or a credential that is none.
     """
-    timed = _TIMED.get((provider.kind, language))
+    return _adapter(provider, language)(client, provider, credential, clock)
+
+
+def prepare(provider: Provider, model: str, model_type: str) -> None:
+    """Load what calls a model, and what translates its answers for callers of other formats."""
+    spoken = languages_of(provider.kind, model)
+    for language in spoken:
+        _adapter(provider, language)
+    if translated_to(model_type, spoken) is not None:
+        translator_of(model_type, spoken)
+
+
+def _adapter(provider: Provider, language: str) -> Make:
+    clouds = _CLOUDS.get(provider.kind)
+    timed = None if clouds is None else clouds().get(language)
     if timed is not None:
-        return timed(client, provider, credential.secret, clock)
+        return timed
     if provider.kind == "ideogram":
-        return IdeogramUpstream(client, provider, credential)
-    if provider.kind == "azure" and is_older_form(provider.base_url):
-        return AzureUpstream(client, provider, credential)
-    return _CLASSES.get(language, OpenAIUpstream)(client, provider, credential)
+        return _ideogram()
+    # An address with a query names a version of Azure's interface, as the older paths need it.
+    if provider.kind == "azure" and "?" in (provider.base_url or ""):
+        return _azure()
+    return _LANGUAGES.get(language, _openai)()
+
+
+def _lasting(of: Callable[[Client, Provider, Credential], Upstream]) -> Make:
+    return lambda client, provider, credential, _clock: of(client, provider, credential)
+
+
+def _timed(of: Callable[[Client, Provider, str, Clock], Upstream]) -> Make:
+    """Return what connects to a cloud: what it is called with ends, and is renewed or made anew."""
+    return lambda client, provider, credential, clock: of(
+        client, provider, credential.secret, clock
+    )
+
+
+@at_first_use
+def _openai() -> Make:
+    return _lasting(OpenAIUpstream)
+
+
+@at_first_use
+def _responses() -> Make:
+    return _lasting(ResponsesUpstream)
+
+
+@at_first_use
+def _anthropic() -> Make:
+    from aigne_hub.providers.anthropic import AnthropicUpstream
+
+    return _lasting(AnthropicUpstream)
+
+
+@at_first_use
+def _google() -> Make:
+    from aigne_hub.providers.google import GoogleUpstream
+
+    return _lasting(GoogleUpstream)
+
+
+@at_first_use
+def _azure() -> Make:
+    from aigne_hub.providers.azure import AzureUpstream
+
+    return _lasting(AzureUpstream)
+
+
+@at_first_use
+def _ideogram() -> Make:
+    from aigne_hub.providers.ideogram import IdeogramUpstream
+
+    return _lasting(IdeogramUpstream)
+
+
+@at_first_use
+def _vertex() -> Mapping[str, Make]:
+    from aigne_hub.providers.vertex import VertexAnthropic, VertexGemini
+
+    return {
+        GEMINI_LANGUAGE: _timed(VertexGemini.of),
+        ANTHROPIC_LANGUAGE: _timed(VertexAnthropic.of),
+    }
+
+
+@at_first_use
+def _bedrock() -> Mapping[str, Make]:
+    from aigne_hub.providers.bedrock import BedrockAnthropic, BedrockConverse
+
+    return {
+        ANTHROPIC_LANGUAGE: _timed(BedrockAnthropic.of),
+        CONVERSE_LANGUAGE: _timed(BedrockConverse.of),
+    }
+
+
+@at_first_use
+def _check_account() -> Callable[[str], None]:
+    from aigne_hub.providers.service_account import ServiceAccount
+    from aigne_hub.providers.vertex import is_account
+
+    def check(secret: str) -> None:
+        if is_account(secret):
+            ServiceAccount.parse(secret).request(0)
+
+    return check
+
+
+@at_first_use
+def _check_pair() -> Callable[[str, str], None]:
+    from aigne_hub.providers.bedrock_runtime import AccessKey, is_pair
+
+    def check(secret: str, host: str) -> None:
+        if is_pair(secret):
+            AccessKey.parse(secret, host)
+
+    return check
+
+
+_LANGUAGES: Mapping[str, Callable[[], Make]] = {
+    ANTHROPIC_LANGUAGE: _anthropic,
+    GEMINI_LANGUAGE: _google,
+    RESPONSES_LANGUAGE: _responses,
+}
+_CLOUDS: Mapping[str, Callable[[], Mapping[str, Make]]] = {"vertex": _vertex, "bedrock": _bedrock}
 
 
 def misfit(kind: str, base_url: str | None, secrets: Iterable[str]) -> tuple[str, str] | None:
@@ -65,10 +167,10 @@ def misfit(kind: str, base_url: str | None, secrets: Iterable[str]) -> tuple[str
         return "base_url", str(error)
     for number, secret in enumerate(secrets):
         try:
-            if kind == "vertex" and is_account(secret):
-                ServiceAccount.parse(secret).request(0)
-            if kind == "bedrock" and is_pair(secret):
-                AccessKey.parse(secret, origin.host)
+            if kind == "vertex":
+                _check_account()(secret)
+            if kind == "bedrock":
+                _check_pair()(secret, origin.host)
         except ValueError as error:
             return f"credentials[{number}].api_key", str(error)
     return None

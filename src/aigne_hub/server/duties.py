@@ -15,7 +15,6 @@ from aigne_hub.domain.routing import Rules
 from aigne_hub.gateway.edge import Edge
 from aigne_hub.gateway.health import Board
 from aigne_hub.gateway.plane import Plane
-from aigne_hub.gateway.video_standing import is_over
 from aigne_hub.logs import get_logger
 from aigne_hub.server import (
     check_rounds,
@@ -326,6 +325,7 @@ def _video_watch(worker: Served, backing: Backing) -> VideoWatch:
 
 @at_first_use
 def _standing() -> Callable[[Plane, UpstreamObject], Awaitable[bool]]:
+    from aigne_hub.gateway.video_standing import is_over  # noqa: PLC0415 - at first use
 
     return is_over
 

@@ -9,11 +9,10 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
-    text,
 )
 
 from aigne_hub.domain.operations import Reason
-from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of
+from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of, only
 
 model_call = Table(
     "model_call",
@@ -84,8 +83,7 @@ Index("ix_model_call_account_id", model_call.c.account_id, model_call.c.id)
 Index(
     "ix_model_call_processing",
     model_call.c.process_id,
-    sqlite_where=text("status = 'processing'"),
-    postgresql_where=text("status = 'processing'"),
+    **only("status = 'processing'"),
 )
 
 call_attempt = Table(
@@ -142,8 +140,7 @@ upstream_object = Table(
 Index(
     "ix_upstream_object_ask_us",
     upstream_object.c.ask_us,
-    sqlite_where=text("ask_us IS NOT NULL"),
-    postgresql_where=text("ask_us IS NOT NULL"),
+    **only("ask_us IS NOT NULL"),
 )
 Index("ix_upstream_object_created_us", upstream_object.c.created_us)
 # For lists: responses, of which an account may have a million, are in none.
@@ -153,6 +150,5 @@ Index(
     upstream_object.c.kind,
     upstream_object.c.created_us,
     upstream_object.c.id,
-    sqlite_where=text("kind <> 'response'"),
-    postgresql_where=text("kind <> 'response'"),
+    **only("kind <> 'response'"),
 )

@@ -1,6 +1,19 @@
-"""What the tables share: naming, and the kinds of column the hub has."""
+"""What the tables share: naming, and the kinds of column and index the hub has."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, MetaData, Text
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Connection,
+    MetaData,
+    Text,
+    event,
+    text,
+)
+
+_ONLY = "only"
 
 metadata = MetaData(
     naming_convention={
@@ -28,3 +41,21 @@ def amount(name: str, default: str | None = None) -> Column[int]:
 def one_of(column: str, *values: str, name: str | None = None) -> CheckConstraint:
     """Constrain a column to some values; SQLite builds a table a row for IN, none for OR."""
     return CheckConstraint(" OR ".join(f"{column} = '{v}'" for v in values), name=name or column)
+
+
+def only(condition: str) -> dict[str, Any]:
+    """Return the arguments of an index of the rows that meet a condition.
+
+    PostgreSQL is told when its tables are made: naming it here would load all its drivers.
+    """
+    return {"sqlite_where": text(condition), "info": {_ONLY: condition}}
+
+
+@event.listens_for(metadata, "before_create")
+def _tell_postgresql(target: MetaData, connection: Connection, **_: object) -> None:
+    if connection.dialect.name != "postgresql":
+        return
+    for table in target.tables.values():
+        for index in table.indexes:
+            if _ONLY in index.info:
+                index.dialect_kwargs["postgresql_where"] = text(index.info[_ONLY])

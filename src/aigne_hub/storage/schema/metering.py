@@ -10,11 +10,10 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
-    text,
     true,
 )
 
-from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata, one_of
+from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata, one_of, only
 
 meter = Table(
     "meter",
@@ -58,8 +57,7 @@ Index(
     "ix_metered_event_pending",
     metered_event.c.account_id,
     metered_event.c.id,
-    sqlite_where=text("pending > 0"),
-    postgresql_where=text("pending > 0"),
+    **only("pending > 0"),
 )
 
 # What Payment Kit's API keeps with a grant; the ledger neither reads nor needs it.

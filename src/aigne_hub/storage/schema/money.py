@@ -10,11 +10,10 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
-    text,
     true,
 )
 
-from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata, one_of
+from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata, one_of, only
 
 # Only customers have a balance row; system accounts are names whose postings are summed.
 account = Table(
@@ -59,8 +58,7 @@ Index("ix_credit_grant_account_id", credit_grant.c.account_id, credit_grant.c.id
 Index(
     "ix_credit_grant_live",
     credit_grant.c.account_id,
-    sqlite_where=text("remaining > 0"),
-    postgresql_where=text("remaining > 0"),
+    **only("remaining > 0"),
 )
 
 transfer = Table(
@@ -98,8 +96,7 @@ transfer = Table(
 Index(
     "ix_transfer_correction",
     transfer.c.call_id,
-    sqlite_where=text("operation_id <> call_id"),
-    postgresql_where=text("operation_id <> call_id"),
+    **only("operation_id <> call_id"),
 )
 
 # What a call is charged since its price was corrected: each row takes the one before to
@@ -170,6 +167,5 @@ meter_event = Table(
 Index(
     "ix_meter_event_waiting",
     meter_event.c.call_id,
-    sqlite_where=text("delivered_us IS NULL"),
-    postgresql_where=text("delivered_us IS NULL"),
+    **only("delivered_us IS NULL"),
 )

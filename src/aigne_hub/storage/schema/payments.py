@@ -12,10 +12,9 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
-    text,
 )
 
-from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata, one_of
+from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata, one_of, only
 
 payment_order = Table(
     "payment_order",
@@ -67,15 +66,13 @@ Index(
     "uq_payment_order_recharging",
     payment_order.c.account_id,
     unique=True,
-    sqlite_where=text("reason = 'auto_recharge' AND state = 'open'"),
-    postgresql_where=text("reason = 'auto_recharge' AND state = 'open'"),
+    **only("reason = 'auto_recharge' AND state = 'open'"),
 )
 Index("ix_payment_order_created_us", payment_order.c.created_us)
 Index(
     "ix_payment_order_open",
     payment_order.c.expires_us,
-    sqlite_where=text("state = 'open'"),
-    postgresql_where=text("state = 'open'"),
+    **only("state = 'open'"),
 )
 
 # One row an event, written in the transaction that does what it says. A refused one is kept

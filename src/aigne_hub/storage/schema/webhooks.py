@@ -12,10 +12,9 @@ from sqlalchemy import (
     Table,
     Text,
     false,
-    text,
 )
 
-from aigne_hub.storage.schema.columns import identifier, instant, metadata
+from aigne_hub.storage.schema.columns import identifier, instant, metadata, only
 
 # The outbox of what webhooks are told; its id (`domain.events.event_id`) makes an event
 # happen once.
@@ -34,8 +33,7 @@ event = Table(
 Index(
     "ix_event_unrouted",
     event.c.created_us,
-    sqlite_where=text("routed_us IS NULL"),
-    postgresql_where=text("routed_us IS NULL"),
+    **only("routed_us IS NULL"),
 )
 
 webhook_endpoint = Table(
@@ -77,8 +75,7 @@ Index(
     "ix_webhook_delivery_due",
     webhook_delivery.c.endpoint_id,
     webhook_delivery.c.due_us,
-    sqlite_where=text("due_us IS NOT NULL"),
-    postgresql_where=text("due_us IS NOT NULL"),
+    **only("due_us IS NOT NULL"),
 )
 
 # Below what a user wants to be told that credit runs low, in place of the hub's thresholds.
