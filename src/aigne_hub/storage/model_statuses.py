@@ -16,7 +16,8 @@ _FIELDS = [_TABLE.c[name] for name in ModelStatus._fields]
 
 def record(engine: Engine, statuses: list[ModelStatus]) -> None:
     """Store statuses; a newer one of another process stays."""
-    made = insert_for(engine.dialect)(_TABLE)
+    insert = insert_for(engine.dialect)
+    made = insert(_TABLE)
     newer = made.excluded.checked_us > _TABLE.c.checked_us
     values = {name: made.excluded[name] for name in ModelStatus._fields if name != "model"}
     # In one order everywhere: two processes that store the same models must not wait in a ring.

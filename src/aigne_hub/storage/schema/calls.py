@@ -9,6 +9,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    text,
 )
 
 from aigne_hub.domain.operations import Reason
@@ -83,7 +84,7 @@ Index("ix_model_call_account_id", model_call.c.account_id, model_call.c.id)
 Index(
     "ix_model_call_processing",
     model_call.c.process_id,
-    **only("status = 'processing'"),
+    **only(text("status = 'processing'")),
 )
 
 call_attempt = Table(
@@ -140,7 +141,7 @@ upstream_object = Table(
 Index(
     "ix_upstream_object_ask_us",
     upstream_object.c.ask_us,
-    **only("ask_us IS NOT NULL"),
+    **only(text("ask_us IS NOT NULL")),
 )
 Index("ix_upstream_object_created_us", upstream_object.c.created_us)
 # For lists: responses, of which an account may have a million, are in none.
@@ -150,5 +151,5 @@ Index(
     upstream_object.c.kind,
     upstream_object.c.created_us,
     upstream_object.c.id,
-    **only("kind <> 'response'"),
+    **only(text("kind <> 'response'")),
 )

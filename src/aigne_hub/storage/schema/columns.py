@@ -9,8 +9,8 @@ from sqlalchemy import (
     Connection,
     MetaData,
     Text,
+    TextClause,
     event,
-    text,
 )
 
 _ONLY = "only"
@@ -43,12 +43,12 @@ def one_of(column: str, *values: str, name: str | None = None) -> CheckConstrain
     return CheckConstraint(" OR ".join(f"{column} = '{v}'" for v in values), name=name or column)
 
 
-def only(condition: str) -> dict[str, Any]:
+def only(condition: TextClause) -> dict[str, Any]:
     """Return the arguments of an index of the rows that meet a condition.
 
     PostgreSQL is told when its tables are made: naming it here would load all its drivers.
     """
-    return {"sqlite_where": text(condition), "info": {_ONLY: condition}}
+    return {"sqlite_where": condition, "info": {_ONLY: condition}}
 
 
 @event.listens_for(metadata, "before_create")
@@ -58,4 +58,4 @@ def _tell_postgresql(target: MetaData, connection: Connection, **_: object) -> N
     for table in target.tables.values():
         for index in table.indexes:
             if _ONLY in index.info:
-                index.dialect_kwargs["postgresql_where"] = text(index.info[_ONLY])
+                index.dialect_kwargs["postgresql_where"] = index.info[_ONLY]

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
+    text,
     true,
 )
 
@@ -57,7 +58,7 @@ Index(
     "ix_metered_event_pending",
     metered_event.c.account_id,
     metered_event.c.id,
-    **only("pending > 0"),
+    **only(text("pending > 0")),
 )
 
 # What Payment Kit's API keeps with a grant; the ledger neither reads nor needs it.

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
+    text,
     true,
 )
 
@@ -58,7 +59,7 @@ Index("ix_credit_grant_account_id", credit_grant.c.account_id, credit_grant.c.id
 Index(
     "ix_credit_grant_live",
     credit_grant.c.account_id,
-    **only("remaining > 0"),
+    **only(text("remaining > 0")),
 )
 
 transfer = Table(
@@ -96,7 +97,7 @@ transfer = Table(
 Index(
     "ix_transfer_correction",
     transfer.c.call_id,
-    **only("operation_id <> call_id"),
+    **only(text("operation_id <> call_id")),
 )
 
 # What a call is charged since its price was corrected: each row takes the one before to
@@ -167,5 +168,5 @@ meter_event = Table(
 Index(
     "ix_meter_event_waiting",
     meter_event.c.call_id,
-    **only("delivered_us IS NULL"),
+    **only(text("delivered_us IS NULL")),
 )

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
 from aigne_hub.storage.schema.columns import amount, identifier, instant, metadata, one_of, only
@@ -66,13 +67,13 @@ Index(
     "uq_payment_order_recharging",
     payment_order.c.account_id,
     unique=True,
-    **only("reason = 'auto_recharge' AND state = 'open'"),
+    **only(text("reason = 'auto_recharge' AND state = 'open'")),
 )
 Index("ix_payment_order_created_us", payment_order.c.created_us)
 Index(
     "ix_payment_order_open",
     payment_order.c.expires_us,
-    **only("state = 'open'"),
+    **only(text("state = 'open'")),
 )
 
 # One row an event, written in the transaction that does what it says. A refused one is kept

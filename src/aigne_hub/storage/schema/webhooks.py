@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
 )
 
 from aigne_hub.storage.schema.columns import identifier, instant, metadata, only
@@ -33,7 +34,7 @@ event = Table(
 Index(
     "ix_event_unrouted",
     event.c.created_us,
-    **only("routed_us IS NULL"),
+    **only(text("routed_us IS NULL")),
 )
 
 webhook_endpoint = Table(
@@ -75,7 +76,7 @@ Index(
     "ix_webhook_delivery_due",
     webhook_delivery.c.endpoint_id,
     webhook_delivery.c.due_us,
-    **only("due_us IS NOT NULL"),
+    **only(text("due_us IS NOT NULL")),
 )
 
 # Below what a user wants to be told that credit runs low, in place of the hub's thresholds.
