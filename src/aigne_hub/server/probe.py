@@ -3,11 +3,12 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from time import monotonic
 
+from aigne_hub.at_first_use import at_first_use
 from aigne_hub.bootstrap import LOCAL_HOSTS
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.clock import SystemClock
@@ -15,9 +16,6 @@ from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.faults import Fault
 from aigne_hub.hub_file import DEMO
 from aigne_hub.providers.profiles import Profile, profile_of
-from aigne_hub.providers.service_account import ServiceAccount
-from aigne_hub.providers.tokens import Tokens
-from aigne_hub.providers.vertex import is_account
 from aigne_hub.transport import (
     Answer,
     Client,
@@ -168,16 +166,33 @@ async def _without_a_list(client: Client, target: Target) -> Probe:
     """Try what can be tried without a call: whether a service account gets a token."""
     provider, credential = target.provider, target.credential
     name = credential.name if credential else None
-    if provider.kind != "vertex" or credential is None or not is_account(credential.secret):
-        return Probe(provider.name, name, ok=True, detail=_NOTHING_TO_ASK, asked=False)
+    asked = False
     try:
-        account = ServiceAccount.parse(credential.secret)
-        await Tokens(client, account, SystemClock(), trusted=provider.trusted).current()
+        if provider.kind == "vertex" and credential is not None:
+            asked = await _account()(client, provider, credential.secret)
     except ValueError as error:
         return Probe(provider.name, name, ok=False, detail=f"its key {error}", fix=_NO_ACCOUNT)
     except UpstreamError as error:
         return Probe(provider.name, name, ok=False, detail=error.message, fix=_NO_ACCOUNT)
-    return Probe(provider.name, name, ok=True, detail="gives a token for its service account")
+    detail = "gives a token for its service account" if asked else _NOTHING_TO_ASK
+    return Probe(provider.name, name, ok=True, detail=detail, asked=asked)
+
+
+@at_first_use
+def _account() -> Callable[[Client, Provider, str], Awaitable[bool]]:
+    from aigne_hub.providers.service_account import ServiceAccount  # noqa: PLC0415 - at first use
+    from aigne_hub.providers.tokens import Tokens  # noqa: PLC0415 - as above
+    from aigne_hub.providers.vertex import is_account  # noqa: PLC0415 - as above
+
+    async def gives_a_token(client: Client, provider: Provider, secret: str) -> bool:
+        """Tell whether a key is an account and not a token; raises for one that gives none."""
+        if not is_account(secret):
+            return False
+        account = ServiceAccount.parse(secret)
+        await Tokens(client, account, SystemClock(), trusted=provider.trusted).current()
+        return True
+
+    return gives_a_token
 
 
 async def _list_models(

@@ -22,13 +22,13 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aigne_hub.domain.credential_news import CredentialNews, disabled, is_worth_telling, restored
 from aigne_hub.domain.faults import Fault
 from aigne_hub.domain.health import Standing
 from aigne_hub.storage import schema
 from aigne_hub.storage.engine import reading, writing
+from aigne_hub.storage.inserts import insert_for
 
 # How often a process tells what it saw, and hears what others did.
 INTERVAL_S = 1.0
@@ -198,7 +198,7 @@ def _stored(connection: Connection, targets: list[str]) -> dict[str, _Stored]:
 
 
 def _put(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    insert = insert_for(connection.dialect)
     made = insert(_TABLE)
     names = (*Standing._fields, *_Episode._fields)
     values: dict[str, Any] = {name: made.excluded[name] for name in names if name != "target"}
