@@ -31,9 +31,14 @@ _SHOWN_MAX: Final = 80
 
 
 class ProcessBackend:
-    """Reads and changes the database through the worker's own engine."""
+    """Reads and changes the database through the worker's own engine.
 
-    def __init__(self, hub: Callable[[], Hub], plane: Plane) -> None:
+    It is made in a thread; `loop` is what the calls run on.
+    """
+
+    def __init__(
+        self, hub: Callable[[], Hub], plane: Plane, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._hub = hub
         self._plane = plane
         opened = hub()
@@ -44,7 +49,7 @@ class ProcessBackend:
         self.randbytes = os.urandom
         self.page_tokens = page_tokens(opened)
         self._cashier = (opened, cashier(opened))
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._tries = PerMinute(TRIES_A_MINUTE)
         self._counting = Lock()
 

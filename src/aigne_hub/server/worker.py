@@ -231,12 +231,14 @@ class Worker:
         return hub
 
     def _config(self, edge: Edge, operations: ProcessOperations) -> uvicorn.Config:
+        loop = asyncio.get_running_loop()
+
         @at_first_use
         def control_plane() -> ASGIApp:
             from aigne_hub.server.backend import ProcessBackend  # noqa: PLC0415 - at first use
             from aigne_hub.web.app import create_app  # noqa: PLC0415 - as above
 
-            return create_app(operations, ProcessBackend(lambda: self.hub, self.plane))
+            return create_app(operations, ProcessBackend(lambda: self.hub, self.plane, loop))
 
         return uvicorn.Config(
             OnDemand(operations, control_plane),
