@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import MappingProxyType
 
 import pytest
 from sqlalchemy import Engine
+from tests.caller import ask
 from tests.conftest import config_for
 from tests.faults.test_two_hubs import second
 from tests.hub import HubProcess
@@ -234,6 +236,35 @@ async def test_what_is_not_configured_any_more_is_left_alone(
         assert permitted == [PROVIDER]
 
 
+async def test_what_an_old_key_did_is_forgotten_by_all_once_all_have_the_new_one(
+    database: Engine, clock: SetClock, upstream: FakeUpstream
+):
+    async with processes(database, clock, provider(upstream, "bad-key")) as (one, other):
+        bar(one, MAIN, Fault.EXHAUSTED)
+        await one.run()
+        await other.run()
+        clock.us += SECOND
+        with engine.writing(database) as connection:
+            target_health.forget(connection, PROVIDER, clock.us)
+        one.provider = provider(upstream)
+        one.board.forget(PROVIDER)
+        await other.run()
+        assert not other.board.of(MAIN).is_barred
+        # It still calls with the old key.
+        clock.us += 1
+        bar(other, MAIN, Fault.EXHAUSTED)
+        for each in (other, one):
+            await each.run()
+        assert one.board.of(MAIN).is_barred
+        other.provider = one.provider
+        clock.us += 1
+        other.board.forget(PROVIDER)
+        for each in (other, one):
+            await each.run()
+        assert not one.board.of(MAIN).is_barred
+        assert not other.board.of(MAIN).is_barred
+
+
 async def test_what_cannot_be_told_is_told_later(
     database: Engine, clock: SetClock, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ):
@@ -274,6 +305,40 @@ def test_real_processes_check_a_refused_key_once_each_time(
         (standing,) = target_health.known(database)
         assert standing.fault is Fault.REFUSED
         assert standing.bars - 1 <= checks(upstream) <= standing.bars
+    finally:
+        database.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_of_many_callers_of_two_processes_one_is_the_probe(
+    kind: str, new_hub: Callable[..., HubProcess], upstream: FakeUpstream, tmp_path: Path
+):
+    """What is known to be broken when they start is asked once, and nobody notices."""
+    broken = "gpt-503"
+    aliases = {"mini": {"model": f"openai/{broken}", "fallbacks": ["openai/gpt-4o-mini"]}}
+    workers = 2 if kind == "sqlite" else 1
+    hub = new_hub(workers=workers, database=kind, models=[broken, "gpt-4o-mini"], aliases=aliases)
+    hub.stop()
+    database = engine.create_engine(hub.database_url)
+    target = f"{MAIN}:{broken}"
+    try:
+        target_health.record(database, [Standing(target, Fault.BROKEN, 1, 3, 1)])
+        upstream.reset()
+        hub.start()
+        with second(hub, tmp_path / "elsewhere") if kind == "postgres" else nullcontext() as other:
+            hubs = [hub] if other is None else [hub, other]
+
+            def call(number: int) -> int:
+                return ask(hubs[number % len(hubs)], "mini").status
+
+            def is_probed() -> bool:
+                with ThreadPoolExecutor(20) as callers:
+                    assert set(callers.map(call, range(40))) == {200}
+                return target_health.known(database)[0].bars > 3
+
+            until(is_probed)
+            asked = [each for each in upstream.log() if each["model"] == broken]
+            assert len(asked) == target_health.known(database)[0].bars - 3
     finally:
         database.dispose()
 
