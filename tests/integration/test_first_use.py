@@ -32,6 +32,8 @@ AT_START = {
     "gateway.dialects.gemini": {"called"},
     "gateway.dialects.openai": {"chat", "errors", "neutral", "stream", "usage", "writer"},
     "providers": {
+        # What goes wrong is read when it does, by every format.
+        "complaints",
         *("call_ids", "connecting", "demo", "fitting", "frames", "languages", "openai"),
         *("payment_kit", "profile", "profiles", "upstream", "usage", "vendors"),
     },

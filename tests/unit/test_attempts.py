@@ -32,7 +32,7 @@ from aigne_hub.domain.errors import (
 )
 from aigne_hub.gateway.attempt import Streaming, Whole
 from aigne_hub.gateway.exchange import ClientGone
-from aigne_hub.gateway.verdicts import RETRY_AFTER_MAX_S
+from aigne_hub.gateway.patience import RETRY_AFTER_MAX_S
 from aigne_hub.transport import (
     ConnectFailed,
     ConnectTimeout,

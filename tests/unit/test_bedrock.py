@@ -17,6 +17,7 @@ from tests.contract import aws
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.crypto import sigv4
 from aigne_hub.domain.errors import UpstreamError
+from aigne_hub.domain.faults import Fault
 from aigne_hub.providers.bedrock import Events
 from aigne_hub.providers.bedrock_runtime import AccessKey
 from aigne_hub.providers.connecting import connected, misfit
@@ -349,5 +350,6 @@ def test_a_region_is_named_where_the_address_does_not_tell():
 
 
 def test_a_bad_pair_that_was_stored_fails_its_calls_alone():
-    with pytest.raises(UpstreamError, match="own credential is JSON without"):
+    with pytest.raises(UpstreamError, match="own credential is JSON without") as caught:
         sent({"model": "m"}, secret="{}")
+    assert caught.value.fault is Fault.REFUSED

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from aigne_hub.catalog.snapshot import Credential, Provider
 from aigne_hub.domain.errors import UpstreamError
+from aigne_hub.domain.faults import Fault
 from aigne_hub.hub_file.declared import DeclaredCredential
 from aigne_hub.providers.connecting import connected, misfit
 from aigne_hub.providers.profiles import languages_of
@@ -248,18 +249,23 @@ def gone() -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("grants", "said"),
+    ("grants", "said", "fault"),
     [
-        (lambda: Answer(400, b'{"error":"invalid_grant"}'), "400: invalid_grant"),
-        (lambda: Answer(400, b'{"error":"it says ya29.secret"}'), "answered 400."),
-        (lambda: Answer(200, b"<html>"), "without a token"),
-        (lambda: granted(""), "without a token"),
-        (lambda: granted("a\r\nb: c"), "without a token"),
-        (lambda: granted(lasts=0), "without a token"),
-        (gone, "refused"),
+        (lambda: Answer(400, b'{"error":"invalid_grant"}'), "400: invalid_grant", Fault.REFUSED),
+        (lambda: Answer(400, b'{"error":"it says ya29.secret"}'), "answered 400.", Fault.REFUSED),
+        (lambda: Answer(401, b'{"error":"invalid_client"}'), "401: invalid_client", Fault.REFUSED),
+        (lambda: Answer(429, b""), "answered 429", Fault.THROTTLED),
+        (lambda: Answer(503, b""), "answered 503", Fault.BROKEN),
+        (lambda: Answer(200, b"<html>"), "without a token", Fault.BROKEN),
+        (lambda: granted(""), "without a token", Fault.BROKEN),
+        (lambda: granted("a\r\nb: c"), "without a token", Fault.BROKEN),
+        (lambda: granted(lasts=0), "without a token", Fault.BROKEN),
+        (gone, "refused", Fault.UNREACHABLE),
     ],
 )  # fmt: skip
-async def test_no_token_is_an_error_of_the_upstream_and_asked_for_anew(grants, said: str):
+async def test_no_token_is_an_error_of_the_upstream_and_asked_for_anew(
+    grants, said: str, fault: Fault
+):
     client = Client(grants)
     kept = tokens(client, Clock())
     for _ in range(2):
@@ -267,6 +273,7 @@ async def test_no_token_is_an_error_of_the_upstream_and_asked_for_anew(grants, s
             await kept.current()
         assert said in caught.value.message
         assert "secret" not in caught.value.message
+        assert caught.value.fault is fault
     assert client.asked == 2
 
 
@@ -301,8 +308,19 @@ def test_a_bad_service_account_is_found_before_any_call(secret: str, said: str):
 
 def test_a_bad_service_account_that_was_stored_fails_its_calls_alone():
     serving = upstream(Client(), "anthropic", "{}").serving(CLAUDE)
-    with pytest.raises(UpstreamError, match="own credential is not the JSON"):
+    with pytest.raises(UpstreamError, match="own credential is not the JSON") as caught:
         asyncio.run(serving.send("messages", b"{}"))
+    assert caught.value.fault is Fault.REFUSED
+
+
+def test_a_key_that_signs_nothing_is_refused():
+    client: Any = Client()
+    secret = json.dumps(ACCOUNT | {"private_key": PEM.replace("A", "?")})
+    serving = upstream(client, "gemini", secret).serving("gemini-3-pro")
+    with pytest.raises(UpstreamError, match="No access token") as caught:
+        asyncio.run(serving.send("v1/models/x:generateContent", b"{}"))
+    assert caught.value.fault is Fault.REFUSED
+    assert client.asked == 0
 
 
 def test_an_address_without_a_project_is_found_before_any_call():

@@ -48,12 +48,14 @@ class HubError(Exception):
 
     `recorded` is what its call's record keeps of it: the message, but never the words of an
     upstream, which may quote the prompt. `fault` is what it says of the upstream that was
-    asked, None when nothing.
+    asked, None when nothing; `patience_s` is for how long that asks to be left alone, 0 when
+    it does not.
     """
 
     code = "internal_error"
     status = 500
     fault: Fault | None = None
+    patience_s = 0
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -151,13 +153,18 @@ class UpstreamError(HubError):
 
     code = "upstream_error"
     status = 502
-    fault = Fault.BROKEN
 
     def __init__(
-        self, message: str, *, param: str | None = None, is_overload: bool = False
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        is_overload: bool = False,
+        fault: Fault | None = Fault.BROKEN,
     ) -> None:
         super().__init__(message, param=param)
         self.is_overload = is_overload
+        self.fault = fault
 
 
 class NoUpstream(HubError):

@@ -17,6 +17,7 @@ class Fault(StrEnum):
     THROTTLED = "throttled"  # 429: this credential has asked too often
     REFUSED = "refused"  # 401, 403: the credential is wrong, expired or revoked
     EXHAUSTED = "exhausted"  # the vendor's account has no credit left
+    NO_MODEL = "no_model"  # it does not know the model, or this account may not use it
     REGION = "region"  # not served where the hub is: of the place, not of the credential
 
 

@@ -4,7 +4,7 @@ An echo of a request's headers is no answer, but looks like one when its status 
 a wrong address may. An event of a stream passes whole, so a key that stands in it does too.
 """
 
-from aigne_hub.gateway.verdicts import SECRET_LENGTH_MIN
+from aigne_hub.gateway.clean_words import SECRET_LENGTH_MIN
 
 HIDDEN = b"[key]"
 

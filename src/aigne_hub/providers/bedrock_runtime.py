@@ -12,6 +12,7 @@ from urllib.parse import quote
 from aigne_hub.catalog.snapshot import Provider
 from aigne_hub.crypto import sigv4
 from aigne_hub.domain.errors import UpstreamError
+from aigne_hub.domain.faults import Fault
 from aigne_hub.ports import Clock
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.providers.upstream import Answer
@@ -75,7 +76,8 @@ class Runtime:
     async def post(self, model: str, action: str, body: bytes) -> Answer:
         """Ask a model for something. Raises TransportError, and UpstreamError without a key."""
         if self._unusable:
-            raise UpstreamError(f"The hub's own credential {self._unusable}.")
+            words = f"The hub's own credential {self._unusable}."
+            raise UpstreamError(words, fault=Fault.REFUSED)
         path = f"/model/{quote(model, safe='')}/{action}"
         headers = {"content-type": _JSON}
         if self._keys is None:

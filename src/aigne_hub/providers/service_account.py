@@ -10,12 +10,22 @@ from typing import NamedTuple, Self
 from urllib.parse import urlencode
 
 from aigne_hub.crypto.jwt import signed_rs256
+from aigne_hub.domain.faults import Fault
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LIFETIME_S = 3_600  # the longest that is granted
 TOKEN_MAX = 8_192
+_PASSING = frozenset({408, 429})
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+
+
+class NoToken(ValueError):
+    """No token was given. `fault` is what that says of the account, or of who gives tokens."""
+
+    def __init__(self, message: str, fault: Fault) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class AccessToken(NamedTuple):
@@ -64,7 +74,11 @@ class ServiceAccount:
 
 
 def token_in(status: int, body: bytes, now_s: int) -> AccessToken:
-    """Return the token of an answer. Raises ValueError, which shows no secret."""
+    """Return the token of an answer. Raises NoToken, which shows no secret.
+
+    What is refused with 4xx is the account: RFC 6749, section 5.2, has `invalid_grant` for one
+    that is deleted, disabled or whose key is revoked.
+    """
     try:
         value = json.loads(body)
     except ValueError:
@@ -74,9 +88,15 @@ def token_in(status: int, body: bytes, now_s: int) -> AccessToken:
         # What Google says of it is a word: invalid_grant, invalid_scope.
         code = answer.get("error")
         said = f": {code[:64]}" if isinstance(code, str) and code.isidentifier() else ""
-        raise ValueError(f"the token endpoint answered {status}{said}")
+        raise NoToken(f"the token endpoint answered {status}{said}", _fault_of(status))
     text, lasts = answer.get("access_token"), answer.get("expires_in")
     usable = isinstance(text, str) and 0 < len(text) <= TOKEN_MAX and text.isascii()
     if not usable or not str(text).isprintable() or not isinstance(lasts, int) or lasts <= 0:
-        raise ValueError("the token endpoint answered without a token")
+        raise NoToken("the token endpoint answered without a token", Fault.BROKEN)
     return AccessToken(str(text), now_s + min(lasts, LIFETIME_S))
+
+
+def _fault_of(status: int) -> Fault:
+    if status in _PASSING:
+        return Fault.THROTTLED if status == 429 else Fault.TIMED_OUT
+    return Fault.REFUSED if 400 <= status < 500 else Fault.BROKEN

@@ -3,8 +3,9 @@
 import asyncio
 
 from aigne_hub.domain.errors import UpstreamError
+from aigne_hub.domain.faults import Fault
 from aigne_hub.ports import Clock
-from aigne_hub.providers.service_account import AccessToken, ServiceAccount, token_in
+from aigne_hub.providers.service_account import AccessToken, NoToken, ServiceAccount, token_in
 from aigne_hub.transport import Client, Origin, TransportError, request_head
 
 AHEAD_S = 300  # how long before its end a token is renewed
@@ -61,9 +62,16 @@ class Tokens:
         now_s = self._now_s()
         try:
             body = self._account.request(now_s)
+        except ValueError as error:
+            raise _failure(str(error), Fault.REFUSED) from None
+        try:
             answer = await self._client.send(self._origin, self._head, body)
             return token_in(answer.status, await answer.read(), now_s)
         except TransportError as error:
-            raise UpstreamError(f"No access token was to be had: {error.message}.") from None
-        except ValueError as error:
-            raise UpstreamError(f"No access token was to be had: {error}.") from None
+            raise _failure(error.message, Fault.UNREACHABLE) from None
+        except NoToken as error:
+            raise _failure(str(error), error.fault) from None
+
+
+def _failure(why: str, fault: Fault) -> UpstreamError:
+    return UpstreamError(f"No access token was to be had: {why}.", fault=fault)

@@ -11,6 +11,7 @@ import orjson
 
 from aigne_hub.catalog.snapshot import Provider
 from aigne_hub.domain.errors import UpstreamError
+from aigne_hub.domain.faults import Fault
 from aigne_hub.ports import Clock
 from aigne_hub.providers.google import STREAM_METHOD
 from aigne_hub.providers.languages import written
@@ -54,7 +55,8 @@ class _Project:
 
     async def send(self, head: bytes, body: bytes) -> Answer:
         if self._unusable:
-            raise UpstreamError(f"The hub's own credential {self._unusable}.")
+            words = f"The hub's own credential {self._unusable}."
+            raise UpstreamError(words, fault=Fault.REFUSED)
         line = self._fixed
         if self._tokens is not None:
             line = b"authorization: Bearer %b\r\n" % (await self._tokens.current()).encode()

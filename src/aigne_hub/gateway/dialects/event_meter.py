@@ -19,7 +19,8 @@ from aigne_hub.gateway.dialects.reading import (
     read_again,
     rewritten,
 )
-from aigne_hub.providers.frames import Splitter, payload_of, words_of
+from aigne_hub.providers.complaints import reported
+from aigne_hub.providers.frames import Splitter, payload_of
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import later
 
@@ -151,8 +152,7 @@ class EventMeter:
         """Take note of what an event says; return whether it is no failure."""
         self._begun = True
         if is_present(event.error) or event.type == "error":
-            words = words_of(decoded(event.error) or "no more is known")
-            self.failure = UpstreamError(f"The upstream reported an error: {words}")
+            self.failure = reported(decoded(event.error) or "no more is known")
             return False
         if event.type in self._product.ends:
             self._ended += 1

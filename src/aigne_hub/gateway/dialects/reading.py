@@ -6,6 +6,7 @@ import msgspec
 import orjson
 
 from aigne_hub.domain.errors import InvalidRequest, UpstreamError
+from aigne_hub.providers.complaints import blamed
 
 # What a decoder raises for what is not the JSON it was made for.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -85,5 +86,5 @@ def answered(decode: Any, body: bytes) -> Any:
     except UNREADABLE:
         raise UpstreamError("The upstream's answer is not valid JSON of this kind.") from None
     if is_present(answer.error):
-        raise UpstreamError("The upstream answered 200 with an error object.")
+        raise blamed("The upstream answered 200 with an error object.", decoded(answer.error))
     return answer

@@ -19,7 +19,7 @@ from aigne_hub.domain.inference import (
     ToolChoice,
 )
 from aigne_hub.domain.usage import Report
-from aigne_hub.providers.frames import words_of
+from aigne_hub.providers.complaints import reported
 from aigne_hub.providers.profiles import Profile
 from aigne_hub.providers.usage import Wire
 
@@ -166,7 +166,7 @@ def objects_in(items: object) -> list[dict[str, Any]]:
 def require_good(value: dict[str, Any]) -> None:
     """Raise UpstreamError for an error object."""
     if value.get("error"):
-        raise UpstreamError(f"The upstream reported an error: {words_of(value['error'])}")
+        raise reported(value["error"])
 
 
 def _is_number(said: object) -> bool:

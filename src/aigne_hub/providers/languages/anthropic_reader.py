@@ -20,7 +20,8 @@ from aigne_hub.domain.inference import (
     ToolCallStart,
 )
 from aigne_hub.domain.usage import Report
-from aigne_hub.providers.frames import Splitter, payload_of, words_of
+from aigne_hub.providers.complaints import reported
+from aigne_hub.providers.frames import Splitter, payload_of
 from aigne_hub.providers.languages import objects_in, parsed, retold
 from aigne_hub.providers.profiles import ANTHROPIC_LANGUAGE
 from aigne_hub.providers.usage import Wire
@@ -181,9 +182,7 @@ class MessageReader:
 def _require_good(value: dict[str, Any]) -> None:
     error = value.get("error")
     if error or value.get("type") == "error":
-        kind = error.get("type") if isinstance(error, dict) else None
-        words = f"The upstream reported an error: {words_of(error)}"
-        raise UpstreamError(words, is_overload=kind == "overloaded_error")
+        raise reported(error)
 
 
 def _string(value: object) -> str:

@@ -23,8 +23,8 @@ from aigne_hub.domain.inference import (
     ToolCallStart,
 )
 from aigne_hub.domain.usage import Report
+from aigne_hub.providers.complaints import reported
 from aigne_hub.providers.event_stream import Decoder, Malformed, Message
-from aigne_hub.providers.frames import words_of
 from aigne_hub.providers.languages import objects_in, parsed, retold
 from aigne_hub.providers.profiles import CONVERSE_LANGUAGE
 from aigne_hub.providers.usage import Wire
@@ -41,8 +41,6 @@ _REASONS: dict[str, FinishReason] = {
 }
 # The model made something that is no answer.
 _FAILURES = frozenset({"malformed_model_output", "malformed_tool_use"})
-# What may go better at once elsewhere, or later here.
-_OVERLOADS = frozenset({"throttlingException", "serviceUnavailableException"})
 # Tools that the provider runs itself say what they are.
 _OWN = "server_tool_use"
 
@@ -101,13 +99,11 @@ class ConverseReader:
         headers = message.headers
         kind = headers.get(":message-type", "event")
         if kind == "error":
-            words = words_of(headers.get(":error-message", "unknown"))
-            raise UpstreamError(f"The upstream reported an error: {words}")
+            said = headers.get(":error-message", "unknown")
+            raise reported(said, headers.get(":error-code", ""))
         value = parsed(message.payload or b"{}")
         if kind == "exception":
-            name = headers.get(":exception-type", "")
-            words = f"The upstream reported an error: {words_of(value)}"
-            raise UpstreamError(words, is_overload=name in _OVERLOADS)
+            raise reported(value, headers.get(":exception-type", ""))
         return [] if self._is_done else self._event(headers.get(":event-type", ""), value)
 
     def _event(self, name: str, value: dict[str, Any]) -> list[InferenceEvent]:

@@ -29,6 +29,7 @@ from aigne_hub.domain.inference import (
     ToolCallStart,
 )
 from aigne_hub.domain.usage import Report
+from aigne_hub.providers.complaints import reported
 from aigne_hub.providers.frames import Splitter, payload_of, words_of
 from aigne_hub.providers.languages import objects_in, parsed, retold
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
@@ -129,8 +130,7 @@ class GenerateReader:
 
     def _event(self, value: dict[str, Any]) -> list[InferenceEvent]:
         if value.get("error"):
-            words = words_of(value["error"])
-            raise UpstreamError(f"The upstream reported an error: {words}")
+            raise reported(value["error"])
         candidates = objects_in(value.get("candidates"))
         grounded = [one for one in candidates if _searches(one)]
         self._searched = grounded or self._searched

@@ -31,6 +31,7 @@ from aigne_hub.domain.inference import (
     ToolResult,
 )
 from aigne_hub.domain.usage import Report
+from aigne_hub.providers.complaints import blamed
 from aigne_hub.providers.frames import Splitter, payload_of
 from aigne_hub.providers.languages import (
     CUSTOM_PARAMETERS,
@@ -339,7 +340,8 @@ class ChatReader:
     def _finish(self, choice: dict[str, Any]) -> None:
         reason = choice.get("finish_reason")
         if reason == "error":
-            raise UpstreamError("The upstream ended its answer with an error.")
+            said = "The upstream ended its answer with an error."
+            raise blamed(said, choice.get("error"))
         if isinstance(reason, str) and reason:
             self._reason = _REASONS.get(reason, "stop")
 

@@ -17,12 +17,12 @@ from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.quotes import count_text
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.gateway.dialects.reading import rewritten
+from aigne_hub.providers.complaints import reported
 from aigne_hub.providers.frames import (
     FRAME_BYTES_MAX,
     Splitter,
     payload_of,
     unescaped_length,
-    words_of,
 )
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import UsageStream
@@ -130,7 +130,7 @@ class AnthropicStreamMeter:
             return False
         event = _event(frame) if _is_marked(frame) else {}
         if event.get("type") == "error" or event.get("error") is not None:
-            self.failure = _failure(event.get("error"))
+            self.failure = reported(event.get("error"))
             return False
         if event:
             self._told.add(event)
@@ -185,12 +185,6 @@ def _event(frame: bytes) -> dict[str, Any]:
 def _stops(event: dict[str, Any]) -> bool:
     delta = event.get("delta")
     return isinstance(delta, dict) and delta.get("stop_reason") is not None
-
-
-def _failure(error: object) -> UpstreamError:
-    kind = error.get("type") if isinstance(error, dict) else None
-    words = f"The upstream reported an error: {words_of(error)}"
-    return UpstreamError(words, is_overload=kind == "overloaded_error")
 
 
 def _with_credits(event: dict[str, Any], charge: str, shown: Usage, frame: bytes) -> bytes:

@@ -38,6 +38,7 @@ from aigne_hub.gateway.dialects.gemini.list_stream import (
 from aigne_hub.gateway.dialects.gemini.neutral import CountForm, GenerateForm
 from aigne_hub.gateway.dialects.gemini.stream import GeminiStreamMeter, frames_text, parts_text
 from aigne_hub.gateway.dialects.reading import peeked
+from aigne_hub.providers.complaints import blamed
 from aigne_hub.providers.profiles import GEMINI_LANGUAGE
 from aigne_hub.providers.usage import Wire
 
@@ -230,7 +231,7 @@ def _answer(body: bytes) -> Members:
     if not isinstance(value, dict):
         raise UpstreamError("The upstream's answer is not valid JSON of this kind.")
     if value.get("error") is not None:
-        raise UpstreamError("The upstream answered 200 with an error object.")
+        raise blamed("The upstream answered 200 with an error object.", value["error"])
     return value
 
 

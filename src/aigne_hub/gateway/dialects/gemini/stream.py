@@ -17,12 +17,12 @@ from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.quotes import count_text
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.gateway.dialects.reading import json_length
+from aigne_hub.providers.complaints import reported
 from aigne_hub.providers.frames import (
     FRAME_BYTES_MAX,
     Splitter,
     payload_of,
     unescaped_length,
-    words_of,
 )
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import later
@@ -147,7 +147,7 @@ class GeminiStreamMeter:
         is_marked = self._n > 1 or _is_marked(frame)
         event = _event(frame) if is_marked or self._held else {}
         if event.get("error") is not None:
-            self.failure = _failure(event["error"])
+            self.failure = reported(event["error"])
             return []
         self._take(frame, event, is_marked=is_marked)
         if self._ends(event):
@@ -240,10 +240,6 @@ def _written(event: Event, held: list[bytes]) -> bytes:
 def _has_usage(event: Event) -> bool:
     usage = event.get("usageMetadata")
     return isinstance(usage, dict) and bool(usage)
-
-
-def _failure(error: object) -> UpstreamError:
-    return UpstreamError(f"The upstream reported an error: {words_of(error)}")
 
 
 def _frame_text(frame: bytes) -> int:

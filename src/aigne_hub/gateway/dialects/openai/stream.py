@@ -8,17 +8,22 @@ apart frame by frame.
 import re
 
 import msgspec
-import orjson
 
 from aigne_hub.domain.errors import HubError, UpstreamError
 from aigne_hub.domain.usage import NO_REPORT, Report, Usage
 from aigne_hub.gateway.dialects.openai.usage import Reporting, report_of
-from aigne_hub.gateway.dialects.reading import UNREADABLE, is_present, read_again, rewritten
+from aigne_hub.gateway.dialects.reading import (
+    UNREADABLE,
+    decoded,
+    is_present,
+    read_again,
+    rewritten,
+)
+from aigne_hub.providers.complaints import reported
 from aigne_hub.providers.frames import (
     Splitter,
     payload_of,
     unescaped_length,
-    words_of,
 )
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.stream import later
@@ -216,14 +221,5 @@ def _failure(event: _Frame) -> UpstreamError | None:
     broken = [choice for choice in event.choices or () if choice.finish_reason == "error"]
     for error in (event.error, *(choice.error for choice in broken)):
         if is_present(error):
-            return UpstreamError(f"The upstream reported an error: {_message(bytes(error))}")
+            return reported(decoded(error))
     return UpstreamError("The upstream ended its answer with an error.") if broken else None
-
-
-def _message(error: bytes) -> str:
-    """Return an upstream error's own words, bounded."""
-    try:
-        value = orjson.loads(error)
-    except orjson.JSONDecodeError:
-        return "unreadable"
-    return words_of(value)

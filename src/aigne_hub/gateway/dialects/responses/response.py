@@ -10,18 +10,17 @@ from typing import Annotated, Any
 import msgspec
 import orjson
 
-from aigne_hub.domain.errors import HubError, RateLimited, UpstreamError
+from aigne_hub.domain.errors import HubError, RateLimited
+from aigne_hub.domain.faults import Fault
 from aigne_hub.domain.objects import RESPONSE, Made, made
 from aigne_hub.domain.usage import TOKENS_MAX, Report, Usage
 from aigne_hub.gateway.dialects.openai.usage import Reporting, report_of, tier_of
 from aigne_hub.gateway.dialects.reading import UNREADABLE, decoded, is_present
-from aigne_hub.providers.frames import words_of
+from aigne_hub.providers.complaints import reported
 from aigne_hub.providers.usage import Wire
 
 _FIGURE = re.compile(rb"[1-9]")
 _SEARCH = b'"web_search_call"'
-_OVERLOADED = frozenset({"server_is_overloaded", "overloaded", "overloaded_error", "slow_down"})
-_LIMITED = frozenset({"rate_limit_exceeded", "rate_limit_error"})
 # The members of an output item, or of its parts, that the model wrote.
 _WRITTEN = ("text", "refusal", "arguments", "input", "code")
 _PARTS = ("content", "summary")
@@ -116,11 +115,12 @@ def made_by(response: Response, *, stores: bool) -> Made | None:
 
 def failure_of(error: object) -> HubError:
     """Return the error that an answer came with."""
-    code = str(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
-    words = f"The upstream reported an error: {words_of(error)}"
-    if code in _LIMITED:
-        return RateLimited(words)
-    return UpstreamError(words, is_overload=code in _OVERLOADED)
+    failure = reported(error)
+    if failure.fault is not Fault.THROTTLED:
+        return failure
+    limited = RateLimited(failure.message, retry_after_s=max(failure.patience_s, 1))
+    limited.fault, limited.patience_s = failure.fault, failure.patience_s
+    return limited
 
 
 def written_bytes(body: bytes) -> int:
