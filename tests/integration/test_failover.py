@@ -90,6 +90,7 @@ def hub(
                 "fallbacks": ["second/gpt-429", "first/gpt-500"],
             },
             "same": {"model": "weighted/gpt-4o-mini", "fallbacks": ["weighted/gpt-long:3"]},
+            "foreign": {"model": "first/gpt-500+slow:2", "fallbacks": ["claude/claude-sonnet-4"]},
             "hopeless": {"model": "first/gpt-500", "fallbacks": ["dead/gpt-4o-mini"]},
         }
         config = {
@@ -103,10 +104,13 @@ def hub(
                 provider("first", upstream.base_url, main=100),
                 provider("second", other.base_url, main=100),
                 provider("nowhere", nowhere, main=100),
+                {**provider("claude", other.base_url, main=100), "kind": "anthropic"},
             ],
             "models": [
                 *(model(f"first/{name}") for name in first),
                 model("first/gpt-429+slow:2"),
+                model("first/gpt-500+slow:2"),
+                model("claude/claude-sonnet-4", OTHER_RATES),
                 model(FALLBACK, OTHER_RATES),
                 model("second/gpt-429", OTHER_RATES),
                 *(model(f"{name}/gpt-4o-mini") for name in ("weighted", "even")),
@@ -209,6 +213,21 @@ def test_a_failure_before_the_first_byte_goes_on_to_the_fallback_at_its_price(
     assert (call["model"], call["provider"]) == (FALLBACK, "second")
     assert (call["outcome"], call["error"]) == ("completed", None)
     assert before - customer.balance == nano(call["credits"]) == price(call, OTHER_RATES)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_the_next_candidate_may_speak_another_format(
+    hub: HubProcess, books: Books, customer: Customer, stream: bool
+):
+    reply = ask(hub, "foreign", key=customer.key, stream=stream, max_tokens=100)
+    assert (reply.status, reply.text) == (200, "say hello to me")
+    assert reply.headers["x-aigne-hub-attempts"] == "2"
+    call = books.call(reply.call_id)
+    assert [(one["provider"], one["reason"]) for one in call["attempts"]] == [
+        ("first", "chosen"),
+        ("claude", "failover"),
+    ]
+    assert nano(call["credits"]) == price(call, OTHER_RATES)
 
 
 def test_a_whole_answer_that_breaks_goes_on_to_the_fallback(
