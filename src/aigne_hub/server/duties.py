@@ -45,6 +45,7 @@ from aigne_hub.storage import (
     objects,
     room,
     route_answers,
+    sessions,
     target_health,
     unfinished_orders,
     usage_alarms,
@@ -306,6 +307,7 @@ class Duties:
                     pruned = limits.prune(connection, now) + answers.prune(connection, now)
                     pruned += route_answers.prune(connection, now) + objects.prune(connection, now)
                     pruned += connect_sessions.prune(connection, now)
+                    pruned += sessions.prune(connection, now)
                     pruned += target_health.prune(connection, now)
                 more = outbox.prune() > 0 or pruned > 0
 

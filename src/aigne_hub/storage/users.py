@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from aigne_hub.crypto.custodial import new_identity
 from aigne_hub.crypto.did import InvalidDid, RoleType, did_of
@@ -183,11 +183,15 @@ def set_email(change: Changes, user: User, email: str) -> User:
 
 
 def disable(change: Changes, user: User) -> User:
-    """Refuse everything the user's keys ask for from now on. Raises Conflict for the last owner."""
+    """Refuse everything the user's keys ask for from now on, and end their sessions.
+
+    Raises Conflict for the last owner.
+    """
     if user.disabled:
         return user
     _require_other_owner(change.connection, user, "disabled")
     _update(change, user, disabled_us=change.clock.now_us())
+    change.connection.execute(delete(schema.session).where(schema.session.c.user_id == user.id))
     change.audit("user.disable", user.id)
     return replace(user, disabled=True)
 

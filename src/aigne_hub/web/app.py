@@ -25,6 +25,7 @@ from aigne_hub.web.payment.webhooks import webhooks_router
 from aigne_hub.web.probe_routes import operations_router
 from aigne_hub.web.rendering import Renderer
 from aigne_hub.web.security import HeadAsGet, SecurityHeaders
+from aigne_hub.web.session import SignInNeeded, sign_in_needed
 from aigne_hub.web.setup import setup_router
 
 _STATIC = Path(__file__).parent / "static"
@@ -60,6 +61,7 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
             404: not_found,
             405: method_not_allowed,
             HubError: refused,
+            SignInNeeded: sign_in_needed,
             RequestValidationError: malformed,
         },
     )

@@ -37,7 +37,7 @@ class Renderer:
     ) -> HTMLResponse:
         """Return a page; templates also get `root`, `public_url` and `version`."""
         html = self._environment.get_template(template).render(
-            root=_root(request.scope["raw_path"]),
+            root=root_of(request),
             public_url=operations_of(request).public_url(),
             version=__version__,
             **values,
@@ -50,6 +50,7 @@ def renderer_of(request: Request) -> Renderer:
     return renderer
 
 
-def _root(raw_path: bytes) -> str:
+def root_of(request: Request) -> str:
     """Return the way from a page to `/`: an escaped slash is no step of it."""
+    raw_path: bytes = request.scope["raw_path"]
     return "../" * (raw_path.count(b"/") - 1) or "./"

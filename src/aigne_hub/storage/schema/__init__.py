@@ -62,6 +62,7 @@ from aigne_hub.storage.schema.payments import (
     redemption_guess,
 )
 from aigne_hub.storage.schema.selling import checkout_session, payment_link
+from aigne_hub.storage.schema.sessions import password, session, sign_in_failure
 from aigne_hub.storage.schema.users import api_key, identity, user
 from aigne_hub.storage.schema.webhooks import (
     event,
@@ -104,6 +105,7 @@ __all__ = [
     "model",
     "model_call",
     "model_status",
+    "password",
     "payment_customer",
     "payment_event",
     "payment_kit",
@@ -119,7 +121,9 @@ __all__ = [
     "redemption_code",
     "redemption_guess",
     "route_answer",
+    "session",
     "setting",
+    "sign_in_failure",
     "target_health",
     "transfer",
     "upstream_object",

@@ -4,7 +4,6 @@ The program that begins a session polls it until a key is there, reads it once m
 the session. The key comes encrypted as CryptoJS does, with its passphrase beside it.
 """
 
-from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -13,12 +12,12 @@ from fastapi.responses import JSONResponse
 from aigne_hub.crypto import base58, cryptojs
 from aigne_hub.storage import connect_sessions
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.network import network_of
 
 SERVICE = "/.well-known/service"
 ACTOR = "page:connect"
 
 _CHALLENGE_BYTES = 16
-_IPV6_PREFIX = 64
 _FRESH = {"cache-control": "no-store"}
 
 SessionId = Annotated[
@@ -64,18 +63,6 @@ def end(sid: SessionId, hub: Hub) -> JSONResponse:
     with hub.posting() as view:
         connect_sessions.end(view, now, sid)
     return JSONResponse({"id": sid, "status": "ended"}, headers=_FRESH)
-
-
-def network_of(request: Request) -> str:
-    """Return the address that asks; of IPv6 the network that one subscriber has."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    if address.version == 4:
-        return str(address)
-    return str(ip_network((address, _IPV6_PREFIX), strict=False))
 
 
 def _wrapped(hub: Backend, key: connect_sessions.Collected) -> dict[str, str]:
