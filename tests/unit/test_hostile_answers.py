@@ -3,7 +3,7 @@
 import base64
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from copy import copy
 from typing import Any, NamedTuple
 
 import pytest
@@ -351,7 +351,7 @@ relayed = pytest.mark.parametrize("name", RELAYED)
 
 def metered(name: str, *pieces: bytes) -> StreamMeter:
     relay = RELAYED[name]
-    meter = relay.dialect.meter(replace(relay.ask), relay.wire)
+    meter = relay.dialect.meter(copy(relay.ask), relay.wire)
     for piece in pieces:
         relay.dialect.output_of(meter.feed(piece))
         assert meter.delivered_bytes >= 0
@@ -366,7 +366,7 @@ def charged(name: str, body: bytes) -> bool:
     """Read a whole answer as it is relayed; return whether it was one."""
     relay = RELAYED[name]
     try:
-        report = relay.dialect.usage(replace(relay.ask), body, relay.wire)
+        report = relay.dialect.usage(copy(relay.ask), body, relay.wire)
     except HubError:
         return False
     assert report.usage is None or report.usage.total_tokens >= 0

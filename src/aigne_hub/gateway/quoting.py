@@ -3,7 +3,7 @@
 Admission and `explain` ask the same functions, so that they cannot disagree.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from aigne_hub.catalog.snapshot import Model, Snapshot
 from aigne_hub.domain.access import Principal
@@ -16,8 +16,7 @@ from aigne_hub.gateway.dialects import Ask, Dialect
 from aigne_hub.gateway.offers import models_of
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """A request that was read: what it asks, who may serve it, what it can cost.
 
     `bound` are the only ways to serve one that follows an object at a provider.

@@ -4,8 +4,9 @@ A dialect is stateless and sans-IO: bytes and values in, bytes and values out.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
+
+import msgspec
 
 from aigne_hub.domain.embedding import EmbeddingAnswer, EmbeddingRequest
 from aigne_hub.domain.errors import HubError
@@ -39,9 +40,10 @@ class Head(NamedTuple):
     is_early: bool = False
 
 
-@dataclass(slots=True)
-class Ask:
+class Ask(msgspec.Struct):
     """What the hub needs to know of a request; the rest of `body` is not looked at.
+
+    A structure for its making, which is no instruction of the interpreter's: every call has one.
 
     `output_limit` is the caller's own limit, None without one; `n` the number of answers;
     `shows_usage` whether the caller asked for usage in the stream, `options_given` whether

@@ -1,7 +1,5 @@
 """What a request that is a form asks, for the operations that take files."""
 
-from dataclasses import dataclass
-
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.gateway.dialects import Ask
 from aigne_hub.gateway.dialects.form import Form
@@ -9,7 +7,6 @@ from aigne_hub.gateway.dialects.form import Form
 _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0", ""})
 
 
-@dataclass(slots=True)
 class FormAsk(Ask):
     """An Ask whose body is a form, None for one that came as JSON."""
 

@@ -6,7 +6,6 @@ https://docs.cohere.com/v2/reference/rerank,
 https://docs.cohere.com/docs/how-does-cohere-pricing-work: from stored copies, November 2026.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -40,7 +39,6 @@ class _Answer(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw()
 
 
-@dataclass(slots=True)
 class RerankAsk(Ask):
     """An Ask that knows how many `documents` it has, and the most tokens they may be read as."""
 

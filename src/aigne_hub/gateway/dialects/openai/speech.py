@@ -5,7 +5,6 @@ hub counts them. https://platform.openai.com/docs/api-reference/audio/createSpee
 against the published OpenAPI description of August 2026.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -51,7 +50,6 @@ class _Peek(msgspec.Struct):
     speed: float | None = None
 
 
-@dataclass(slots=True)
 class SpeechAsk(Ask):
     """An Ask that knows how many characters are spoken, how slowly, and in what form.
 

@@ -6,7 +6,6 @@ https://platform.openai.com/docs/api-reference/audio/createTranscription, checke
 published OpenAPI description of August 2026.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -33,7 +32,6 @@ NO_SOUND = Length(0, 0)
 _WORDS = frozenset({"text", "srt", "vtt"})
 
 
-@dataclass(slots=True)
 class SoundAsk(FormAsk):
     """A FormAsk with how long its sound is, and whether its answer is plain text."""
 

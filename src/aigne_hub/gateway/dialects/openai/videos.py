@@ -4,7 +4,6 @@ https://platform.openai.com/docs/api-reference/videos/create, checked against th
 OpenAPI description of August 2026.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -47,7 +46,6 @@ class Job(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw()
 
 
-@dataclass(slots=True)
 class VideoAsk(FormAsk):
     """A FormAsk with how long the video shall be."""
 
