@@ -217,7 +217,7 @@ class Tries:
                 candidate.targets,
                 result.fault,
                 is_probe=reason is Reason.PROBE,
-                retry_after_s=result.retry_after_s if isinstance(result, RateLimited) else 0,
+                retry_after_s=result.patience_s,
             )
         if isinstance(result, FINAL):
             raise result
