@@ -48,6 +48,24 @@ def test_standings_are_shared_and_the_newer_stands(hub: Any):
     ]
 
 
+def test_who_has_seen_the_table_reads_it_again_when_it_has_changed(hub: Any):
+    def seen_again() -> list[Standing]:
+        nonlocal state
+        state, found = target_health.look(hub.engine, state)
+        return found
+
+    state: target_health.State | None = None
+    assert seen_again() == []
+    other = BARRED._replace(target="a", changed_us=9_000_000_000_000_000)
+    record(hub, BARRED, other)
+    assert sorted(seen_again()) == [other, BARRED]
+    target_health.claim(hub.engine, [MAIN], "a", 100, 200)
+    assert seen_again() == []
+    record(hub, BARRED._replace(changed_us=51))  # not the newest
+    assert len(seen_again()) == 2
+    assert seen_again() == []
+
+
 def test_one_process_at_a_time_may_probe(hub: Any):
     record(hub, BARRED)
 

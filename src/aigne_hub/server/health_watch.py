@@ -24,6 +24,7 @@ from aigne_hub.ports import Clock
 from aigne_hub.server.checks import Checker, target_in
 from aigne_hub.server.probe import Target
 from aigne_hub.storage import target_health
+from aigne_hub.storage.target_health import State
 
 # How long a process without calls keeps the right to probe: at first, doubled each time, at most.
 PATIENCE_US: Final = 3_000_000
@@ -67,18 +68,23 @@ class HealthWatch:
         self._checker = checker
         self._snapshot = snapshot
         self._process_id = process_id
+        self._seen: State | None = None
         self._turns: dict[str, _Turn] = {}
         self._checks: set[asyncio.Task[None]] = set()
         self._log = get_logger()
 
     def load(self) -> None:
         """Take over what is known, before the first call."""
-        self._board.learn(target_health.known(self._engine))
+        self._seen, standings = target_health.look(self._engine, None)
+        self._board.learn(standings)
 
     async def run(self) -> None:
         """Tell, hear, and let what is due be tried; called every second."""
         await self.tell()
-        self._board.learn(await asyncio.to_thread(target_health.known, self._engine))
+        self._seen, standings = await asyncio.to_thread(
+            target_health.look, self._engine, self._seen
+        )
+        self._board.learn(standings)
         self._board.settle()
         await self._pass_on()
         await self._try_due()

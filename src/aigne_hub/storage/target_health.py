@@ -41,6 +41,13 @@ BATCH: Final = 500
 _TABLE = schema.target_health
 _C = _TABLE.c
 _FIELDS = [_C[name] for name in Standing._fields]
+# Eleven days of microseconds: what keeps the sum of many small enough.
+_MODULUS: Final = 1_000_000_000_000
+_STATE = select(
+    func.count().label("targets"),
+    func.max(_C.changed_us).label("newest_us"),
+    func.sum(_C.changed_us % _MODULUS).label("sum_us"),
+).select_from(_TABLE)
 
 
 class _Episode(NamedTuple):
@@ -58,10 +65,25 @@ class _Stored(NamedTuple):
     told_us: int | None
 
 
+class State(NamedTuple):
+    """What marks a state of the table: it moves with every change of a standing."""
+
+    targets: int
+    newest_us: int
+    sum_us: int
+
+
 def known(engine: Engine) -> list[Standing]:
+    return look(engine, None)[1]
+
+
+def look(engine: Engine, seen: State | None) -> tuple[State, list[Standing]]:
+    """Return the table's state, and what is known in it unless that state was seen before."""
     with reading(engine) as connection:
-        rows = connection.execute(select(*_FIELDS)).all()
-    return [_standing(row) for row in rows]
+        row = connection.execute(_STATE).one()
+        state = State(row.targets, row.newest_us or 0, int(row.sum_us or 0))
+        rows = [] if state == seen else connection.execute(select(*_FIELDS)).all()
+    return state, [_standing(row) for row in rows]
 
 
 def record(engine: Engine, standings: Iterable[Standing]) -> list[CredentialNews]:
