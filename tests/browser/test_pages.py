@@ -17,6 +17,7 @@ from tests.browser.browser import BACKGROUND, DARK, DESK, LIGHT, PHONE, picture
 from aigne_hub.gateway.edge import Edge, EdgeLimits
 from aigne_hub.telemetry import Counters
 from aigne_hub.web.app import create_app
+from aigne_hub.web.gauges import Routing
 from aigne_hub.web.operations import Check, Readiness
 
 START_S = 60
@@ -34,6 +35,9 @@ class Process:
 
     async def ready(self):
         return Readiness(ok=True, checks=(Check("database", ok=True, detail="It commits."),))
+
+    def routing(self):
+        return Routing()
 
     def gauges(self):
         return {}

@@ -13,7 +13,7 @@ from aigne_hub.logs import JsonLines
 from aigne_hub.telemetry import Counters
 from aigne_hub.web import probes
 from aigne_hub.web.app import create_app
-from aigne_hub.web.gauges import Gauge
+from aigne_hub.web.gauges import Gauge, Routing
 from aigne_hub.web.operations import Check, Readiness
 from aigne_hub.web.security import CONTENT_SECURITY_POLICY, SECURITY_HEADERS
 
@@ -33,9 +33,13 @@ class Process:
     counters: Counters = field(default_factory=Counters)
     checks: tuple[Check, ...] = (Check("database", ok=True, detail="A commit took 1 ms."),)
     measured: dict[Gauge, float] = field(default_factory=dict)
+    seen: Routing = field(default_factory=Routing)
 
     async def ready(self):
         return Readiness(ok=all(check.ok for check in self.checks), checks=self.checks)
+
+    def routing(self):
+        return self.seen
 
     def gauges(self):
         return self.measured
@@ -143,6 +147,26 @@ def test_metrics_carry_every_counter():
         "# TYPE aigne_hub_journal_queue_operations gauge",
         "aigne_hub_journal_batches_total 40.0",
         "# TYPE aigne_hub_journal_batches_total counter",
+    } - set(lines) == set()
+
+
+def test_metrics_tell_what_was_seen_of_upstreams():
+    seen = Routing(
+        faults={("openai", "broken"): 5},
+        bars={("openai", "broken"): 1},
+        probes={"openai": 2},
+        barred={"openai": 1, "azure": 0},
+        retries={("openai/gpt", "granted"): 4, ("openai/gpt", "denied"): 3},
+    )
+    lines = ask(Process(seen=seen), "/metrics").text.splitlines()
+    assert {
+        'aigne_hub_attempts_failed_total{fault="broken",provider="openai"} 5.0',
+        'aigne_hub_bars_total{fault="broken",provider="openai"} 1.0',
+        'aigne_hub_probes_total{provider="openai"} 2.0',
+        'aigne_hub_targets_barred{provider="openai"} 1.0',
+        'aigne_hub_targets_barred{provider="azure"} 0.0',
+        'aigne_hub_retries_total{model="openai/gpt",verdict="granted"} 4.0',
+        'aigne_hub_retries_total{model="openai/gpt",verdict="denied"} 3.0',
     } - set(lines) == set()
 
 

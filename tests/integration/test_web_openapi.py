@@ -158,7 +158,7 @@ def test_schemas_use_json_schema_words_only(document):
         *("$ref", "type", "properties", "required", "items", "enum", "const", "oneOf", "anyOf"),
         *("description", "title", "default", "minimum", "maximum", "maxLength", "pattern"),
         *("format", "additionalProperties", "minLength", "exclusiveMinimum"),
-        *("minItems", "maxItems", "examples"),
+        *("minItems", "maxItems", "examples", "maxProperties", "propertyNames"),
     }
     found = list(schemas(document))
     assert len(found) > 80

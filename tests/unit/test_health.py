@@ -190,6 +190,28 @@ def test_retries_are_a_fifth_of_the_calls_or_ten(calls):
     assert budget.denied == calls - granted
 
 
+@given(
+    events=st.lists(
+        st.tuples(st.integers(0, 60), st.integers(0, 15), st.integers(0, 8)), max_size=9
+    )
+)
+def test_what_is_left_of_a_budget_is_what_it_then_gives(
+    events: list[tuple[int, int, int]],
+) -> None:
+    budget, now = RetryBudget(0), 0
+    for calls, seconds, asked in events:
+        budget.calls += calls
+        now += seconds * 1_000_000
+        for _ in range(asked):
+            budget.take(now)
+    room = budget.room(now)
+    assert budget.room(now) == room
+    granted = 0
+    while budget.take(now):
+        granted += 1
+    assert granted == room.left
+
+
 def test_over_windows_of_failures_retries_stay_a_fifth():
     budget = RetryBudget(0)
     granted, calls = 0, 5_000

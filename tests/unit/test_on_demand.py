@@ -9,6 +9,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from aigne_hub.telemetry import Counters
+from aigne_hub.web.gauges import Routing
 from aigne_hub.web.on_demand import OnDemand
 from aigne_hub.web.operations import Readiness
 
@@ -18,6 +19,9 @@ class Process:
 
     async def ready(self):
         return Readiness(ok=True, checks=())
+
+    def routing(self):
+        return Routing()
 
     def gauges(self):
         return {}

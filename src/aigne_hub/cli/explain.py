@@ -7,17 +7,13 @@ from aigne_hub.bootstrap import plane_settings
 from aigne_hub.cli.arguments import UserName
 from aigne_hub.cli.context import Invocation, command, single
 from aigne_hub.cli.output import printable
-from aigne_hub.domain.access import DEFAULT_SCOPES, Principal
 from aigne_hub.domain.errors import HubError, InvalidRequest, Unauthenticated
-from aigne_hub.domain.limits import Subject
 from aigne_hub.gateway.preview import wanted_by_size
-from aigne_hub.storage import keys, limits, users
+from aigne_hub.storage import keys, users
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.engine import View
 from aigne_hub.web.api import explanation
 
-# Stands for a key where a user is looked at as a whole.
-ANY_KEY = "-"
 AMOUNTS = ("available", "balance", "held", "overdraft")
 
 app = single()
@@ -72,15 +68,7 @@ def _asking(
     view: View, user: users.User, key_id: str | None, project: str | None, now_us: int
 ) -> explanation.Asking:
     if key_id is None:
-        principal = Principal(
-            user_id=user.id,
-            user_did=user.did,
-            key_id=ANY_KEY,
-            app_did=user.did,
-            role=user.role,
-            scopes=DEFAULT_SCOPES,
-            limits=limits.of(view, (Subject.USER, user.id)),
-        )
+        principal = explanation.as_a_whole(view, user)
         refusal = Unauthenticated("The user is disabled.") if user.disabled else None
         return explanation.Asking(principal, project or user.did, None, refusal)
     key = keys.find(view, key_id)

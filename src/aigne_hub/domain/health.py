@@ -10,6 +10,7 @@ twenty in ten seconds; one probe), with a limit on the growth that keeps every t
 within half a minute.
 """
 
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from aigne_hub.domain.faults import UNCOUNTED, Fault
@@ -40,6 +41,15 @@ _DOUBLINGS_MAX: Final = 6
 _JITTER_PERCENT: Final = 20
 
 
+class State(StrEnum):
+    """How a target is, in a word."""
+
+    HEALTHY = "healthy"
+    RECOVERING = "recovering"  # let in again, with a part of its weight
+    PROBING = "probing"  # barred, and one call may show whether it works again
+    BARRED = "barred"
+
+
 class Standing(NamedTuple):
     """What processes tell each other of a target. Times are microseconds since 1970.
 
@@ -52,6 +62,16 @@ class Standing(NamedTuple):
     until_us: int
     bars: int
     changed_us: int
+
+
+class Episode(NamedTuple):
+    """What all processes together know of a bar that lasts.
+
+    `since_us` is when it began; until `probe_until_us` some process may be probing.
+    """
+
+    since_us: int | None
+    probe_until_us: int | None
 
 
 class Health:
@@ -87,6 +107,11 @@ class Health:
     def is_calm(self, now_us: int) -> bool:
         """Tell whether nothing here bears on the next choice."""
         return not self.failing and not self.is_barred and self.percent(now_us) == 100
+
+    def state(self, now_us: int) -> State:
+        if self.is_barred:
+            return State.PROBING if self.may_probe(now_us) else State.BARRED
+        return State.HEALTHY if self.percent(now_us) == 100 else State.RECOVERING
 
     def percent(self, now_us: int) -> int:
         """Return how much of its weight it has: none while it is barred, all in the end."""

@@ -1,6 +1,6 @@
 """How many calls of a model may be tried a second time, so that a failure is not multiplied."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 WINDOW_US: Final = 10_000_000
 # Of the calls of a window; few calls may all be retried.
@@ -11,13 +11,21 @@ _BACKOFF_S: Final = 0.25
 _BACKOFF_MAX_S: Final = 5.0
 
 
+class Room(NamedTuple):
+    """What there is of a budget: a window's calls so far, its retries, and those still to come."""
+
+    calls: int
+    retries: int
+    left: int
+
+
 class RetryBudget:
     """Allows retries up to a fifth of the last seconds' calls, or ten where that is more.
 
     `calls` is counted by whoever sees a call begin; nobody looks at a clock for it. A window
     begins with the first retry that is asked for after the last one ended, and what was called
     before counts for as long as it would be in a window that slides. `now_us` never goes back.
-    After Finagle's RetryBudget.
+    `granted` and `denied` count the retries of all windows. After Finagle's RetryBudget.
     """
 
     __slots__ = (
@@ -54,13 +62,27 @@ class RetryBudget:
         """Return how many retries this window may have had by now."""
         left_us = max(WINDOW_US - (now_us - self._window_us), 0)
         calls = self.calls - self._counted_from + self._before * left_us // WINDOW_US
-        return max(RETRIES_MIN, calls * RETRIES_PERCENT_MAX // 100)
+        return _allowed(calls)
+
+    def room(self, now_us: int) -> Room:
+        """Return what there is of it now; nothing is taken, and no window begins."""
+        if now_us - self._window_us >= WINDOW_US:
+            return Room(0, 0, _allowed(self._carried(now_us)))
+        left = max(self.allowed(now_us) - self._retries, 0)
+        return Room(self.calls - self._counted_from, self._retries, left)
+
+    def _carried(self, now_us: int) -> int:
+        """Return the last window's calls, were they spread evenly since it began."""
+        called = self.calls - self._counted_from
+        return called * WINDOW_US // (now_us - self._window_us)
 
     def _begin(self, now_us: int) -> None:
-        # The calls of the last window, were they spread evenly since the one before it began.
-        called = self.calls - self._counted_from
-        self._before = called * WINDOW_US // (now_us - self._window_us)
+        self._before = self._carried(now_us)
         self._window_us, self._retries, self._counted_from = now_us, 0, self.calls
+
+
+def _allowed(calls: int) -> int:
+    return max(RETRIES_MIN, calls * RETRIES_PERCENT_MAX // 100)
 
 
 def backoff_s(tries: int, draw: float) -> float:

@@ -30,6 +30,14 @@ class Policy(StrEnum):
 MEASURED = frozenset({Policy.LATENCY, Policy.LEAST_OUTSTANDING})
 
 
+class Origin(StrEnum):
+    """Who says which policy holds for a call."""
+
+    RULES = "rules"
+    ALIAS = "alias"
+    CALLER = "caller"
+
+
 class Hint(StrEnum):
     """What a caller may say about the choice, where the operator allows it."""
 
@@ -91,9 +99,8 @@ class SmoothRoundRobin:
             credit[taking_part[0]] -= sum(present)
         return taking_part
 
-    def peek(self, weights: Sequence[int] | None = None) -> list[int]:
-        """Return what `order` would, and charge nobody."""
-        kept = self._credit.copy()
-        found = self.order(weights)
-        self._credit = kept
-        return found
+    def copy(self) -> "SmoothRoundRobin":
+        """Return one whose turns are those that are next here, and take none of them here."""
+        made = SmoothRoundRobin(self._weights)
+        made._credit = self._credit.copy()
+        return made

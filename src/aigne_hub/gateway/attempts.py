@@ -153,7 +153,7 @@ class Tries:
     def reason(self, candidate: Candidate) -> Reason:
         """Return why a candidate is asked now; a permitted probe is this call from here on."""
         if self.plane.board.troubled:
-            if candidate.targets.take_permit(self.plane.clock.now_us()):
+            if self.plane.board.take_permit(candidate.targets):
                 return Reason.PROBE
             if candidate.targets.is_barred:
                 return Reason.LAST_RESORT

@@ -71,6 +71,15 @@ class Pool:
             for one, upstream in zip(self._credentials, self._connected(language), strict=True)
         ]
 
+    @property
+    def credentials(self) -> tuple[Credential, ...]:
+        """What the provider is called with; one without a secret where it needs no key."""
+        return self._credentials
+
+    def load(self, credential: str, model: str) -> Load | None:
+        """Return what is measured of a model through a credential, None before a call can be."""
+        return self._loads.get((credential, model))
+
     def turns(self, priority: int) -> SmoothRoundRobin:
         """Return whose turn it is among the credentials of one priority, for all models."""
         turns = self._turns.get(priority)

@@ -65,6 +65,8 @@ class Board:
         # By provider and fault: how often an attempt failed. By provider: bars.
         self.faults: dict[tuple[str, str], int] = {}
         self.bars: dict[tuple[str, str], int] = {}
+        # By provider: calls that were probes.
+        self.probes: dict[str, int] = {}
         self._clock = clock
         self._draw = draw
         self._known: dict[str, Health] = {}
@@ -80,6 +82,27 @@ class Board:
         if health is None:
             health = self._known[target] = Health(target)
         return health
+
+    def known(self, target: str) -> Health | None:
+        """Return what is known of a target, None when no call could go to it yet."""
+        return self._known.get(target)
+
+    def barred(self) -> dict[str, int]:
+        """Return how many targets are barred, by their provider's name."""
+        found: dict[str, int] = {}
+        for health in self.troubled:
+            if health.is_barred:
+                provider = health.standing.target.partition(":")[0]
+                found[provider] = found.get(provider, 0) + 1
+        return found
+
+    def take_permit(self, targets: Targets) -> bool:
+        """Make the call that asks the probe, if one is permitted."""
+        if not targets.take_permit(self._clock.now_us()):
+            return False
+        provider = targets.provider.standing.target
+        self.probes[provider] = self.probes.get(provider, 0) + 1
+        return True
 
     def standings(self) -> list[Standing]:
         """Return what is known of every target that was ever barred, by its name."""

@@ -98,7 +98,7 @@ def previewed(
 ) -> Request:
     """Read, authorise and quote a request as the data plane does; raises the same errors."""
     principal.require_scope(Scope.INFERENCE)
-    dialect = _dialect_of(snapshot, wanted.body)
+    dialect = dialect_of(snapshot, wanted.body)
     ask = dialect.ask(wanted.body)
     size = wanted.size if wanted.input_tokens is not None else ask.size or wanted.size
     return priced(snapshot, dialect, principal, ask, size, billing=billing)
@@ -132,7 +132,7 @@ def entry_of(
     )
 
 
-def _dialect_of(snapshot: Snapshot, body: bytes) -> Dialect:
+def dialect_of(snapshot: Snapshot, body: bytes) -> Dialect:
     """Return the dialect of the path that a body is made for, by the member it must have."""
     try:
         value = orjson.loads(body)

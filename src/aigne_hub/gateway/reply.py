@@ -32,6 +32,8 @@ def _attempts(number: int) -> bytes:
     return b"x-aigne-hub-attempts: %d\r\n" % number
 
 
+# How the header begins; no value of another one can have a line's end in it.
+_TOLD = b"\r\nx-aigne-hub-attempts: "
 _ATTEMPTS = tuple(_attempts(number) for number in range(ATTEMPTS_MAX + 1))
 
 
@@ -101,6 +103,8 @@ class Reply:
                 return
             exchange.finish(self._dialect.error_event(error, timestamp_ms))
             return
+        if _TOLD not in self.ids:
+            self.tried(0)
         head = [self.ids, b"x-aigne-hub-credits: 0\r\n", self._timing()]
         if isinstance(error, RateLimited | Overloaded):
             head.append(b"retry-after: %d\r\n" % error.retry_after_s)

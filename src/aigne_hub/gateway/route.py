@@ -5,14 +5,18 @@ asked in spite of it. What cannot serve the request at all is passed over too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from aigne_hub.domain.affinity import ranked
 from aigne_hub.domain.latencies import Latencies
 from aigne_hub.domain.retry_budget import RetryBudget
-from aigne_hub.domain.routing import Policy
+from aigne_hub.domain.routing import Policy, SmoothRoundRobin
 from aigne_hub.gateway.candidates import Candidate
 from aigne_hub.gateway.health import Board
 from aigne_hub.gateway.line import Group, Line
+
+# Gives whose turn it is: itself, or a copy for who only wants to know.
+Turns: TypeAlias = Callable[[SmoothRoundRobin], SmoothRoundRobin]
 
 # A conversation stays with its candidate until another would answer this much sooner.
 _STAYS_UNTIL = 2
@@ -60,14 +64,31 @@ class Route:
     def candidates(self) -> tuple[Candidate, ...]:
         return self._line.candidates
 
+    @property
+    def is_sticky(self) -> bool:
+        """Tell whether the call belongs to a conversation, which stays where it is."""
+        return self._key is not None
+
     def __iter__(self) -> Iterator[Candidate]:
+        return self._walk(lambda turns: turns)
+
+    def rehearsed(self) -> Iterator[Candidate]:
+        """Give what a call would be given just now, and take nobody's turn."""
+        copies: dict[SmoothRoundRobin, SmoothRoundRobin] = {}
+        return self._walk(lambda turns: copies.setdefault(turns, turns.copy()))
+
+    def misfit(self, candidate: Candidate) -> str | None:
+        """Say why a candidate cannot serve the request, None when it can."""
+        return None if self._misfit is None else self._misfit(candidate)
+
+    def _walk(self, turns_of: Turns) -> Iterator[Candidate]:
         fitting = self._fitting()
         probed = self._to_probe(fitting)
         if probed is not None:
             yield probed
         is_any = False
         for group in self._line.groups:
-            for candidate in self._ordered(group, fitting):
+            for candidate in self._ordered(group, fitting, turns_of):
                 if candidate is not probed:
                     is_any = True
                     yield candidate
@@ -87,7 +108,9 @@ class Route:
             return None
         return next((one for one in fitting if one.targets.may_probe(self._now_us)), None)
 
-    def _ordered(self, group: Group, fitting: list[Candidate]) -> Sequence[Candidate]:
+    def _ordered(
+        self, group: Group, fitting: list[Candidate], turns_of: Turns
+    ) -> Sequence[Candidate]:
         """Return those of a group that may be asked, best first, and take a turn."""
         policy, weights = self._line.policy, None
         if self._board.troubled or len(fitting) < len(self._line.candidates):
@@ -97,11 +120,11 @@ class Route:
         if self._key is not None:
             order = ranked(self._key, group.names, group.weights if weights is None else weights)
         else:
-            order = group.turns.order(weights)
+            order = turns_of(group.turns).order(weights)
         found = [group.candidates[index] for index in order]
         if policy is Policy.PRICE:
             found.sort(key=price)
-        elif policy is Policy.LEAST_OUTSTANDING:
+        elif policy is Policy.LEAST_OUTSTANDING and found:
             return self._stays(found, _outstanding)
         elif policy is Policy.LATENCY and len(found) > 1:
             return self._stays(found, _cost)

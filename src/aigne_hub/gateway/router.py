@@ -8,14 +8,14 @@ from aigne_hub.catalog.snapshot import Model, Snapshot
 from aigne_hub.domain.affinity import key_of
 from aigne_hub.domain.errors import NoUpstream
 from aigne_hub.domain.retry_budget import RetryBudget
-from aigne_hub.domain.routing import Policy, Rules
+from aigne_hub.domain.routing import Origin, Policy, Rules
 from aigne_hub.gateway.candidates import Candidate, Connect, Pool
 from aigne_hub.gateway.health import Board
 from aigne_hub.gateway.line import Group, Line, all_at_once, in_order
 from aigne_hub.gateway.needs import misfits, session_of
 from aigne_hub.gateway.quoting import Request
 from aigne_hub.gateway.route import Route
-from aigne_hub.gateway.wishes import HEADER, NONE, read_wishes
+from aigne_hub.gateway.wishes import HEADER, NONE, Wishes, read_wishes
 from aigne_hub.ports import Clock
 from aigne_hub.providers.profiles import is_keyless
 
@@ -44,8 +44,8 @@ class Router:
         self.rules = rules
         self.budgets: dict[str, RetryBudget] = {} if previous is None else previous.budgets
         self.pools: dict[str, Pool] = {}
-        self._board = board
-        self._clock = clock
+        self.board = board
+        self.clock = clock
         self._draw = draw
         self._candidates: dict[tuple[str, str], list[Candidate]] = {}
         self._single: dict[tuple[str, str], Line] = {}
@@ -83,15 +83,24 @@ class Router:
         wishes, body = NONE, request.ask.body
         if HEADER in fields:
             wishes = read_wishes(fields[HEADER], self.rules.hints)
-        policy = wishes.policy or self.snapshot.policy_of(request.ask.model) or self.rules.policy
+        policy, _ = self.policy_for(wishes, request.ask.model)
         line = self.line(wishes.among(request.models), language, policy)
         key = misfit = None
         if not line.is_single:
             misfit = misfits(request)
             if self.rules.affinity:
                 key = key_of(account, session_of(fields, body), body)
-        now_us = self._clock.now_us()
-        return Route(line, self._board, self._draw, now_us=now_us, key=key, misfit=misfit)
+        now_us = self.clock.now_us()
+        return Route(line, self.board, self._draw, now_us=now_us, key=key, misfit=misfit)
+
+    def policy_for(self, wishes: Wishes, reference: str) -> tuple[Policy, Origin]:
+        """Return the policy for a call of what a reference names, and who says so."""
+        if wishes.policy is not None:
+            return wishes.policy, Origin.CALLER
+        declared = self.snapshot.policy_of(reference)
+        if declared is not None:
+            return declared, Origin.ALIAS
+        return self.rules.policy, Origin.RULES
 
     def line(self, models: tuple[Model, ...], language: str, policy: Policy) -> Line:
         """Return the candidates of some models. Raises NoUpstream when there is none."""
@@ -140,5 +149,5 @@ class Router:
     def _budget(self, ref: str) -> RetryBudget:
         budget = self.budgets.get(ref)
         if budget is None:
-            budget = self.budgets[ref] = RetryBudget(self._clock.monotonic_us())
+            budget = self.budgets[ref] = RetryBudget(self.clock.monotonic_us())
         return budget

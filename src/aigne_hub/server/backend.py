@@ -16,6 +16,7 @@ from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.domain.errors import NotFound, RateLimited
 from aigne_hub.domain.model_status import ModelStatus
 from aigne_hub.gateway.plane import Plane
+from aigne_hub.gateway.router import Router
 from aigne_hub.payment_bootstrap import cashier, page_tokens
 from aigne_hub.payments.cashier import Cashier
 from aigne_hub.server.checks import chosen, note
@@ -78,6 +79,10 @@ class ProcessBackend:
     @property
     def snapshot(self) -> Snapshot:
         return self._plane.router.snapshot
+
+    @property
+    def router(self) -> Router:
+        return self._plane.router
 
     def status_of(self, model: str) -> ModelStatus | None:
         return self._plane.tracker.statuses.of(model)

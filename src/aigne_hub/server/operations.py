@@ -16,7 +16,7 @@ from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.room import shortage
 from aigne_hub.telemetry import CallLog, Counters
 from aigne_hub.transport import Client
-from aigne_hub.web.gauges import Gauge
+from aigne_hub.web.gauges import Gauge, Routing
 from aigne_hub.web.operations import Check, Readiness
 
 READY_WAIT_S = 2.0
@@ -115,6 +115,22 @@ class ProcessOperations:
         if self._inspector.broken is not None:
             measured[Gauge.LEDGER_VIOLATIONS] = self._inspector.broken
         return measured
+
+    def routing(self) -> Routing:
+        router = self._plane.router
+        board, barred = router.board, router.board.barred()
+        return Routing(
+            faults=board.faults,
+            bars=board.bars,
+            probes=board.probes,
+            barred={name: barred.get(name, 0) for name in router.snapshot.providers},
+            retries={
+                (model, verdict): count
+                for model, budget in router.budgets.items()
+                for verdict, count in (("granted", budget.granted), ("denied", budget.denied))
+                if count
+            },
+        )
 
     def public_url(self) -> str:
         return self._hub().public_url()

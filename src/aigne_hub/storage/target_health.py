@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from aigne_hub.domain.credential_news import CredentialNews, disabled, is_worth_telling, restored
 from aigne_hub.domain.faults import Fault
-from aigne_hub.domain.health import Standing
+from aigne_hub.domain.health import Episode, Standing
 from aigne_hub.storage import schema
 from aigne_hub.storage.engine import reading, writing
 from aigne_hub.storage.inserts import insert_for
@@ -84,6 +84,14 @@ def look(engine: Engine, seen: State | None) -> tuple[State, list[Standing]]:
         state = State(row.targets, row.newest_us or 0, int(row.sum_us or 0))
         rows = [] if state == seen else connection.execute(select(*_FIELDS)).all()
     return state, [_standing(row) for row in rows]
+
+
+def episodes(connection: Connection) -> dict[str, Episode]:
+    """Return what is known of the bars that last, by target."""
+    query = select(_C.target, _C.since_us, _C.probe_until_us).where(_C.fault.is_not(None))
+    return {
+        row.target: Episode(row.since_us, row.probe_until_us) for row in connection.execute(query)
+    }
 
 
 def record(engine: Engine, standings: Iterable[Standing]) -> list[CredentialNews]:

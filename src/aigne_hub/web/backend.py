@@ -16,6 +16,7 @@ from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.crypto.page_token import PageTokens
 from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.domain.model_status import ModelStatus
+from aigne_hub.gateway.router import Router
 from aigne_hub.payments.cashier import Cashier
 from aigne_hub.ports import Clock
 from aigne_hub.storage.changes import Changes
@@ -73,6 +74,11 @@ class Backend(Protocol):
 
     @property
     def snapshot(self) -> Snapshot: ...
+
+    @property
+    def router(self) -> Router:
+        """Where calls go. It belongs to the event loop: no thread may look at it."""
+        ...
 
     def status_of(self, model: str) -> ModelStatus | None:
         """Return how the last call of a model went, by its reference."""

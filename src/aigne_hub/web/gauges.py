@@ -1,5 +1,7 @@
 """What is measured when somebody scrapes, beside what is counted."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -50,3 +52,19 @@ MEANINGS = {
     Gauge.GRANTS_MIRRORED: "Grants of Payment Kit that gave credit here.",
     Gauge.KIT_FAILURES: "Failures to reach Payment Kit since it was reached last.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What was seen of upstreams. Names are those of the configuration.
+
+    `faults` and `bars` count by provider and fault, `probes` by provider; `barred` is how many
+    targets of a provider are barred now; `retries` counts by model and whether the model's
+    budget `granted` or `denied` them.
+    """
+
+    faults: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    bars: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    probes: Mapping[str, int] = field(default_factory=dict)
+    barred: Mapping[str, int] = field(default_factory=dict)
+    retries: Mapping[tuple[str, str], int] = field(default_factory=dict)

@@ -18,17 +18,17 @@ from prometheus_client.registry import Collector
 
 from aigne_hub.domain.money import NANO_PER_CREDIT
 from aigne_hub.telemetry import DURATION_BUCKETS_S, Counters, Histogram
-from aigne_hub.web.gauges import MEANINGS, Gauge
+from aigne_hub.web.gauges import MEANINGS, Gauge, Routing
 
 _BOUNDS = [*(str(bound) for bound in DURATION_BUCKETS_S), "+Inf"]
 _OPERATION = ["gen_ai_operation_name", "gen_ai_provider_name"]
 _TOKENS = ("input", "output", "cache_read", "cache_write")
 
 
-def exposition(counters: Counters, gauges: Mapping[Gauge, float]) -> bytes:
+def exposition(counters: Counters, routing: Routing, gauges: Mapping[Gauge, float]) -> bytes:
     """Return all metrics as they are now."""
     registry = CollectorRegistry()
-    registry.register(HubCollector(counters, gauges))
+    registry.register(HubCollector(counters, routing, gauges))
     return generate_latest(registry)
 
 
@@ -39,13 +39,15 @@ class HubCollector(Collector):
     tokens and (type, provider, outcome) for calls.
     """
 
-    def __init__(self, counters: Counters, gauges: Mapping[Gauge, float]) -> None:
+    def __init__(self, counters: Counters, routing: Routing, gauges: Mapping[Gauge, float]) -> None:
         self._counters = counters
+        self._routing = routing
         self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
         yield from self._inference()
         yield from self._hub()
+        yield from self._upstreams()
         for gauge, value in self._gauges.items():
             family = CounterMetricFamily if gauge.endswith("_total") else GaugeMetricFamily
             yield family(f"aigne_hub_{gauge}", MEANINGS[gauge], value)
@@ -119,6 +121,41 @@ class HubCollector(Collector):
         yield GaugeMetricFamily(
             "aigne_hub_calls_in_flight", "Calls being served now.", counters.in_flight
         )
+
+    def _upstreams(self) -> Iterator[Metric]:
+        routing = self._routing
+        yield _counter(
+            "aigne_hub_attempts_failed",
+            "Attempts at providers that failed, by what that says of the provider.",
+            ["provider", "fault"],
+            routing.faults.items(),
+        )
+        yield _counter(
+            "aigne_hub_bars",
+            "Times that a provider, a credential or a model was barred after a failed attempt.",
+            ["provider", "fault"],
+            routing.bars.items(),
+        )
+        yield _counter(
+            "aigne_hub_probes",
+            "Calls that were let through to what is barred, to see whether it works again.",
+            ["provider"],
+            (((provider,), count) for provider, count in routing.probes.items()),
+        )
+        yield _counter(
+            "aigne_hub_retries",
+            "Further attempts of calls that the retry budget of their model granted or denied.",
+            ["model", "verdict"],
+            routing.retries.items(),
+        )
+        barred = GaugeMetricFamily(
+            "aigne_hub_targets_barred",
+            "Providers, credentials and models that are barred now.",
+            labels=["provider"],
+        )
+        for provider, count in routing.barred.items():
+            barred.add_metric([provider], count)
+        yield barred
 
 
 def _counter(

@@ -10,7 +10,7 @@ from typing import Protocol
 from starlette.requests import Request
 
 from aigne_hub.telemetry import Counters
-from aigne_hub.web.gauges import Gauge
+from aigne_hub.web.gauges import Gauge, Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class Operations(Protocol):
 
     def gauges(self) -> Mapping[Gauge, float]:
         """Return the measurements this process has; others are left out of `/metrics`."""
+        ...
+
+    def routing(self) -> Routing:
+        """Return what this process saw of upstreams; called on its event loop."""
         ...
 
     def public_url(self) -> str:

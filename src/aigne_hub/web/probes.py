@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from aigne_hub.at_first_use import at_first_use
 from aigne_hub.telemetry import Counters
-from aigne_hub.web.gauges import Gauge
+from aigne_hub.web.gauges import Gauge, Routing
 from aigne_hub.web.operations import Check, Operations, Readiness
 
 # Health checks of load balancers give up after a few seconds; an answer must come before.
@@ -41,12 +41,12 @@ async def ready(operations: Operations) -> Response:
 async def metrics(operations: Operations) -> Response:
     """Figures of the process that answers, in Prometheus' text format 0.0.4."""
     exposition = await asyncio.to_thread(_exposition)
-    text = exposition(operations.counters, operations.gauges())
+    text = exposition(operations.counters, operations.routing(), operations.gauges())
     return Response(text, media_type=_METRICS, headers=_FRESH)
 
 
 @at_first_use
-def _exposition() -> Callable[[Counters, Mapping[Gauge, float]], bytes]:
+def _exposition() -> Callable[[Counters, Routing, Mapping[Gauge, float]], bytes]:
     from aigne_hub.web.metrics import exposition  # noqa: PLC0415 - at first use
 
     return exposition

@@ -9,11 +9,11 @@ from typing import Any
 
 from aigne_hub.billing.allowance import described, named_in, tightest
 from aigne_hub.catalog.snapshot import Snapshot
-from aigne_hub.domain.access import Principal
+from aigne_hub.domain.access import DEFAULT_SCOPES, Principal
 from aigne_hub.domain.errors import HubError, InsufficientCredits, NoUpstream
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.ledger import Account
-from aigne_hub.domain.limits import Limit
+from aigne_hub.domain.limits import Limit, Subject
 from aigne_hub.domain.lots import Lot
 from aigne_hub.domain.money import format_credits
 from aigne_hub.domain.operations import Admission
@@ -24,9 +24,12 @@ from aigne_hub.providers.profiles import is_keyless
 from aigne_hub.storage import accounts, calls, keys, limits, prices
 from aigne_hub.storage.engine import View
 from aigne_hub.storage.rehearsal import rehearse
+from aigne_hub.storage.users import User
 
 REFUSALS_SHOWN = 10
 LOTS_SHOWN = 20
+# Stands for a key where a user is looked at as a whole.
+ANY_KEY = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,19 @@ class Asking:
 
     def limits(self, snapshot: Snapshot) -> tuple[Limit, ...]:
         return self.principal.limits + snapshot.project_limits.get(self.application, ())
+
+
+def as_a_whole(view: View, user: User) -> Principal:
+    """Return who calls when a user is looked at without any of the user's keys."""
+    return Principal(
+        user_id=user.id,
+        user_did=user.did,
+        key_id=ANY_KEY,
+        app_did=user.did,
+        role=user.role,
+        scopes=DEFAULT_SCOPES,
+        limits=limits.of(view, (Subject.USER, user.id)),
+    )
 
 
 def explain(view: View, hub: Hub, asking: Asking, wanted: Wanted | None) -> dict[str, Any]:

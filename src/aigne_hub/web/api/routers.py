@@ -25,6 +25,7 @@ from aigne_hub.web.api.model_calls import model_calls_router
 from aigne_hub.web.api.payments import payments_router
 from aigne_hub.web.api.provider_checks import provider_checks_router
 from aigne_hub.web.api.rates import rates_router
+from aigne_hub.web.api.routing import routing_router
 from aigne_hub.web.api.usage import usage_router
 from aigne_hub.web.api.webhooks import webhook_routers
 from aigne_hub.web.kit.routers import kit_routers
@@ -41,6 +42,7 @@ def api_routers() -> list[APIRouter]:
         model_calls_router(),
         provider_checks_router(),
         rates_router(),
+        routing_router(),
         bulk_rates_router(),
         usage_router(),
         payments_router(),
