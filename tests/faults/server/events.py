@@ -21,7 +21,7 @@ from tests.faults.server.peer import (
 )
 from tests.faults.server.right import CHAT, MESSAGES, RESPONSES, Right, with_usage
 
-DRIP_S, DRIPS = 0.3, 14
+DRIP_S, DRIPS = 0.5, 14
 LINE_BYTES = 50 << 20
 SILENCE_S = 8.0
 _BLOCK = 1 << 16
