@@ -22,6 +22,7 @@ SIGNATURE_BYTES = 64
 _PRIME = 2**255 - 19
 _ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 _SMALL_ORDER_Y = frozenset({0, 1, _PRIME - 1, _PRIME, _PRIME + 1, _ORDER_8_Y, _PRIME - _ORDER_8_Y})
+_D = -121665 * pow(121666, -1, _PRIME) % _PRIME
 _Y_MASK = 2**255 - 1  # the top bit is the sign of x
 
 
@@ -64,9 +65,10 @@ def verify(
 ) -> bool:
     """Tell whether `signature` is that key's signature of the hash of `data`.
 
-    False, never an error, for keys and signatures of a wrong shape, and for keys of small order.
+    False, never an error, for keys and signatures of a wrong shape, and for keys that are not
+    sound.
     """
-    if len(signature) != SIGNATURE_BYTES or _is_small_order(public_key):
+    if len(signature) != SIGNATURE_BYTES or not is_sound(public_key):
         return False
     try:
         key = Ed25519PublicKey.from_public_bytes(public_key)
@@ -77,14 +79,22 @@ def verify(
 
 
 def is_sound(public_key: bytes) -> bool:
-    """Tell whether bytes are an Ed25519 public key by which somebody can be known."""
+    """Tell whether bytes are an Ed25519 public key by which somebody can be known.
+
+    That is a point of the curve, of large order, in the one encoding of RFC 8032, 5.1.3:
+    OpenSSL takes bytes that are none of these.
+    """
     if len(public_key) != SEED_BYTES or _is_small_order(public_key):
         return False
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key)
-    except ValueError:
-        return False
-    return True
+    y = int.from_bytes(public_key, "little") & _Y_MASK
+    return y < _PRIME and _is_on_curve(y)
+
+
+def _is_on_curve(y: int) -> bool:
+    """Tell whether some x fits: x squared is (y squared - 1) / (d y squared + 1), if a square."""
+    square = y * y
+    ratio = (square - 1) * pow(_D * square + 1, -1, _PRIME)
+    return pow(ratio, (_PRIME - 1) // 2, _PRIME) <= 1
 
 
 def _is_small_order(public_key: bytes) -> bool:
