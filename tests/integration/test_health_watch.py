@@ -265,6 +265,23 @@ async def test_what_an_old_key_did_is_forgotten_by_all_once_all_have_the_new_one
         assert not other.board.of(MAIN).is_barred
 
 
+async def test_a_clock_that_is_ahead_bars_nothing_for_long(
+    database: Engine, clock: SetClock, upstream: FakeUpstream
+):
+    ahead = clock.us + 3_600 * SECOND
+    async with processes(database, clock, provider(upstream), 1) as (one,):
+        target_health.record(database, [Standing(MAIN, Fault.BROKEN, ahead + 5, 1, ahead)])
+        await one.run()
+        assert not one.may_probe()
+        clock.us += 60 * SECOND
+        await one.run()
+        assert one.may_probe()
+        one.board.restore(MAIN)
+        await one.run()
+        (standing,) = target_health.known(database)
+        assert (standing.fault, standing.changed_us) == (None, ahead + 1)
+
+
 async def test_what_cannot_be_told_is_told_later(
     database: Engine, clock: SetClock, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ):

@@ -75,19 +75,23 @@ class HealthWatch:
 
     def load(self) -> None:
         """Take over what is known, before the first call."""
-        self._seen, standings = target_health.look(self._engine, None)
-        self._board.learn(standings)
+        self._learn(*target_health.look(self._engine, None))
 
     async def run(self) -> None:
         """Tell, hear, and let what is due be tried; called every second."""
         await self.tell()
-        self._seen, standings = await asyncio.to_thread(
-            target_health.look, self._engine, self._seen
-        )
-        self._board.learn(standings)
+        self._learn(*await asyncio.to_thread(target_health.look, self._engine, self._seen))
         self._board.settle()
         await self._pass_on()
         await self._try_due()
+
+    def _learn(self, state: State, standings: list[Standing]) -> None:
+        self._seen = state
+        latest_us = self._clock.now_us() + target_health.BAR_MAX_US
+        self._board.learn(
+            each if each.until_us <= latest_us else each._replace(until_us=latest_us)
+            for each in standings
+        )
 
     async def tell(self) -> None:
         """Store what changed here since the last time."""

@@ -35,6 +35,8 @@ INTERVAL_S = 1.0
 # A target that has been well for so long, or of which nothing was heard, is forgotten.
 WELL_KEPT_US: Final = 86_400 * 1_000_000
 BARRED_KEPT_US: Final = 7 * WELL_KEPT_US
+# No bar is longer: one that seems to be is of a host whose clock is ahead.
+BAR_MAX_US: Final = 60 * 1_000_000
 # Targets that one statement asks for.
 BATCH: Final = 500
 
@@ -147,7 +149,8 @@ def claim(
     its own.
     """
     free = or_(_C.probe_until_us.is_(None), _C.probe_until_us <= now_us)
-    due = and_(_C.fault.is_not(None), _C.until_us <= now_us)
+    is_over = or_(_C.until_us <= now_us, _C.until_us > now_us + BAR_MAX_US)
+    due = and_(_C.fault.is_not(None), is_over)
     probed = select(_C.target).where(_C.probe_until_us > now_us, _C.prober != process_id)
     claimed = set()
     with writing(engine) as connection:
