@@ -224,6 +224,25 @@ def test_a_refused_request_says_why(hub: HubProcess, upstream: Scripted, case: C
 
 
 @every
+@pytest.mark.parametrize(
+    ("status", "error", "told"),
+    [
+        (403, {"message": "Content violates usage guidelines.", "code": "permission-denied"}, 400),
+        (403, {"message": "Not available in your region.", "code": "permission-denied"}, 502),
+        (400, {"message": "User location is not supported for the API use."}, 502),
+        (429, {"message": f"{SECRET} is over.", "type": "insufficient_quota"}, 502),
+    ],
+)
+def test_what_an_error_means_is_not_its_status_alone(
+    hub: HubProcess, upstream: Scripted, case: Case, status: int, error: dict[str, str], told: int
+):
+    reply = sent(hub, upstream, case, refused(status, {"error": error}), stream=False)
+    assert reply.status == told
+    assert (error["message"] in case.shape.error(reply.json)) is (told == 400)
+    assert error["message"] not in str(last(hub)["error"])
+
+
+@every
 def test_a_limit_says_how_long(hub: HubProcess, upstream: Scripted, case: Case):
     patience = case.vendor["patience"]
     answer = refused(429, {"error": {"message": "Slow down."}}, **patience["headers"])

@@ -51,7 +51,7 @@ DECISIVE: Final = {
         "responsibleaipolicyviolation", "moderationblocked", "contentmoderation",
         "imagecontentpolicyviolation", "imagegenerationusererror", "datainspectionfailed",
         "sensitivecontentdetected", "inputtextriskdetection", "guardrailviolation",
-        "promptblocked", "safetycheckfailed", *_SENSITIVE,
+        "promptblocked", "safetycheckfailed", "identifierblocked", *_SENSITIVE,
     }),
 }  # fmt: skip
 # Transient, though its status is 402: https://openrouter.ai/docs/api/reference/limits.

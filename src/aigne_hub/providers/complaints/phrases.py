@@ -4,7 +4,7 @@ A 403 is about a key or about a request, and one code may stand for both: xAI se
 `permission-denied` with "Content violates usage guidelines"
 (https://github.com/Wei-Shaw/sub2api/pull/5359). Together has it for a request that is too long
 (https://docs.together.ai/docs/error-codes), Google for a file of the caller's that may not
-exist, Anthropic's "Request not allowed" is about the country
+exist or a bucket that it may not read, Anthropic's "Request not allowed" is about the country
 (https://www.anthropic.com/supported-countries), and Bedrock's AccessDeniedException mostly about
 one model. Google's quota by the minute, "You exceeded your current quota, please check your plan
 and billing details", is no lack of credit. Looked up in November 2026.
@@ -65,7 +65,7 @@ _ACCOUNT: Final = _phrase(
 _MODEL: Final = _phrase(
     Cause.MODEL,
     r"(?:access to|access|use|using|invoke|sample from)(?: the| this| that)?"
-    r"(?: specified| requested| publisher)? model",
+    r"(?: specified| requested| publisher| tuned)? model",
     r"model access is denied",
     r"not authorized to perform: bedrock:(?:invoke|converse).{0,300}"
     r"(?:foundation-model|inference-profile)",
@@ -75,13 +75,15 @@ _MODEL: Final = _phrase(
 _ABSENT: Final = _phrase(
     Cause.ABSENT,
     r"access the (?:file|cached ?content)\b.{0,200}or it may not exist",
-    r"not found \(or permission denied\)",
+    r"not found \(or permission denied\)|aiplatform\.cachedcontents",
+    r"storage\.objects|cloud storage object|gs://|s3://|s3:getobject",
 )
 _CONTENT: Final = _phrase(
     Cause.CONTENT,
     r"content violates|usage (?:guidelines|polic)|safety[_ ](?:check|system|polic|filter)",
     r"failed check|content[_ ](?:management |moderation )?(?:policy|policies|filter)",
-    r"flagged|moderation|prohibited content|sensitive (?:content|information)|guardrail",
+    r"flagged|moderation|prohibited content|sensitive (?:content|information)",
+    r"blocked by (?:a |the |your )?guardrail",
     r"inappropriate content|responsible ai|harmful content",
 )
 _LENGTH: Final = _phrase(
