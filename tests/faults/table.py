@@ -231,7 +231,8 @@ _STATUSES = [
     both("F14-seconds", limited(7)),
     both("F14-date", limited(30)),
     *all_of("F14", "negative garbage none", limited(1)),
-    both("F14-vast", limited(3_600)),
+    both("F14-hours", limited(3_600)),
+    both("F14-vast", limited(1)),  # nobody means thirty years
     both("F14-ms", limited(2)),
     *all_of("F15", "500 502 503", BAD),
     both("F15-504", failed(Line.KEPT, 504, "upstream_timeout")),

@@ -20,9 +20,11 @@ from tests.nursery import nursery
 
 # Prices with odd last digits, so that nearly every charge needs its one rounding.
 RATES = {"input": "0.150001", "output": "0.600007", "request": "0.001"}
+# Whoever falls over pays the price of who served.
+SPARE_RATES = {"input": "0.450007", "output": "1.800001", "request": "0.003"}
 GRANTED = nano("1000")
 # Pays for some hundred words of an answer that never ends.
-LITTLE = nano("0.00125")
+LITTLE = nano("0.0033")
 # Long for what works, on a machine with other work, and short for what does not.
 LIMITS = {"upstream_first_byte_s": 5, "stream_idle_s": 5, "upstream_body_mib": 1}
 WAIT_S = 120
@@ -194,13 +196,14 @@ def config(faults: FaultServer, cells: Sequence[Cell]) -> dict[str, Any]:
         _provider(f"right-{kind}", kind, faults.base_url(RIGHT), f"sk-right-{kind}")
         for kind in dict.fromkeys(KINDS.values())
     ]
-    models = [_model(f"right-{kind}/model") for kind in dict.fromkeys(KINDS.values())]
+    spares = [f"right-{kind}/model" for kind in dict.fromkeys(KINDS.values())]
+    models = [{"model": spare, "type": "chat", "rates": SPARE_RATES} for spare in spares]
     aliases = {}
     for cell in cells:
         kind = KINDS[cell.wire]
         where = faults.base_url(cell.row.scenario)
         providers.append(_provider(cell.name, kind, where, cell.key))
-        models.append(_model(f"{cell.name}/model"))
+        models.append({"model": f"{cell.name}/model", "type": "chat", "rates": RATES})
         if cell.failover:
             spare = [f"right-{kind}/model"]
             aliases[f"alias-{cell.name}"] = {"model": f"{cell.name}/model", "fallbacks": spare}
@@ -216,10 +219,6 @@ def config(faults: FaultServer, cells: Sequence[Cell]) -> dict[str, Any]:
 def _provider(name: str, kind: str, base_url: str, key: str) -> dict[str, Any]:
     credentials = [{"name": "main", "api_key": key}]
     return {"name": name, "kind": kind, "base_url": base_url, "credentials": credentials}
-
-
-def _model(reference: str) -> dict[str, Any]:
-    return {"model": reference, "type": "chat", "rates": RATES}
 
 
 def _body(cell: Cell) -> bytes:

@@ -15,7 +15,16 @@ from tests.caller import PROMPT
 from tests.faults.server import CANARY, Asked, Ended
 from tests.faults.server.right import WORDS
 from tests.faults.table import CELLS, ROWS, Cell, Charge, End, Expected, Line
-from tests.faults.table_calls import GRANTED, LITTLE, RATES, SPARE_KEYS, Site, Told, site
+from tests.faults.table_calls import (
+    GRANTED,
+    LITTLE,
+    RATES,
+    SPARE_KEYS,
+    SPARE_RATES,
+    Site,
+    Told,
+    site,
+)
 from tests.patience import until
 
 FAMILIES = 28
@@ -80,7 +89,8 @@ def check_record(place: Site, was: Told, expected: Expected) -> None:
         assert (payer.balance, payer.held) == (0, 0)
         return
     assert (call["input_tokens"], call["output_tokens"]) == expected.tokens
-    assert nano(call["credits"]) == (0 if expected.charge is Charge.ZERO else price(call, RATES))
+    rates = RATES if expected.attempts == 1 else SPARE_RATES
+    assert nano(call["credits"]) == (0 if expected.charge is Charge.ZERO else price(call, rates))
     assert (call["error"] is None) == (expected.end is End.COMPLETE)
 
 
@@ -88,6 +98,9 @@ def check_attempts(was: Told, cell: Cell) -> None:
     """Assert who was asked, and that each failure is on record."""
     attempts = was.call["attempts"]
     assert len(attempts) == cell.expected.attempts
+    assert was.headers["x-aigne-hub-attempts"] == str(len(attempts))
+    if cell.expected.end is not End.FAILED and cell.expected.end is not End.REFUSED:
+        assert was.headers["x-aigne-hub-model"] == f"{attempts[-1]['provider']}/model"
     assert attempts[0]["provider"] == cell.name
     assert (attempts[0]["error"] is None) == (cell.first.end in {End.COMPLETE, End.CUT_OFF})
     for spare in attempts[1:]:

@@ -91,6 +91,7 @@ FAULTS = {
         b"retry-after: %b" % formatdate(_NOW + DATE_LATER_S, usegmt=True).encode(),
     ),
     "F14-negative": _limited(b"retry-after: -5"),
+    "F14-hours": _limited(b"retry-after: 7200"),
     "F14-vast": _limited(b"retry-after: 1000000000"),
     "F14-garbage": _limited(b"retry-after: soon, I hope"),
     "F14-ms": _limited(b"retry-after-ms: 1500"),
