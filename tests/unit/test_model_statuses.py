@@ -12,7 +12,12 @@ MODEL = "openai/gpt-x"
 
 
 def ended(
-    outcome: Outcome, status: int | None = 200, *, at_us: int = 1, asked: bool = True
+    outcome: Outcome,
+    status: int | None = 200,
+    code: str | None = None,
+    *,
+    at_us: int = 1,
+    asked: bool = True,
 ) -> Settle:
     tried = Attempt("openai", "main", status, None, 0, 7_000, "openai/m", Reason.CHOSEN, None)
     attempts = [tried] if asked else []
@@ -31,6 +36,7 @@ def ended(
         ttfb_us=None,
         billed=False,
         model=MODEL,
+        error_code=code,
         error_message="The upstream answered so.",
         attempts=attempts,
     )
@@ -63,11 +69,21 @@ def test_a_failure_of_the_upstream_says_why(outcome: Outcome, status: int | None
     assert found.message == "The upstream answered so."
 
 
+@pytest.mark.parametrize(("status", "code"), [(429, "no_credit"), (400, "unavailable")])
+def test_what_is_about_the_hubs_own_account_says_so_by_any_status(status: int, code: str):
+    found = seen(ended(Outcome.UPSTREAM_FAILED, status, "upstream_error"))
+    assert found is not None
+    assert found.code == code
+
+
 @pytest.mark.parametrize(
     "call",
     [
         ended(Outcome.UPSTREAM_FAILED, 400, at_us=2),
-        ended(Outcome.UPSTREAM_FAILED, 429, at_us=2),
+        ended(Outcome.UPSTREAM_FAILED, 429, "rate_limited", at_us=2),
+        ended(Outcome.UPSTREAM_FAILED, 403, "invalid_request", at_us=2),
+        ended(Outcome.UPSTREAM_FAILED, 403, "not_found", at_us=2),
+        ended(Outcome.UPSTREAM_FAILED, 424, "invalid_request", at_us=2),
         ended(Outcome.REJECTED, at_us=2),
         ended(Outcome.INTERRUPTED, at_us=2),
         ended(Outcome.CLIENT_CANCELLED, at_us=2, asked=False),

@@ -14,6 +14,8 @@ _CODES = {
     404: "model_not_found",
 }
 _SERVER_ERRORS = range(500, 600)
+# What a call failed with whose request was refused, whatever the upstream's status was.
+_CALLERS = frozenset({"invalid_request", "payload_too_large"})
 
 
 class ModelStatus(NamedTuple):
@@ -30,10 +32,12 @@ class ModelStatus(NamedTuple):
     message: str | None = None
 
 
-def reason_of(outcome: Outcome, status: int | None) -> str | None:
+def reason_of(outcome: Outcome, status: int | None, error_code: str | None = None) -> str | None:
     """Return why a model is not available after a call, None when the call does not say so.
 
-    `status` is the upstream's in the last attempt, None if it never answered.
+    `status` is the upstream's in the last attempt, None if it never answered; `error_code` is
+    what the caller was told. A policy about content and a file that is not there may be a 403,
+    an account without credit a 429 or 400.
     """
     if outcome is Outcome.UPSTREAM_TIMEOUT:
         return "timeout"
@@ -41,6 +45,10 @@ def reason_of(outcome: Outcome, status: int | None) -> str | None:
         return None
     if status is None:
         return "unreachable"
+    if error_code in _CALLERS or (error_code == "not_found" and status != 404):
+        return None
+    if error_code == "upstream_error" and status in {400, 429}:
+        return "no_credit" if status == 429 else "unavailable"
     return "unavailable" if status in _SERVER_ERRORS else _CODES.get(status)
 
 

@@ -28,7 +28,7 @@ class ModelStatuses:
             took = settle.attempts[-1].duration_us
             self._noted[model] = ModelStatus(model, True, at_us, took)  # noqa: FBT003 - `available`
             return
-        reason = reason_of(settle.outcome, settle.attempts[-1].status)
+        reason = reason_of(settle.outcome, settle.attempts[-1].status, settle.error_code)
         if reason is not None:
             self.answering.discard(model)
             words = settle.error_message
