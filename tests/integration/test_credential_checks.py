@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from tests.api import Api, admin_of
 from tests.caller import ask
 from tests.conftest import config_for
+from tests.faults.server import RIGHT, FaultServer
 from tests.hub import HubProcess
 from tests.patience import until
 from tests.upstream.client import FakeUpstream
@@ -22,7 +25,7 @@ from aigne_hub.server.backend import TRIES_A_MINUTE
 from aigne_hub.server.check_rounds import AT_ONCE, PER_ROUND_MAX, CheckRounds
 from aigne_hub.server.checks import Checker
 from aigne_hub.server.probe import fault_in
-from aigne_hub.storage import engine, target_health
+from aigne_hub.storage import engine, schema, target_health
 
 SECOND = 1_000_000
 GOOD, BAD = "openai:good", "openai:bad"
@@ -116,6 +119,36 @@ def test_a_key_is_barred_once_it_was_refused_and_its_owner_is_told(
         assert barred(database) == set()
     finally:
         database.dispose()
+
+
+def test_an_account_without_credit_is_told_of_and_used_again_once_it_is_topped_up(
+    new_hub: Callable[..., HubProcess], tmp_path: Path
+):
+    def told() -> list[str]:
+        with engine.reading(database) as connection:
+            rows = connection.execute(select(schema.event.c.type).order_by(schema.event.c.id))
+            return sorted(row.type for row in rows if row.type.startswith("credential"))
+
+    def call() -> int:
+        return ask(hub, MODEL).status
+
+    with FaultServer(tmp_path) as faults:
+        faults.set("sk-empty", "F13-402")
+        keys = [{"name": "empty", "api_key": "sk-empty"}, {"name": "full", "api_key": "sk-full"}]
+        served = {"name": "openai", "base_url": faults.base_url(RIGHT), "credentials": keys}
+        hub = new_hub(providers=[served])
+        database = engine.create_engine(hub.database_url)
+        try:
+            until(lambda: call() == 200 and told() == ["credential.disabled"])
+            faults.lift("sk-empty")
+            both = ["credential.disabled", "credential.restored"]
+            until(lambda: call() == 200 and told() == both)
+            assert hub.log().count("a credential is disabled") == 1
+            assert hub.log().count("a credential works again") == 1
+            assert "sk-empty" not in hub.log()
+        finally:
+            database.dispose()
+            hub.stop()
 
 
 def test_keys_are_tried_so_many_times_a_minute(new_hub: Callable[..., HubProcess]):
