@@ -1,8 +1,7 @@
 """What most hubs never need is loaded when it is first used.
 
-A function below `at_first_use` imports what it returns, and nothing else imports within a
-function; what it costs is paid once, by the first caller. Who runs on the event loop has it run
-in a thread, or sees to it before it serves.
+A function below `at_first_use` imports what it returns: what that costs is paid once, by the
+first caller. Who runs on the event loop has it run in a thread, or sees to it before it serves.
 """
 
 import gc

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random  # noqa: TID251 - this is where randomness is handed in
+from types import ModuleType
 from typing import TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from aigne_hub.at_first_use import at_first_use
 from aigne_hub.auth.verifier import Verifier
 from aigne_hub.catalog.snapshot import Credential, Provider, Snapshot
 from aigne_hub.clock import SystemClock
@@ -36,7 +38,7 @@ from aigne_hub.providers.connecting import connected, misfit, prepare
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
-from aigne_hub.storage import answers, changes, engine, keys, revision, setup, users
+from aigne_hub.storage import answers, changes, creation, engine, keys, revision, setup, users
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.checkpoint import Checkpointer
 from aigne_hub.storage.journal import GroupCommitJournal
@@ -121,13 +123,22 @@ def open_hub(settings: Settings, environ: Mapping[str, str]) -> Hub:
 
 def _bring_up_to_date(database: Engine) -> None:
     found = revision.found(database)
+    if found is None:
+        creation.create(database)
+        found = revision.found(database)
     if found == revision.HEAD:
         return
-    from aigne_hub.storage import migrate  # noqa: PLC0415 - 10 MiB that a start rarely needs
-
-    if database.dialect.name == "sqlite" or found is None:
+    migrate = _migrate()
+    if database.dialect.name == "sqlite":
         migrate.upgrade(database)
     migrate.require_current(database)
+
+
+@at_first_use
+def _migrate() -> ModuleType:
+    from aigne_hub.storage import migrate  # noqa: PLC0415 - at first use
+
+    return migrate
 
 
 def _seeded() -> Callable[[int], int]:
@@ -247,7 +258,7 @@ def open_backing(hub: Hub, process_id: str) -> Backing:
     """Open what a serving process needs; needs a running loop."""
     if hub.engine.dialect.name == "sqlite":
         return _on_sqlite(hub, process_id)
-    from aigne_hub.storage import postgres  # noqa: PLC0415 - its driver is an extra
+    from aigne_hub.storage import postgres  # noqa: PLC0415 - at first use; its driver is an extra
 
     return Backing(
         GroupCommitJournal(

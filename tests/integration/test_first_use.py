@@ -58,8 +58,10 @@ def below(loaded, package):
 def serve(tmp_path):
     """Serve once, ask, and return what the process had loaded when it ended."""
 
-    def loaded(*asked, config=None):
+    def loaded(*asked, config=None, anew=False):
         hub = HubProcess(tmp_path, config or {}, start=False)
+        for file in tmp_path.glob("hub.db*") if anew else ():
+            file.unlink()
         command = [sys.executable, "-c", CODE, *hub.command()[3:]]
         process = hub.spawn(command)
         try:
@@ -100,7 +102,8 @@ def test_what_is_asked_for_is_loaded_and_nothing_beside_it(serve):
 
 
 def test_what_calls_a_declared_provider_is_loaded_before_it_is_called(serve):
-    loaded = serve(config=CLAUDE)
+    """On a new database as well: what migrates one is not what makes one."""
+    loaded = serve(config=CLAUDE, anew=True)
     assert rare_in(loaded) == set()
     assert below(loaded, "providers") - AT_START["providers"] == {"anthropic"}
     languages = below(loaded, "providers.languages") - AT_START["providers.languages"]

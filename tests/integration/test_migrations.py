@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from aigne_hub.storage import migrate, revision, schema, triggers
+from aigne_hub.storage import creation, migrate, revision, schema, triggers
 from aigne_hub.storage.engine import create_engine, reading, writing
 from aigne_hub.storage.migrate import SchemaMismatch
 
@@ -72,6 +72,68 @@ def test_constraints_are_the_schemas_too(empty):
         found = _constraints(connection)
     assert found == wanted
     assert len(wanted) > 15
+
+
+def _made(engine):
+    """What a new database is: columns, constraints, triggers, and the rows it begins with."""
+    with reading(engine) as connection:
+        tables = sorted(inspect(connection).get_table_names())
+        rows = {
+            name: [tuple(row) for row in connection.exec_driver_sql(f'SELECT * FROM "{name}"')]
+            for name in tables
+        }
+        columns = {
+            name: [(each["name"], str(each["type"]), each["nullable"]) for each in found]
+            for name in tables
+            if (found := inspect(connection).get_columns(name))
+        }
+        key = inspect(connection).get_pk_constraint("alembic_version")
+        return (
+            {name: found for name, found in rows.items() if found},
+            columns,
+            _constraints(connection),
+            triggers.installed(connection),
+            key,
+        )
+
+
+def test_a_database_is_made_as_the_migrations_would_make_it(empty):
+    migrate.upgrade(empty)
+    wanted = _made(empty)
+    with writing(empty) as connection:
+        triggers.remove(connection)
+        schema.metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+    creation.create(empty)
+    assert _made(empty) == wanted
+    assert wanted[0].keys() == {"hub_state", "alembic_version"}
+    migrate.require_current(empty)
+    assert migrate.upgrade(empty) == []
+
+
+def test_processes_that_make_a_database_at_once_make_one(empty_url):
+    failures = []
+    barrier = threading.Barrier(3)
+
+    def create():
+        engine = create_engine(empty_url)
+        try:
+            barrier.wait()
+            creation.create(engine)
+        except Exception as error:  # noqa: BLE001 - reported by the assertion below
+            failures.append(error)
+        finally:
+            engine.dispose()
+
+    threads = [threading.Thread(target=create) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    engine = create_engine(empty_url)
+    migrate.require_current(engine)
+    engine.dispose()
 
 
 def test_upgrade_says_what_it_applied_once(empty):

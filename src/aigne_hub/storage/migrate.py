@@ -1,28 +1,16 @@
 """Bring a database to the schema of this version, once, whoever asks and however often."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
-from aigne_hub.storage.engine import (
-    BUSY_TIMEOUT_MS,
-    StorageError,
-    driver_connection,
-    reading,
-    set_pragmas,
-    writing,
-)
-
-# How long one process waits for another's upgrade of the same SQLite file.
-UPGRADE_WAIT_MS = 600_000
-# Names the advisory lock that serialises upgrades of a PostgreSQL database ("aignehub").
-_LOCK_KEY = int.from_bytes(b"aignehub")
+from aigne_hub.storage.engine import StorageError, reading
+from aigne_hub.storage.schema_lock import alone
 
 _SCRIPTS = "aigne_hub.storage:migrations"
 
@@ -45,7 +33,7 @@ def upgrade(engine: Engine, *, progress: Callable[[str], None] | None = None) ->
         if progress is not None:
             progress(step.up_revision_id)
 
-    with _alone(engine) as connection:
+    with alone(engine) as connection:
         found = _revision(connection)
         if found == head():
             return []
@@ -104,22 +92,3 @@ def _config() -> Config:
 
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
-
-
-@contextmanager
-def _alone(engine: Engine) -> Iterator[Connection]:
-    """Give a write transaction that no other upgrade shares."""
-    if engine.dialect.name != "sqlite":
-        with writing(engine) as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-            yield connection
-        return
-    # SQLite's write lock is the lock; its owner may need longer than an ordinary transaction.
-    with engine.connect() as connection:
-        driver = driver_connection(connection)
-        set_pragmas(driver, busy_timeout=UPGRADE_WAIT_MS)
-        try:
-            with connection.begin():
-                yield connection
-        finally:
-            set_pragmas(driver, busy_timeout=BUSY_TIMEOUT_MS)
