@@ -1,5 +1,6 @@
 """A hub that sells: priced models, customers, and their calls, without a server."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aigne_hub.domain.access import Role
@@ -72,8 +73,13 @@ class Market:
         outcome: Outcome = Outcome.COMPLETED,
         billed: bool = True,
         settle: bool = True,
+        failed: Sequence[Attempt] = (),
+        delivered: bool = True,
     ) -> str:
-        """Open a call and settle it; `hold` is what it may hold, by default its price."""
+        """Open a call and settle it; `hold` is what it may hold, by default its price.
+
+        `failed` are its attempts before the one that delivered, if one did.
+        """
         newest = self.version(ref, version)
         price, cost = RateCard.of(newest.id, newest.amounts), RateCard.of("", newest.cost)
         charge = 0 if usage is None or not billed else price.cost(usage)
@@ -97,6 +103,10 @@ class Market:
         if not settle:
             return opened.call_id
         now = self.hub.clock.now_us()
+        paid = cost.cost(usage) if usage is not None and newest.cost else None
+        last = Attempt(
+            "openai", "main", 200, None, now, 5, ref, Reason.CHOSEN, paid if failed else None
+        )
         self.batches.apply(
             Settle(
                 call_id=opened.call_id,
@@ -113,8 +123,9 @@ class Market:
                 ttfb_us=1,
                 billed=billed,
                 model=ref,
-                attempts=[Attempt("openai", "main", 200, None, now, 5, ref, Reason.CHOSEN, None)],
-                cost=cost.cost(usage) if usage is not None and newest.cost else None,
+                attempts=[*failed, *([last] if delivered else [])],
+                cost=paid,
+                error_code=None if delivered else "upstream_error",
             )
         )
         return opened.call_id

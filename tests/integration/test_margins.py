@@ -8,8 +8,9 @@ from tests.market import CREDIT, Market
 
 from aigne_hub.catalog.price_import import Sale
 from aigne_hub.domain.calls import Outcome
+from aigne_hub.domain.operations import Attempt, Reason
 from aigne_hub.domain.usage import Usage
-from aigne_hub.storage import corrections, margins, prices
+from aigne_hub.storage import corrections, margins, prices, provider_usage
 from aigne_hub.storage.engine import reading, writing
 from aigne_hub.storage.prices import _put_reference
 
@@ -64,6 +65,64 @@ def test_each_model_shows_what_it_brought_and_cost(shop):
     assert (half["openai/a"]["margin_percent"], half["openai/a"]["below_cost"]) == ("-35.7", True)
     later, _ = report(shop, shop.hub.clock.now_us())
     assert (later["openai/a"]["calls"], later["openai/a"]["cost"]) == (0, None)
+
+
+def attempt(shop, model, cost, error="The upstream failed."):
+    now = shop.hub.clock.now_us()
+    return Attempt("openai", "main", 500, error, now, 5, model, Reason.FAILOVER, cost)
+
+
+def test_what_failed_attempts_cost_is_told_apart_and_counted_once(shop):
+    user = shop.customer(1_000 * CREDIT)
+    usage = Usage(input_tokens=MILLION, output_tokens=MILLION)
+    a, b = "openai/a", "openai/b"
+    # Failed at a, delivered by b, whose own attempt has the call's cost on record as well.
+    shop.call(user, b, usage, failed=[attempt(shop, a, 3), attempt(shop, a, None)])
+    # Nobody delivered.
+    everybody = [attempt(shop, a, 5), attempt(shop, b, 7), attempt(shop, b, 0)]
+    shop.call(user, a, None, failed=everybody, delivered=False, outcome=Outcome.UPSTREAM_FAILED)
+    # Its caller left between two attempts, and is charged for the prompt of the last one.
+    left = [attempt(shop, a, 11), attempt(shop, a, 2 * CREDIT)]
+    prompt = Usage(input_tokens=MILLION)
+    shop.call(user, a, prompt, failed=left, delivered=False, outcome=Outcome.CLIENT_CANCELLED)
+    # Of calls that nobody is charged for nothing counts.
+    shop.call(user, a, None, failed=[attempt(shop, a, 13)], billed=False)
+    models, found = report(shop)
+    assert {name: (one["failed_attempts"], one["failed_cost"]) for name, one in models.items()} == {
+        "openai/a": (4, "0.000000019"),
+        "openai/b": (2, "0.000000007"),
+        "openai/c": (0, "0"),
+    }
+    assert (models[a]["cost"], models[b]["cost"]) == ("2", "2")
+    whole = margins.total(found)
+    assert (whole.failed_attempts, whole.failed_cost, whole.cost) == (6, 26, 4 * CREDIT)
+    shop.assert_in_order()
+
+
+def test_failed_attempts_lower_the_margin(shop):
+    user = shop.customer(1_000 * CREDIT)
+    usage = Usage(input_tokens=MILLION, output_tokens=MILLION)
+    shop.call(user, "openai/a", usage, failed=[attempt(shop, "openai/a", 3 * CREDIT)])
+    only = attempt(shop, "openai/b", CREDIT)
+    shop.call(user, "openai/c", usage, failed=[only])
+    models, _ = report(shop)
+    # 9 for 7 + 3.
+    assert (models["openai/a"]["margin_percent"], models["openai/a"]["below_cost"]) == ("-10", True)
+    assert (models["openai/b"]["calls"], models["openai/b"]["margin_percent"]) == (0, "-100")
+    assert models["openai/c"]["margin_percent"] is None
+    day_us = 24 * 3600 * MILLION
+    own = provider_usage_of(shop, day_us)
+    assert {key.model: (one.calls, one.failed_attempts, one.failed_cost) for key, one in own} == {
+        "a": (1, 1, 3 * CREDIT),
+        "b": (0, 1, CREDIT),
+        "c": (1, 0, 0),
+    }
+
+
+def provider_usage_of(shop, after_us):
+    with reading(shop.hub.engine) as view:
+        until_us = shop.hub.clock.now_us() + after_us
+        return list(provider_usage.by_day(view, "openai", 0, until_us).items())
 
 
 def test_refunds_adjustments_and_write_offs_count(shop):

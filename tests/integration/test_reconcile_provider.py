@@ -68,6 +68,8 @@ def test_a_bill_that_agrees(hub, day, tmp_path):
         "cached_tokens": 120,
         "output_tokens": 60,
         "cost": "0.00084",
+        "failed_attempts": 0,
+        "failed_cost": "0",
     }
     assert told["total"]["own"]["calls"] == 5
 

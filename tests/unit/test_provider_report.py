@@ -200,6 +200,7 @@ def test_a_snapshot_is_the_model_it_is_of():
         (Own(calls=2, read=900, counted=2), "counted, for want"),
         (Own(calls=2, read=900, failed=1), "failed after content"),
         (Own(calls=2, read=900, retried=1), "more than once"),
+        (Own(calls=0, read=0, failed_attempts=1), "attempts at it failed"),
     ],
 )
 def test_a_difference_is_given_its_likely_cause(own, word):
@@ -217,6 +218,12 @@ def test_costs_without_a_declared_cost_are_not_compared():
     wrong = Own(calls=2, read=10, cost=1)
     (cause,) = row(Reported(read=10, cost=NANO), wrong).causes
     assert cause == "the tokens agree: the declared cost is not what is billed"
+
+
+@pytest.mark.parametrize(("billed", "off"), [(9, ("cost",)), (10, ()), (14, ()), (16, ("cost",))])
+def test_what_failed_may_have_been_billed_or_not(billed, off):
+    own = Own(calls=2, read=10, cost=10, failed_attempts=1, failed_cost=5)
+    assert row(Reported(read=10, cost=billed), own).off == off
 
 
 def test_what_only_the_hub_knows_is_named():

@@ -17,8 +17,9 @@ FIGURES = ("read", "cached", "written", "cost")
 class Own:
     """The hub's own calls of a day and model. `cost` is in nano-dollars, as declared.
 
-    The last five count calls: without a declared cost, interrupted by the hub's death, counted
-    for want of a report, failed after content was delivered, and tried more than once.
+    The five after it count calls: without a declared cost, interrupted by the hub's death,
+    counted for want of a report, failed after content was delivered, and tried more than once.
+    `failed_attempts` at the model, of these and other calls, may have cost `failed_cost` besides.
     """
 
     calls: int = 0
@@ -31,6 +32,8 @@ class Own:
     counted: int = 0
     failed: int = 0
     retried: int = 0
+    failed_attempts: int = 0
+    failed_cost: int = 0
 
     def plus(self, other: "Own") -> "Own":
         return replace(
@@ -92,6 +95,9 @@ def _off(theirs: Reported, own: Own, tolerance: Fraction) -> tuple[str, ...]:
         their, our = getattr(theirs, name), getattr(own, name)
         if their is None or (name == "cost" and own.uncosted == own.calls > 0):
             continue
+        if name == "cost":
+            # What failed may have cost nothing, too.
+            our = min(max(their, our), our + own.failed_cost)
         if abs(their - our) > tolerance * max(abs(their), abs(our)):
             off.append(name)
     return tuple(off)
@@ -99,7 +105,7 @@ def _off(theirs: Reported, own: Own, tolerance: Fraction) -> tuple[str, ...]:
 
 def _causes(theirs: Reported | None, own: Own, off: tuple[str, ...]) -> tuple[str, ...]:
     """Say what is likely behind a difference, the likeliest first."""
-    if not own.calls:
+    if not own.calls and not own.failed_attempts:
         return ("no call of this hub: another program uses the same account",)
     if theirs is None:
         return ("the export does not have it: another account, or exported too early",)
@@ -110,6 +116,7 @@ def _causes(theirs: Reported | None, own: Own, off: tuple[str, ...]) -> tuple[st
             (own.counted - own.interrupted, "calls were counted, for want of a report"),
             (own.failed, "calls failed after content was delivered"),
             (own.retried, "calls were tried more than once: failed tries may be billed"),
+            (own.failed_attempts, "attempts at it failed, which may be billed"),
         )
         if count > 0
     ]

@@ -20,6 +20,7 @@ COLUMNS = (
     "calls",
     "sale",
     "cost",
+    "failed_cost",
     "margin_percent",
     "below_cost",
     "drift_percent",

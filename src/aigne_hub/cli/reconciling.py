@@ -150,6 +150,8 @@ def _own(own: Own) -> dict[str, object]:
         "cached_tokens": own.cached,
         "output_tokens": own.written,
         "cost": None if own.uncosted == own.calls else format_credits(own.cost),
+        "failed_attempts": own.failed_attempts,
+        "failed_cost": format_credits(own.failed_cost),
     }
 
 

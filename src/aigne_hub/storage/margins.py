@@ -10,9 +10,15 @@ from aigne_hub.domain import margins
 from aigne_hub.domain.margins import margin_percent, tenths
 from aigne_hub.domain.money import format_credits
 from aigne_hub.storage import prices, schema
+from aigne_hub.storage.failed_attempts import of_attempts
 
 _CALL = schema.model_call.c
+_ATTEMPT = schema.call_attempt.c
 _TRANSFER = schema.transfer.c
+_SUMMED: Final = (
+    *("calls", "sale", "costed_sale", "cost", "uncosted", "written_off"),
+    *("failed_attempts", "failed_cost"),
+)
 # Transfers that correct what a call was charged.
 _CORRECTIONS: Final = ("adjustment", "refund", "write_off", "recovery")
 
@@ -23,6 +29,7 @@ class Margin:
 
     `sale` is what calls were charged, corrections included; `written_off` the part of it that
     nobody paid. `costed_sale` is the sale of the calls whose cost is known, and `cost` theirs.
+    `failed_cost` is what the model's failed attempts cost besides, whoever answered then.
     """
 
     model: str
@@ -32,6 +39,8 @@ class Margin:
     cost: int = 0
     uncosted: int = 0
     written_off: int = 0
+    failed_attempts: int = 0
+    failed_cost: int = 0
     below: tuple[str, ...] = ()
     drift: dict[str, Fraction] | None = None
     reference: str | None = None
@@ -39,13 +48,18 @@ class Margin:
     def document(self, credit_price: Fraction) -> dict[str, Any]:
         """Return what operators see. Percentages are strings with one decimal."""
         costed = self.calls - self.uncosted
-        earned = margin_percent(self.costed_sale * credit_price, Fraction(self.cost))
+        earned = None
+        if costed or not self.calls:
+            whole = Fraction(self.cost + self.failed_cost)
+            earned = margin_percent(self.costed_sale * credit_price, whole)
         off = max((self.drift or {}).values(), key=abs, default=None)
         return {
             "model": self.model,
             "calls": self.calls,
             "sale": format_credits(self.sale),
             "cost": format_credits(self.cost) if costed else None,
+            "failed_attempts": self.failed_attempts,
+            "failed_cost": format_credits(self.failed_cost),
             "margin_percent": None if earned is None else tenths(earned),
             "written_off": format_credits(self.written_off),
             "calls_without_cost": self.uncosted,
@@ -62,7 +76,8 @@ def report(
 ) -> list[Margin]:
     """Return every model that is offered with a price or was called in [since, until).
 
-    Only charged calls count. Prices are those in force, not those of the period. By reference.
+    Only charged calls count, and what failed attempts cost besides. Prices are those in force,
+    not those of the period. By reference.
     """
     found: dict[str, Margin] = {}
     for row in connection.execute(_sales(since_us, until_us)):
@@ -79,6 +94,10 @@ def report(
         margin.sale += int(row.corrected)
         margin.costed_sale += int(row.costed)
         margin.written_off += int(row.written_off)
+    for row in connection.execute(_failed(since_us, until_us)):
+        margin = found.setdefault(row.model, Margin(row.model))
+        margin.failed_attempts = int(row.failed_attempts)
+        margin.failed_cost = int(row.failed_cost)
     references = prices.references(connection)
     for priced in prices.priced_models(connection):
         if not priced.rates:
@@ -97,7 +116,7 @@ def total(found: list[Margin]) -> Margin:
     """Return the sums of a report, as a line without a model of its own."""
     whole = Margin("*")
     for margin in found:
-        for name in ("calls", "sale", "costed_sale", "cost", "uncosted", "written_off"):
+        for name in _SUMMED:
             setattr(whole, name, getattr(whole, name) + getattr(margin, name))
     return whole
 
@@ -124,6 +143,15 @@ def _sales(since_us: int, until_us: int) -> Select[Any]:
         )
         .where(_of_period(since_us, until_us))
         .group_by(_CALL.model)
+    )
+
+
+def _failed(since_us: int, until_us: int) -> Select[Any]:
+    """Sum the failed attempts of calls that are charged when they succeed, by their own model."""
+    return of_attempts(_ATTEMPT.model).where(
+        _CALL.started_us >= since_us,
+        _CALL.started_us < until_us,
+        _CALL.rate_id.is_not(None),
     )
 
 
