@@ -17,7 +17,13 @@ from tests.attempting import (
     tried,
 )
 
-from aigne_hub.domain.errors import NoUpstream, RateLimited, UpstreamRefusal, UpstreamTimeout
+from aigne_hub.domain.errors import (
+    NoUpstream,
+    RateLimited,
+    UpstreamError,
+    UpstreamRefusal,
+    UpstreamTimeout,
+)
 from aigne_hub.domain.faults import Fault
 from aigne_hub.domain.latencies import SAMPLES_MIN, Latencies
 from aigne_hub.domain.operations import Reason
@@ -218,6 +224,13 @@ def test_when_who_is_left_is_limited_the_caller_is_told_when_to_come_back():
     with pytest.raises(RateLimited) as raised:
         tried(found, plane=world, line=Passing(only.groups, Policy.ORDER, only.budget))
     assert raised.value.retry_after_s == 17
+
+
+def test_who_was_asked_and_failed_otherwise_is_not_said_to_be_limited():
+    found = candidates(refusal(401))
+    found[0].targets.model.bar(Fault.THROTTLED, 0, 0.0, retry_after_s=17)
+    with pytest.raises(UpstreamError):
+        tried(found, plane=Plane())
 
 
 def test_nobody_is_asked_for_a_caller_who_left():

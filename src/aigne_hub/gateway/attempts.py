@@ -110,7 +110,12 @@ class Tries:
     def _limited(self, ways: Ways) -> RateLimited | None:
         """Return when to come back, where candidates were passed over that are limited still."""
         now_us = self.plane.clock.now_us()
-        waits = [one.targets.throttled_us(now_us) for one in ways.candidates]
+        asked = {(one.model, one.credential) for one in self.call.attempts}
+        waits = [
+            one.targets.throttled_us(now_us)
+            for one in ways.candidates
+            if (one.model.ref, one.credential) not in asked
+        ]
         wait_us = min((wait for wait in waits if wait), default=0)
         if not wait_us or any(isinstance(error, RateLimited) for error in self._errors):
             return None
