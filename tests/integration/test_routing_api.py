@@ -2,15 +2,21 @@
 
 import http.client
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
 import pytest
 from tests.caller import Reply, ask, post
 from tests.conftest import config_for
 from tests.hub import HubProcess
+from tests.patience import until
 from tests.upstream.client import FakeUpstream
+
+from aigne_hub.cli import main
 
 STATE, EXPLAIN = "/api/admin/routing", "/api/admin/routing/explain"
 MODEL = "gpt-4o-mini"
@@ -233,6 +239,77 @@ def test_metrics_count_what_failed_by_provider_and_model(hub: HubProcess, admin:
     assert float(lines[retries]) >= 2
     assert float(lines['aigne_hub_targets_barred{provider="halfdead"}']) >= 0
     assert lines['aigne_hub_targets_barred{provider="bare"}'] == "0.0"
+
+
+def text(hub: HubProcess, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """Return the lines that a command prints for people."""
+    with patch.dict(os.environ, hub.environment(), clear=True):
+        assert main([*arguments, "--data-dir", str(hub.folder)]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_command_line_shows_what_processes_share(
+    hub: HubProcess, capsys: pytest.CaptureFixture[str]
+):
+    def shown() -> dict[str, Any]:
+        found = hub.cli("routing", "show", "--provider", "halfdead")["targets"]
+        return {one["target"]: one for one in found}
+
+    ask(hub, "gpt-long:3")
+    until(lambda: shown()["halfdead:dead"]["fault"] == "refused")
+    dead = shown()["halfdead:dead"]
+    assert (dead["percent"], dead["weight"], dead["outstanding"]) == (0, 100, None)
+    assert shown()["halfdead:good"]["state"] == "healthy"
+    listed = {one["name"]: one["unwell"] for one in hub.cli("providers", "list")}
+    assert listed["halfdead"][0]["target"] == "halfdead:dead"
+    assert listed["bare"] == []
+    (line,) = (one for one in text(hub, capsys, "providers", "list") if "halfdead" in one)
+    assert "halfdead:dead is " in line
+    assert "(refused) until 2" in line
+    assert any("halfdead:dead\t" in one for one in text(hub, capsys, "routing", "show"))
+    lines = text(hub, capsys, "routing", "explain", "gpt-long:3", "--path", "/v1/messages")
+    assert lines[0] == "policy   order, from rules"
+    assert lines[1].startswith("1        halfdead/gpt-long:3 with good as openai: it is its turn")
+    assert "passed   halfdead/gpt-long:3 with dead as openai: its credential is barred" in lines[2]
+    assert lines[3:] == ["skipped  bare/gpt-long:3: its provider has no credential"]
+
+
+def test_the_command_line_explains_as_the_hub_does(
+    hub: HubProcess, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    talk = ("--user", hub.user, "--session", "talk")
+    told = hub.cli("routing", "explain", MODEL, *talk)
+    admin = hub.cli("keys", "create", "--user", hub.user, "--scope", "admin")["key"]
+    assert order(told) == order(foretold(hub, str(admin), model=MODEL, session="talk"))
+    wish = hub.cli("routing", "explain", "spread", "--wishes", "policy=price")
+    assert (wish["policy"], wish["policy_from"]) == ("price", "caller")
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"model": MODEL, "messages": [], "prompt_cache_key": "talk"}))
+    told = hub.cli("routing", "explain", MODEL, "--body", str(body), "--user", hub.user)
+    assert told["affinity"] == "session"
+    refused = text(hub, capsys, "routing", "explain", "nothing")
+    assert refused[0].startswith("refused  with 404: The model 'nothing' is not offered here.")
+    for arguments, code in (
+        (("explain", MODEL, "--session", "talk"), 2),
+        (("explain", MODEL, "--wishes", "\u4e2d"), 2),
+        (("explain", MODEL, "--user", "nobody@example.com"), 4),
+        (("show", "--provider", "nobody"), 4),
+    ):
+        assert hub.run("routing", *arguments).returncode == code, arguments
+
+
+def test_a_call_is_shown_with_its_attempts(hub: HubProcess, capsys: pytest.CaptureFixture[str]):
+    reply = ask(hub, f"second/{FAILING[0]}")
+    assert reply.status == 502
+    lines = text(hub, capsys, "calls", "show", reply.call_id)
+    begin = lines.index("model\tcredential\treason\tstatus\tduration_ms\tcost\terror")
+    shown = [line.split("\t") for line in lines[begin + 1 :]]
+    assert {one[1] for one in shown} == {"c", "d"}
+    assert [one[0] for one in shown] == [f"second/{FAILING[0]}"] * 2
+    assert [one[2:4] for one in shown] == [["chosen", "500"], ["failover", "500"]]
+    told = hub.cli("calls", "show", reply.call_id)["attempts"]
+    assert [one[-1] for one in shown] == [one["error"] for one in told]
+    assert all(one["error"] for one in told)
 
 
 TALK = [{"role": "user", "content": "hi"}]

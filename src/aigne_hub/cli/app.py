@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "payments": "Orders of credit: who paid, who is to pay, what went back.",
     "calls": "What was called, and what it cost.",
     "providers": "Where calls go.",
+    "routing": "Where calls would go, and what is barred.",
     "rates": "What models cost.",
     "webhooks": "Tell other programs what happened.",
     "ledger": "Prove that the books agree.",

@@ -20,6 +20,16 @@ COLUMNS = (
     "id",
 )
 
+ATTEMPT_COLUMNS = (
+    "model",
+    "credential",
+    "reason",
+    "status",
+    "duration_ms",
+    "cost",
+    "error",
+)
+
 app = group("What was called, and what it cost.")
 
 
@@ -46,4 +56,10 @@ def show(
     """Show one call and its attempts at upstreams."""
     with cli.reading() as (_, connection):
         found = calls.show_call(connection, call_id)
+    if cli.output.as_json:
+        cli.output.document(found)
+        return
+    attempts = found.pop("attempts")
+    assert isinstance(attempts, list)
     cli.output.document(found)
+    cli.output.rows(attempts, ATTEMPT_COLUMNS)

@@ -1,6 +1,6 @@
 import secrets
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -8,7 +8,10 @@ from aigne_hub.bootstrap import Hub
 from aigne_hub.catalog.snapshot import Credential, Provider, Snapshot
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.cli.failures import FAILED
+from aigne_hub.cli.resting import resting
 from aigne_hub.domain.errors import NotFound
+from aigne_hub.domain.health import Episode, State
+from aigne_hub.gateway import live
 from aigne_hub.gateway.health import Board
 from aigne_hub.hub_file import DEMO, HubFile
 from aigne_hub.providers.profiles import profile_of
@@ -16,8 +19,9 @@ from aigne_hub.server.checks import chosen, note
 from aigne_hub.server.probe import Probe, Target, probe
 from aigne_hub.storage import target_health
 from aigne_hub.storage.catalogue import load_snapshot
+from aigne_hub.web.api.routing_documents import target_document
 
-COLUMNS = ("name", "kind", "base_url", "credentials", "models")
+COLUMNS = ("name", "kind", "base_url", "credentials", "models", "health")
 TEST_COLUMNS = ("provider", "credential", "ok", "status", "latency_ms", "detail", "fix")
 
 app = group("Where calls go.")
@@ -49,15 +53,17 @@ def known(hub_file: HubFile, stored: Mapping[str, Provider]) -> dict[str, Provid
 
 @command(app, "list")
 def list_providers(cli: Invocation) -> None:
-    """List providers, their addresses and the names of their credentials."""
+    """List providers, their addresses, the names of their credentials, and what is barred."""
     with cli.reading() as (hub, connection):
         snapshot = load_snapshot(connection, hub.keyring)
+        unwell = _unwell(hub, snapshot, target_health.episodes(connection))
     found = known(hub.hub_file, snapshot.providers).values()
     models = _models(hub.hub_file, snapshot)
-    documents = [_document(provider, models) for provider in found]
+    documents = [_document(provider, models, unwell) for provider in found]
     if not cli.output.as_json:
         for document, provider in zip(documents, found, strict=True):
             document["credentials"] = [_share(credential) for credential in provider.credentials]
+            document["health"] = _health(unwell.get(provider.name, []))
     cli.output.rows(documents, COLUMNS)
 
 
@@ -124,7 +130,30 @@ def _models(hub_file: HubFile, snapshot: Snapshot) -> list[str]:
     return [reference.partition("/")[0] for reference in references]
 
 
-def _document(provider: Provider, models: list[str]) -> dict[str, object]:
+def _unwell(
+    hub: Hub, snapshot: Snapshot, episodes: Mapping[str, Episode]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return, by provider, the targets that are barred or were lately."""
+    router = resting(hub, snapshot)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in live.seen(router, live.keys(router, None), episodes):
+        if one.state is not State.HEALTHY:
+            found.setdefault(one.key.provider, []).append(target_document(one))
+    return found
+
+
+def _health(unwell: list[dict[str, Any]]) -> str:
+    """Return what is wrong with a provider's targets, in words."""
+    said = []
+    for one in unwell:
+        about = f" ({one['fault']})" if one["fault"] else ""
+        said.append(f"{one['target']} is {one['state']}{about} until {one['until']}")
+    return "; ".join(said) or State.HEALTHY.value
+
+
+def _document(
+    provider: Provider, models: list[str], unwell: Mapping[str, list[dict[str, Any]]]
+) -> dict[str, object]:
     return {
         "name": provider.name,
         "kind": provider.kind,
@@ -135,6 +164,7 @@ def _document(provider: Provider, models: list[str]) -> dict[str, object]:
             for one in provider.credentials
         ],
         "models": models.count(provider.name),
+        "unwell": unwell.get(provider.name, []),
     }
 
 

@@ -39,7 +39,7 @@ def state_document(
     return {
         "at": format_instant(router.clock.now_us()),
         "rules": rules_document(router.rules),
-        "targets": [_target(one) for one in live.seen(router, shown, episodes)],
+        "targets": [target_document(one) for one in live.seen(router, shown, episodes)],
         "next": shown[-1].target if len(keys) > limit else None,
         "models": _budgets(router, provider),
     }
@@ -59,7 +59,7 @@ def rules_document(rules: Rules) -> dict[str, Any]:
     }
 
 
-def _target(seen: Seen) -> dict[str, Any]:
+def target_document(seen: Seen) -> dict[str, Any]:
     return {
         "target": seen.key.target,
         "provider": seen.key.provider,
