@@ -16,8 +16,8 @@ WAIT_S = 60
 
 
 @pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultServer]:
-    with FaultServer(tmp_path_factory.mktemp("faults")) as server:
+def faults() -> Iterator[FaultServer]:
+    with FaultServer() as server:
         yield server
 
 

@@ -200,6 +200,7 @@ def test_a_connection_closed_at_reuse_is_replaced(place: Site, told: Mapping[str
 def test_no_key_of_the_hub_reached_a_caller_or_a_log(place: Site, told: Mapping[str, Told]):
     keys = [*(cell.key for cell in CELLS), *SPARE_KEYS]
     log = "".join(house.hub.log() for house in place.houses)
+    assert "Traceback" not in log
     for key in keys:
         assert key not in log
     for was in told.values():

@@ -4,7 +4,7 @@ A scenario is named after its family and its variant, `F14-seconds`; `catalogue.
 all. The server runs in a thread beside a real hub and speaks the wires of Chat Completions,
 Responses and Messages, whole and streamed:
 
-    with FaultServer(folder) as faults:
+    with FaultServer() as faults:
         config = {"name": "a", "base_url": faults.base_url("F14-seconds"), …}
         …
         faults.counts("F14-seconds").requests

@@ -81,7 +81,9 @@ def _coded(coding: bytes, body: Callable[[], bytes]) -> Fault:
 
 @cache
 def _gzip_bomb() -> bytes:
-    return gzip.compress(bytes(BOMB_BYTES), compresslevel=1)
+    """Return members of zeros, one behind another, as RFC 1952 has it."""
+    size = 1 << 20
+    return gzip.compress(bytes(size)) * (BOMB_BYTES // size)
 
 
 def _zstd_bomb() -> bytes:

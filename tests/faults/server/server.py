@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 from tests.faults.server.authority import Authority
@@ -29,14 +30,16 @@ START_S = 60.0
 
 
 class FaultServer:
-    """`with FaultServer(folder) as faults: … faults.base_url("F14-seconds")`.
+    """`with FaultServer() as faults: … faults.base_url("F14-seconds")`.
 
     Each scenario has a port of its own, so that no connection of one is used for another.
-    `base_url("right")` answers well. The rest of `folder` is for `environ`: what a hub needs to
-    trust the certificates and to know the names of the scenarios that have some.
+    `base_url(RIGHT)` answers well. A hub started with `environ` trusts the certificates and knows
+    the names of the scenarios that have some; it finds them in `folder`, a temporary one without.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        self._temporary = TemporaryDirectory() if folder is None else None
+        folder = folder or Path(self._temporary.name)
         self.names = Names(folder / "names.json")
         self._authority = Authority(folder)
         self._by_scenario: defaultdict[str, Tally] = defaultdict(Tally)
@@ -66,6 +69,8 @@ class FaultServer:
         self._thread.join()
         for sock in self._kept:
             sock.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
         if kind is None and self._failures:
             raise self._failures[0]
 
