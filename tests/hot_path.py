@@ -11,7 +11,7 @@ import sys
 ROOM = 1.0 if sys.version_info[:2] == (3, 11) else 1.25
 
 # On SQLite, on the thread of the event loop. A unary call, from its first byte to its last:
-CALL_OPCODES_MAX = 8_915 * ROOM
+CALL_OPCODES_MAX = 8_730 * ROOM
 CALL_C_CALLS_MAX = 260 * ROOM
 # A chunk of a stream that arrives alone:
 CHUNK_OPCODES_MAX = 380 * ROOM

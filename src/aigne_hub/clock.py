@@ -1,7 +1,7 @@
 """The real clock. Everything that needs time is handed one (ports.Clock)."""
 
-import time
 from threading import Lock
+from time import monotonic_ns, time_ns
 
 
 class SystemClock:
@@ -17,7 +17,7 @@ class SystemClock:
 
     def now_us(self) -> int:
         """Return Unix time in microseconds, greater than every earlier reading."""
-        now = time.time_ns() // 1_000
+        now = time_ns() // 1_000
         with self._lock:
             if now <= self._last_us:
                 now = self._last_us + 1
@@ -26,4 +26,4 @@ class SystemClock:
 
     def monotonic_us(self) -> int:
         """Return microseconds that only grow, from an arbitrary start."""
-        return time.monotonic_ns() // 1_000
+        return monotonic_ns() // 1_000

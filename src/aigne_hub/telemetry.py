@@ -88,11 +88,8 @@ class CallLog:
     def __init__(self, write: Callable[[bytes], Any] | None) -> None:
         self._write = write
         self._lines: list[bytes] = []
+        self.wanted = write is not None
         self.dropped = 0
-
-    @property
-    def wanted(self) -> bool:
-        return self._write is not None
 
     def add(self, fields: dict[str, Any]) -> None:
         if len(self._lines) >= LINES_MAX:

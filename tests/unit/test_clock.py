@@ -12,7 +12,7 @@ def test_wall_time_is_unix_microseconds():
 
 def test_wall_time_never_repeats_even_when_the_system_clock_stands_still_or_steps_back(monkeypatch):
     system = iter([5_000_000, 5_000_000, 5_000_999, 1_000_000, 9_000_000])
-    monkeypatch.setattr(time, "time_ns", lambda: next(system))
+    monkeypatch.setattr("aigne_hub.clock.time_ns", lambda: next(system))
     clock = SystemClock()
     assert [clock.now_us() for _ in range(5)] == [5_000, 5_001, 5_002, 5_003, 9_000]
 

@@ -104,6 +104,7 @@ async def _call(plane: Plane, exchange: Exchange) -> tuple[int, bytes, bytes] | 
         path=exchange.path,
         query=exchange.query,
         headers=exchange.headers,
+        fields=exchange.fields,
         transport=exchange.transport,
         server=exchange.server,
         keep_alive=exchange.keep_alive,

@@ -17,6 +17,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from aigne_hub.auth.verifier import Fields, fields_of
 from aigne_hub.gateway.exchange import Exchange
 from aigne_hub.gateway.head import (
     HEAD_BYTES_MAX,
@@ -224,12 +225,13 @@ class EdgeProtocol(HttpToolsProtocol):
         if len(self.headers) > HEAD_FIELDS_MAX or self._fruitless > HEAD_BYTES_MAX:
             check_size(self.headers)
         version, method = self.parser.get_http_version(), self.parser.get_method()
-        declared, self.expect_100_continue = check_framing(version, self.headers)
+        fields = fields_of(self.headers)
+        declared, self.expect_100_continue = check_framing(version, self.headers, fields)
         target = self.edge.targets.look_up(method, self.url)
         self.deadline = None
         self._in_body = True
         if target.handler is not None:
-            self._begin(target.handler, target, method.decode("ascii"), version, declared)
+            self._begin(target, fields, method.decode("ascii"), version, declared)
         elif declared > self.edge.limits.body_bytes:
             raise too_large(self.edge.limits.body_bytes)
         else:
@@ -284,13 +286,16 @@ class EdgeProtocol(HttpToolsProtocol):
         return self.edge.date_line(self.server_state.default_headers)
 
     def _begin(
-        self, handler: Handler, target: Target, method: str, version: str, declared: int
+        self, target: Target, fields: Fields, method: str, version: str, declared: int
     ) -> None:
+        handler = target.handler
+        assert handler is not None
         exchange = Exchange(
             method=method,
             path=target.path,
             query=target.query,
             headers=self.headers,
+            fields=fields,
             transport=self.transport,
             server=self,
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),

@@ -54,11 +54,11 @@ class Exchange:
         "_chunked",
         "_chunks",
         "_expects_continue",
-        "_fields",
         "_received",
         "body_limit",
         "disconnected",
         "drain_waiter",
+        "fields",
         "headers",
         "interrupted",
         "keep_alive",
@@ -82,6 +82,7 @@ class Exchange:
         path: str,
         query: bytes,
         headers: Headers,
+        fields: Fields,
         transport: asyncio.Transport,
         server: Server,
         keep_alive: bool,
@@ -93,6 +94,8 @@ class Exchange:
         self.path = path
         self.query = query
         self.headers = headers
+        # By name; of a repeated one the first.
+        self.fields = fields
         self.transport = transport
         self.server = server
         self.keep_alive = keep_alive
@@ -106,7 +109,6 @@ class Exchange:
         self.drain_waiter: asyncio.Future[None] | None = None
         self.on_disconnect: Callable[[], Any] | None = None
         self.task: asyncio.Task[None]
-        self._fields: Fields | None = None
         self._chunks: list[bytes] = []
         self._received = 0
         self._body_waiter: asyncio.Future[None] | None = None
@@ -114,21 +116,13 @@ class Exchange:
         self._chunked = chunked
         self._expects_continue = expects_continue
 
-    @property
-    def fields(self) -> Fields:
-        """The headers by name; of a repeated one the first."""
-        found = self._fields
-        if found is None:
-            found = self._fields = fields_of(self.headers)
-        return found
-
     def header(self, name: bytes) -> bytes | None:
         return self.fields.get(name)
 
     def add_header(self, name: bytes, value: bytes) -> None:
         """Treat the request as if it had sent this header, too; `name` is lower-cased."""
         self.headers.append((name, value))
-        self._fields = None
+        self.fields = fields_of(self.headers)
 
     def lines(self, names: tuple[bytes, ...]) -> bytes:
         """Return the header lines with these names, to be sent on: those of plain characters."""

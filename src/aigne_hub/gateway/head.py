@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+from aigne_hub.auth.verifier import Fields
 from aigne_hub.domain.errors import HubError, InvalidRequest, PayloadTooLarge
 from aigne_hub.gateway.dialects.openai.errors import error_body
 
@@ -57,13 +58,19 @@ def check_size(headers: Headers) -> None:
         raise refused(431, f"The request head is over {HEAD_BYTES_MAX} bytes.")
 
 
-def check_framing(version: str, headers: Headers) -> tuple[int, bool]:
+def check_framing(version: str, headers: Headers, fields: Fields) -> tuple[int, bool]:
     """Return the declared content length, 0 for none, and whether 100 (Continue) is expected.
 
-    Raises Refused for what has a second reading.
+    `fields` are the headers by name. Raises Refused for what has a second reading.
 
     The parser has refused a length that is no number and one beside a transfer coding.
     """
+    special = b"transfer-encoding" in fields or b"expect" in fields
+    if version == "1.1" and not special and len(fields) == len(headers):
+        # As most are: nothing is said twice, and a body is as long as it says.
+        host = fields.get(b"host")
+        if host is not None and _HOST.fullmatch(host) is not None:
+            return int(fields.get(b"content-length", 0)), False
     if version not in _VERSIONS:
         raise refused(400, "The hub speaks HTTP/1.1 and HTTP/1.0.")
     hosts, declared, expects = [], 0, False

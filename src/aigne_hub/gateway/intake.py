@@ -55,13 +55,7 @@ async def begin(
     A request that could not be read or is refused is recorded too, then raised. Raises
     Replayed for an idempotency key that was answered before.
     """
-    refusal = request if isinstance(request, HubError) else None
-    known = request if isinstance(request, Request) else None
-    ask = known.ask if known else None
-    rates = known.rates if known else None
-    named = getattr(refusal, "__notes__", [""])[0]
     application = app_did(principal, reply.exchange.fields)
-    limits = principal.limits + plane.router.snapshot.project_limits.get(application, ())
     opened = Open(
         call_id=reply.call_id,
         account_id=principal.user_id,
@@ -69,19 +63,30 @@ async def begin(
         app_did=application,
         key_id=principal.key_id,
         type=dialect.type,
-        model=known.models[0].ref if known else printable(named),
-        rate_id=rates.id if rates else None,
-        stream=bool(ask and ask.stream),
-        input_counted=count_text(known.size.text_bytes) if known else 0,
+        model="",
+        rate_id=None,
+        stream=False,
+        input_counted=0,
         request_id=reply.request_id,
         started_us=plane.clock.now_us(),
-        quote=known.quote if known else None,
-        refusal=refusal,
-        limits=limits,
-        tokens_wanted=tokens_wanted(known) if known and limits else 0,
-        claim=known.claim if known else None,
+        limits=principal.limits + plane.router.snapshot.project_limits.get(application, ()),
     )
-    call = await plane.tracker.start(opened, rates, ask.n if ask else 1, reply.exchange.task)
+    rates, n = None, 1
+    if isinstance(request, HubError):
+        opened.refusal = request
+        opened.model = printable(getattr(request, "__notes__", [""])[0])
+    else:
+        ask, rates = request.ask, request.rates
+        n = ask.n
+        opened.model = request.models[0].ref
+        opened.rate_id = None if rates is None else rates.id
+        opened.stream = ask.stream
+        opened.input_counted = count_text(request.size.text_bytes)
+        opened.quote = request.quote
+        opened.claim = request.claim
+        if opened.limits:
+            opened.tokens_wanted = tokens_wanted(request)
+    call = await plane.tracker.start(opened, rates, n, reply.exchange.task)
     if call.replay is not None:
         raise Replayed(call.replay)
     return call
