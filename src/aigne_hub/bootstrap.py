@@ -4,7 +4,6 @@
 `build_plane` adds what serving calls needs.
 """
 
-import asyncio
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -15,7 +14,6 @@ from types import ModuleType
 from typing import TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from aigne_hub.at_first_use import at_first_use
 from aigne_hub.auth.verifier import Verifier
@@ -23,8 +21,8 @@ from aigne_hub.catalog.snapshot import Credential, Provider, Snapshot
 from aigne_hub.clock import SystemClock
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.crypto.master_key import key_from_text, load_or_create_key
-from aigne_hub.domain.access import Principal, Role
-from aigne_hub.domain.errors import Conflict, Overloaded
+from aigne_hub.domain.access import Role
+from aigne_hub.domain.errors import Conflict
 from aigne_hub.domain.events import JITTER_PERCENT_MAX
 from aigne_hub.domain.ids import IdFactory
 from aigne_hub.gateway.idempotency import Kept
@@ -41,6 +39,7 @@ from aigne_hub.settings import Settings
 from aigne_hub.storage import answers, changes, creation, engine, keys, revision, setup, users
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.checkpoint import Checkpointer
+from aigne_hub.storage.credentials import StoredKeys, StoredTokens, looked_up
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.liveness import FileLocks, Liveness, folder_of
 from aigne_hub.storage.objects import StoredObjects
@@ -314,31 +313,6 @@ def open_outbox(hub: Hub) -> Outbox:
     return Outbox(hub.engine, hub.keyring, hub.clock, lambda: secrets.randbelow(JITTER_PERCENT_MAX))
 
 
-async def _looked_up(query: Callable[[], Found]) -> Found:
-    """Read in a thread. A database that is away is the hub's trouble: Overloaded, 503."""
-    try:
-        return await asyncio.to_thread(query)
-    except SQLAlchemyError as error:
-        raise Overloaded("The hub cannot look this up right now. Retry shortly.") from error
-
-
-class StoredKeys:
-    """auth.verifier.KeyDirectory over the database, read in a thread."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-
-    async def find(self, digest: bytes) -> Principal | None:
-        return await _looked_up(lambda: self._find(digest))
-
-    def _find(self, digest: bytes) -> Principal | None:
-        with engine.reading(self._hub.engine) as connection:
-            holder = keys.find_by_digest(connection, digest)
-        if holder is None or holder.revoked or holder.disabled:
-            return None
-        return holder.principal
-
-
 class StoredAnswers:
     """gateway.idempotency.Answers over the database, read in a thread."""
 
@@ -346,7 +320,7 @@ class StoredAnswers:
         self._hub = hub
 
     async def kept(self, call_id: str) -> Kept | None:
-        return await _looked_up(lambda: self._kept(call_id))
+        return await looked_up(lambda: self._kept(call_id))
 
     def _kept(self, call_id: str) -> Kept | None:
         with engine.reading(self._hub.engine) as connection:
@@ -387,7 +361,12 @@ def build_plane(
         settings=plane_settings(hub),
         snapshot=snapshot,
         connect=connect,
-        verifier=Verifier(StoredKeys(hub), hub.pepper, hub.clock.now_us),
+        verifier=Verifier(
+            StoredKeys(hub.engine),
+            StoredTokens(hub.engine, hub.clock, hub.public_url),
+            hub.pepper,
+            hub.clock.now_us,
+        ),
         tracker=Tracker(journal, hub.clock),
         answers=StoredAnswers(hub),
         objects=StoredObjects(hub.engine, hub.clock, hub.ids),

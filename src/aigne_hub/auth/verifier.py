@@ -15,6 +15,7 @@ PRINCIPALS_MAX = 100_000
 CLIENT_DID_MAX = 256
 
 _WRONG = "The API key is not valid. Check that it was copied whole and has not been revoked."
+_WRONG_TOKEN = "The access token is not valid, has expired or was revoked. Get a new one."  # noqa: S105 - a message
 _MISSING = (
     "No API key was sent. Send it as `Authorization: Bearer <key>`; "
     "an owner makes one with `aigne-hub keys create`."
@@ -35,15 +36,29 @@ class KeyDirectory(Protocol):
         ...
 
 
+class TokenDirectory(Protocol):
+    async def find(self, token: str) -> Principal | None:
+        """Return the live principal of an access token; None for a text that is none."""
+        ...
+
+
 class Verifier:
     """Turns request headers into a Principal. `forget` drops everything remembered.
 
-    Keys are remembered by a keyed hash that is quicker than the one they are stored by, so that
-    no key of an earlier call lies in memory.
+    Keys and tokens are remembered by a keyed hash of the whole that is quicker than the one
+    they are stored by, so that no key of an earlier call lies in memory. A token's signature is
+    verified once; it is remembered until it expires or anything changes.
     """
 
-    def __init__(self, directory: KeyDirectory, pepper: bytes, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        directory: KeyDirectory,
+        tokens: TokenDirectory,
+        pepper: bytes,
+        now_us: Callable[[], int],
+    ) -> None:
         self._directory = directory
+        self._tokens = tokens
         self._pepper = pepper
         self._now_us = now_us
         self._known: dict[bytes, Principal] = {}
@@ -69,15 +84,20 @@ class Verifier:
         return principal
 
     async def _first_time(self, token: str, mark: bytes) -> Principal:
-        if mark in self._unknown or not api_key.is_well_formed(token):
-            raise Unauthenticated(_WRONG)
+        is_token = api_key.looks_like_jwt(token)
+        wrong = _WRONG_TOKEN if is_token else _WRONG
+        if mark in self._unknown or not (is_token or api_key.is_well_formed(token)):
+            raise Unauthenticated(wrong)
         known, unknown = self._known, self._unknown
-        principal = await self._directory.find(api_key.digest(token, self._pepper))
+        if is_token:
+            principal = await self._tokens.find(token)
+        else:
+            principal = await self._directory.find(api_key.digest(token, self._pepper))
         if principal is None:
             if len(unknown) >= UNKNOWN_MAX:
                 unknown.clear()
             unknown.add(mark)
-            raise Unauthenticated(_WRONG)
+            raise Unauthenticated(wrong)
         if len(known) >= PRINCIPALS_MAX:
             known.clear()
         # Into the memory of before the lookup: a change meanwhile has dropped it already.
@@ -101,9 +121,9 @@ _ALTERNATIVES = (b"x-api-key", b"x-goog-api-key", b"api-key")
 
 
 def app_did(principal: Principal, fields: Fields) -> str:
-    """Return the application a call is recorded for: the one it names, else the key's own."""
+    """Return whom a call is recorded for: an OAuth client, else the one named, else the key's."""
     named = fields.get(b"x-aigne-hub-client-did")
-    if named is not None:
+    if named is not None and not principal.app_is_verified:
         text = unquote(named.decode("latin-1")).strip()
         if text.isprintable() and 0 < len(text) <= CLIENT_DID_MAX:
             return text

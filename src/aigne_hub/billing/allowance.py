@@ -15,7 +15,7 @@ RETRY_AFTER_MAX_S = 24 * 3600
 # Open streams end by themselves; nobody knows when.
 STREAM_RETRY_S = 1
 _MICROSECONDS = 1_000_000
-_NAMED = re.compile(r"\(((?:key|user|project) [a-z]+ (?:per [a-z]+|in total|at once))\)")
+_NAMED = re.compile(r"\(((?:key|user|project|grant) [a-z]+ (?:per [a-z]+|in total|at once))\)")
 
 Checked = Sequence[tuple[Limit, Counter]]
 

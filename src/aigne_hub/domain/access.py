@@ -36,7 +36,8 @@ class Principal:
     """A verified caller. It cannot be built empty, so no failure path can invent one.
 
     `expires_us` is Unix time in microseconds. An empty `models` means every model. `limits`
-    are those of its key and its user.
+    are those of its key or grant and its user. `key_id` names an API key, or what a user lets
+    an OAuth client do; then `app_is_verified`, and no header names another application.
     """
 
     user_id: str
@@ -48,6 +49,7 @@ class Principal:
     models: tuple[str, ...] = ()
     expires_us: int | None = None
     limits: tuple[Limit, ...] = ()
+    app_is_verified: bool = False
 
     def __post_init__(self) -> None:
         if not (self.user_id and self.user_did and self.key_id and self.app_did):
@@ -55,11 +57,11 @@ class Principal:
 
     def require_live(self, now_us: int) -> None:
         if self.expires_us is not None and now_us >= self.expires_us:
-            raise Unauthenticated("This API key has expired. Create a new one.")
+            raise Unauthenticated("This key or token has expired. Get a new one.")
 
     def require_scope(self, scope: Scope) -> None:
         if scope not in self.scopes:
-            raise Forbidden(f"This key lacks the scope {scope.value!r}.")
+            raise Forbidden(f"This key or token lacks the scope {scope.value!r}.")
 
     def may_use(self, model: str) -> bool:
         return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)

@@ -1,4 +1,4 @@
-"""Limits: what a key, a user or a project may use in a window, and how much of it is used.
+"""Limits: what a key, a user, a project or a grant may use in a window, and how much is used.
 
 A counter holds what calls in flight may still use (`held`) beside what was used. A call is
 admitted when everything it may use fits under every limit, in the commit that opens it, so
@@ -18,8 +18,9 @@ ALERTS = (50, 80, 100)
 NEARLY = 80
 PER_MINUTE_MAX = 2_000_000_000
 STREAMS_MAX = 1_000_000
-# Limits one call is checked against.
+# Limits one call is checked against: those of its key or grant, its user and its project.
 LIMITS_MAX = 32
+SUBJECTS_OF_CALL = 3
 
 
 class Measure(StrEnum):
@@ -32,11 +33,15 @@ class Measure(StrEnum):
 
 
 class Subject(StrEnum):
-    """Whom a limit binds. A project is an application, by its DID."""
+    """Whom a limit binds. A project is an application, by its DID.
+
+    A grant is what a user lets an OAuth client do: it binds calls made with its tokens.
+    """
 
     KEY = "key"
     USER = "user"
     PROJECT = "project"
+    GRANT = "grant"
 
 
 WINDOWS: Mapping[Measure, frozenset[Window]] = {

@@ -19,9 +19,9 @@ def keep(
     identity: Identity,
     *,
     kind: Literal["user", "application"],
-    user_id: str,
+    user_id: str | None,
 ) -> None:
-    """Store an identity that belongs to a user, its secret key sealed for this row."""
+    """Store an identity, its secret key sealed for this row: a user's, or an OAuth client's."""
     change.connection.execute(
         insert(schema.identity).values(
             did=identity.did,
@@ -46,7 +46,7 @@ def register(connection: Connection, now_us: int, did: str, public_key: bytes) -
     if known(connection, did):
         return
     table = schema.identity.c
-    own = (table.kind == "application", table.user_id.is_(None))
+    own = (table.kind == "application", table.sealed_secret.is_(None))
     count = connection.execute(select(func.count()).where(*own)).scalar_one()
     if count >= APPLICATIONS_MAX:
         raise Overloaded(

@@ -1,4 +1,4 @@
-"""Limits on keys, users and projects: setting them, reading them, and what is used of them."""
+"""Limits on keys, users, projects and grants: setting, reading, and what is used of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from aigne_hub.billing.allowance import described
 from aigne_hub.domain.errors import InvalidRequest, NotFound
-from aigne_hub.domain.limits import LIMITS_MAX, Counter, Limit, Measure, Subject
+from aigne_hub.domain.limits import LIMITS_MAX, SUBJECTS_OF_CALL, Counter, Limit, Measure, Subject
 from aigne_hub.domain.windows import Window
 from aigne_hub.storage import schema
 from aigne_hub.storage.changes import Changes
@@ -76,8 +76,8 @@ def put(
 ) -> Limit:
     """Set a limit, replacing one on the same measure and window. Raises InvalidRequest.
 
-    `name` is the id of a key or a user, or the DID of a project. What was used in the current
-    window counts against the new amount.
+    `name` is the id of a key, a user or a grant, or the DID of a project. What was used in the
+    current window counts against the new amount.
     """
     _require_name(name)
     try:
@@ -92,7 +92,7 @@ def put(
         connection.execute(
             update(schema.usage_limit).where(_LIMIT.id == same.id).values(amount=amount, zone=zone)
         )
-    elif len(found) >= LIMITS_MAX // len(Subject):
+    elif len(found) >= LIMITS_MAX // SUBJECTS_OF_CALL:
         raise InvalidRequest("This subject has as many limits as it may have.", param="limit")
     else:
         connection.execute(
@@ -151,15 +151,18 @@ def of_projects(connection: Connection) -> Mapping[str, tuple[Limit, ...]]:
 
 
 def listed(connection: Connection, user_id: str | None = None) -> list[Limit]:
-    """Return every limit there is, or those of one user and the user's keys."""
+    """Return every limit there is, or those of one user and the user's keys and grants."""
     query = select(schema.usage_limit).order_by(_LIMIT.subject, _LIMIT.name, _LIMIT.id)
     if user_id is not None:
         key = schema.api_key.c
         keys = select(key.id).where(key.user_id == user_id)
+        grant = schema.oauth_grant.c
+        grants = select(grant.id).where(grant.user_id == user_id)
         query = query.where(
             or_(
                 (_LIMIT.subject == Subject.USER.value) & (_LIMIT.name == user_id),
                 (_LIMIT.subject == Subject.KEY.value) & _LIMIT.name.in_(keys),
+                (_LIMIT.subject == Subject.GRANT.value) & _LIMIT.name.in_(grants),
             )
         )
     return list(map(_limit, connection.execute(query)))
@@ -211,4 +214,4 @@ def _limit(row: Row[tuple[object, ...]]) -> Limit:
 
 def _require_name(name: str) -> None:
     if not name.isprintable() or not 0 < len(name) <= PROJECT_CHARS_MAX:
-        raise InvalidRequest("A limit names a key, a user or a project.", param="subject")
+        raise InvalidRequest("A limit names a key, a user, a project or a grant.", param="subject")

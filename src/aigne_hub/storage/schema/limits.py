@@ -16,7 +16,7 @@ usage_limit = Table(
     metadata,
     identifier(),
     Column("subject", Text, nullable=False),
-    # The id of a key or a user, the DID of a project.
+    # The id of a key, a user or a grant, the DID of a project.
     Column("name", Text, nullable=False),
     Column("measure", Text, nullable=False),
     Column("period", Text, nullable=False),
@@ -24,7 +24,7 @@ usage_limit = Table(
     Column("zone", Text, nullable=False, server_default="UTC"),
     instant("created_us"),
     UniqueConstraint("subject", "name", "measure", "period"),
-    one_of("subject", "key", "user", "project", name="subject"),
+    one_of("subject", "key", "user", "project", "grant", name="subject"),
     one_of("measure", "credits", "requests", "tokens", "streams", name="measure"),
     one_of("period", "minute", "day", "week", "month", "total", name="period"),
     CheckConstraint("amount >= 0", name="amount"),

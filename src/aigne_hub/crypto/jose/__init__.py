@@ -1,0 +1,1 @@
+"""JSON Object Signing: the hub's signing keys and the tokens they sign. joserfc does the rest."""

@@ -1,0 +1,58 @@
+"""What the data plane asks of the database about callers, read in threads."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from aigne_hub.domain.access import Principal
+from aigne_hub.domain.errors import Overloaded
+from aigne_hub.ports import Clock
+from aigne_hub.storage import keys, oauth_bearers
+from aigne_hub.storage.engine import reading
+
+Found = TypeVar("Found")
+
+
+async def looked_up(query: Callable[[], Found]) -> Found:
+    """Read in a thread. A database that is away is the hub's trouble: Overloaded, 503."""
+    try:
+        return await asyncio.to_thread(query)
+    except SQLAlchemyError as error:
+        raise Overloaded("The hub cannot look this up right now. Retry shortly.") from error
+
+
+class StoredKeys:
+    """auth.verifier.KeyDirectory over the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def find(self, digest: bytes) -> Principal | None:
+        return await looked_up(lambda: self._find(digest))
+
+    def _find(self, digest: bytes) -> Principal | None:
+        with reading(self._engine) as connection:
+            holder = keys.find_by_digest(connection, digest)
+        if holder is None or holder.revoked or holder.disabled:
+            return None
+        return holder.principal
+
+
+class StoredTokens:
+    """auth.verifier.TokenDirectory over the database, for tokens of one issuer: the hub."""
+
+    def __init__(self, engine: Engine, clock: Clock, issuer: Callable[[], str]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._issuer = issuer
+
+    async def find(self, token: str) -> Principal | None:
+        return await looked_up(lambda: self._find(token))
+
+    def _find(self, token: str) -> Principal | None:
+        with reading(self._engine) as connection:
+            now = self._clock.now_us()
+            return oauth_bearers.principal_of(connection, now, self._issuer(), token)
