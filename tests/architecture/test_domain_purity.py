@@ -15,6 +15,8 @@ _IMPURE = """
     uuid
 """
 IMPURE = frozenset(_IMPURE.split())
+# Takes texts apart; what fetches them stands beside it.
+PURE = frozenset({"urllib.parse"})
 # Calls that read a clock or reach outside, by the last part of their name.
 _IMPURE_CALLS = """
     now utcnow today time time_ns monotonic perf_counter open print input exec eval __import__
@@ -57,6 +59,8 @@ def impurities(module: Module) -> Iterator[str]:
 
 def _is_pure(name: str) -> bool:
     if name == "aigne_hub.domain" or name.startswith("aigne_hub.domain."):
+        return True
+    if name in PURE:
         return True
     top = name.partition(".")[0]
     return top in sys.stdlib_module_names and top not in IMPURE
