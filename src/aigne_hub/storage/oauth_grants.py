@@ -22,6 +22,9 @@ _SHOWN_MAX: Final = 80
 _TABLE: Final = schema.oauth_grant
 _GRANT: Final = schema.oauth_grant.c
 _CLIENT: Final = schema.oauth_client.c
+_ALL = select(_TABLE, _CLIENT.name.label("client_name")).join(
+    schema.oauth_client, _CLIENT.id == _GRANT.client_id
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def allow(
 def current(connection: Connection, user_id: str, client_id: str) -> Grant | None:
     """Return what a user lets a client do now."""
     row = connection.execute(
-        _query().where(
+        _ALL.where(
             _GRANT.user_id == user_id, _GRANT.client_id == client_id, _GRANT.revoked_us.is_(None)
         )
     ).one_or_none()
@@ -95,7 +98,7 @@ def current(connection: Connection, user_id: str, client_id: str) -> Grant | Non
 
 def find(connection: Connection, grant_id: str) -> Grant:
     """Return a grant, revoked or not. Raises NotFound."""
-    row = connection.execute(_query().where(_GRANT.id == grant_id)).one_or_none()
+    row = connection.execute(_ALL.where(_GRANT.id == grant_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no grant {grant_id[:_SHOWN_MAX]!r}.")
     return _grant(connection, row)
@@ -104,7 +107,7 @@ def find(connection: Connection, grant_id: str) -> Grant:
 def listed(connection: Connection, user_id: str) -> list[Grant]:
     """Return what a user lets clients do now, oldest first."""
     rows = connection.execute(
-        _query().where(_GRANT.user_id == user_id, _GRANT.revoked_us.is_(None)).order_by(_GRANT.id)
+        _ALL.where(_GRANT.user_id == user_id, _GRANT.revoked_us.is_(None)).order_by(_GRANT.id)
     )
     return [_grant(connection, row) for row in rows.all()]
 
@@ -150,12 +153,6 @@ def _set_allowance(change: Changes, grant_id: str, allowance: Allowance) -> None
     for limit in limits.of(change.connection, (Subject.GRANT, grant_id)):
         if limit.measure is Measure.CREDITS:
             limits.remove(change, Subject.GRANT, grant_id, Measure.CREDITS, limit.window)
-
-
-def _query() -> Any:
-    return select(_TABLE, _CLIENT.name.label("client_name")).join(
-        schema.oauth_client, _CLIENT.id == _GRANT.client_id
-    )
 
 
 def _grant(connection: Connection, row: Row[Any]) -> Grant:
