@@ -324,7 +324,7 @@ TALK = [{"role": "user", "content": "hi"}]
                 "/v1/chat/completions",
                 "/v1/responses",
                 "/v1/messages",
-                "/v1beta/models/MODEL:generateContent",
+                "/v1beta/models/MODEL:METHOD",
                 "/api/v2/chat/completions",
             ),
             (
@@ -341,14 +341,17 @@ TALK = [{"role": "user", "content": "hi"}]
 def test_every_answer_says_how_many_were_asked(
     hub: HubProcess, failing: str, path: str, body: dict[str, Any]
 ):
-    def attempts(model: str, **more: Any) -> tuple[int, str]:
-        sent = json.dumps({"model": model, **body, **more}).encode()
-        reply = post(hub, path.replace("MODEL", model), sent)
+    def attempts(model: str, *, streams: bool = False, key: str | None = None) -> tuple[int, str]:
+        method = "streamGenerateContent?alt=sse" if streams else "generateContent"
+        target = path.replace("MODEL", model).replace("METHOD", method)
+        more = {"stream": True} if streams and target == path else {}
+        reply = post(hub, target, json.dumps({"model": model, **body, **more}).encode(), key=key)
+        assert reply.streamed is (streams and reply.status == 200)
         return reply.status, reply.headers["x-aigne-hub-attempts"]
 
-    stream: dict[str, Any] = {} if "MODEL" in path else {"stream": True}
     assert attempts(f"first/{MODEL}") == (200, "1")
-    assert attempts(f"first/{MODEL}", **stream) == (200, "1")
+    assert attempts(f"first/{MODEL}", streams=True) == (200, "1")
+    assert attempts(f"first/{MODEL}", key="nobody") == (401, "0")
     # Two credentials, both of which fail.
     assert attempts(f"second/{failing}")[1] == "2"
     assert attempts("nothing/at-all") == (404, "0")

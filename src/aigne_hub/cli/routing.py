@@ -9,20 +9,19 @@ from aigne_hub.cli.output import printable
 from aigne_hub.cli.resting import resting
 from aigne_hub.domain.access import DEFAULT_SCOPES, Principal, Role
 from aigne_hub.domain.errors import InvalidRequest, NotFound
+from aigne_hub.gateway import live
 from aigne_hub.gateway.needs import SESSION_CHARS_MAX, SESSION_HEADERS
 from aigne_hub.gateway.wishes import HEADER
 from aigne_hub.storage import target_health, users
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.engine import View
 from aigne_hub.web.api.explanation import ANY_KEY, as_a_whole
-from aigne_hub.web.api.routing_documents import explained, state_document
+from aigne_hub.web.api.routing_documents import Page, explained, state_document
 
 COLUMNS = (
     *("target", "state", "percent", "fault", "since", "until", "bars", "weight", "priority"),
 )
 BODY_BYTES_MAX = 32 * 1024 * 1024
-# More than any configuration has.
-TARGETS_MAX = 10_000_000
 
 app = group("Where calls would go, and what is barred.")
 
@@ -40,13 +39,9 @@ def show(
         if provider is not None and provider not in snapshot.providers:
             known = ", ".join(sorted(snapshot.providers)) or "none"
             raise NotFound(f"There is no provider {provider[:80]!r}. Known are: {known}.")
-        found = state_document(
-            resting(hub, snapshot),
-            target_health.episodes(view),
-            provider=provider,
-            after=None,
-            limit=TARGETS_MAX,
-        )
+        router = resting(hub, snapshot)
+        page = Page(live.keys(router, provider), target_health.episodes(view))
+        found = state_document(router, page, provider)
     if cli.output.as_json:
         cli.output.document({name: found[name] for name in ("at", "rules", "targets")})
     else:

@@ -77,7 +77,7 @@ class Backend(Protocol):
 
     @property
     def router(self) -> Router:
-        """Where calls go. It belongs to the event loop: no thread may look at it."""
+        """Where calls go. It belongs to the event loop: threads look at its configuration only."""
         ...
 
     def status_of(self, model: str) -> ModelStatus | None:

@@ -4,7 +4,6 @@ Handlers that look at the router run on the event loop, beside the calls that ch
 they need of the database is read in a thread before.
 """
 
-from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Any
 
@@ -15,14 +14,20 @@ from pydantic import Field
 from aigne_hub.auth.verifier import Fields
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import InvalidRequest, NotFound
-from aigne_hub.domain.health import Episode
 from aigne_hub.domain.usage import TOKENS_MAX
+from aigne_hub.gateway import live
 from aigne_hub.gateway.needs import SESSION_CHARS_MAX, SESSION_HEADERS
 from aigne_hub.storage import target_health, users
 from aigne_hub.web.api.access import Admin
 from aigne_hub.web.api.bodies import Body
 from aigne_hub.web.api.explanation import as_a_whole
-from aigne_hub.web.api.routing_documents import TARGETS_MAX, explained, state_document
+from aigne_hub.web.api.routing_documents import (
+    TARGETS_MAX,
+    Page,
+    explained,
+    page_of,
+    state_document,
+)
 from aigne_hub.web.backend import Hub
 
 TARGETS_DEFAULT = 200
@@ -88,10 +93,21 @@ class Explain(Body):
         return orjson.dumps({**self.body, "model": self.model})
 
 
-def _episodes(_: Admin, hub: Hub) -> Mapping[str, Episode]:
-    """Return what processes share of the bars that last."""
+def _page(
+    _: Admin,
+    hub: Hub,
+    provider: _Provider = None,
+    after: _After = None,
+    limit: _Limit = TARGETS_DEFAULT,
+) -> Page:
+    """Return the targets that are asked for: their names are of the configuration, unchanging."""
+    router = hub.router
+    if provider is not None and provider not in router.snapshot.providers:
+        known = ", ".join(sorted(router.snapshot.providers)) or "none"
+        raise NotFound(f"There is no provider {provider[:80]!r}. Known are: {known}.")
     with hub.reading() as view:
-        return target_health.episodes(view)
+        episodes = target_health.episodes(view)
+    return page_of(live.keys(router, provider), episodes, after, limit)
 
 
 def _caller(admin: Admin, hub: Hub, body: Explain) -> Principal:
@@ -102,23 +118,14 @@ def _caller(admin: Admin, hub: Hub, body: Explain) -> Principal:
 
 
 async def routing_state(
-    _: Admin,
-    hub: Hub,
-    episodes: Annotated[Mapping[str, Episode], Depends(_episodes)],
-    provider: _Provider = None,
-    after: _After = None,
-    limit: _Limit = TARGETS_DEFAULT,
+    _: Admin, hub: Hub, page: Annotated[Page, Depends(_page)], provider: _Provider = None
 ) -> dict[str, Any]:
     """Return how each provider, credential and model is, and which rules are in force.
 
     Bars are those of all processes; calls under way, latencies and budgets are those of the
     process that answers.
     """
-    router = hub.router
-    if provider is not None and provider not in router.snapshot.providers:
-        known = ", ".join(sorted(router.snapshot.providers)) or "none"
-        raise NotFound(f"There is no provider {provider[:80]!r}. Known are: {known}.")
-    return state_document(router, episodes, provider=provider, after=after, limit=limit)
+    return state_document(hub.router, page, provider)
 
 
 async def explain_route(

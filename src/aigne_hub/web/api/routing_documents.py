@@ -1,7 +1,7 @@
 """Routing as operators see it, over HTTP and on the command line: what is, and what would be."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from aigne_hub.auth.verifier import Fields
 from aigne_hub.domain.access import Principal
@@ -22,25 +22,32 @@ TARGETS_MAX = 1_000
 MODELS_MAX = 1_000
 
 
-def state_document(
-    router: Router,
-    episodes: Mapping[str, Episode],
-    *,
-    provider: str | None,
-    after: str | None,
-    limit: int,
-) -> dict[str, Any]:
-    """Return the rules in force, up to `limit` targets after one, and models' retry budgets."""
-    keys = live.keys(router, provider)
+class Page(NamedTuple):
+    """Some of the targets, and what processes share of them; `next` begins the page after it."""
+
+    keys: list[Key]
+    episodes: Mapping[str, Episode]
+    next: str | None = None
+
+
+def page_of(
+    keys: list[Key], episodes: Mapping[str, Episode], after: str | None, limit: int
+) -> Page:
+    """Return up to `limit` of the targets after one."""
     if after is not None:
         last = Key.of(after)
         keys = [key for key in keys if key > last]
     shown = keys[:limit]
+    return Page(shown, episodes, shown[-1].target if len(keys) > limit else None)
+
+
+def state_document(router: Router, page: Page, provider: str | None) -> dict[str, Any]:
+    """Return the rules in force, how a page's targets are, and models' retry budgets."""
     return {
         "at": format_instant(router.clock.now_us()),
         "rules": rules_document(router.rules),
-        "targets": [target_document(one) for one in live.seen(router, shown, episodes)],
-        "next": shown[-1].target if len(keys) > limit else None,
+        "targets": [target_document(one) for one in live.seen(router, *page[:2])],
+        "next": page.next,
         "models": _budgets(router, provider),
     }
 
