@@ -14,7 +14,7 @@ from tests.books import Books, Customer, nano
 from tests.caller import PROMPT
 from tests.faults.server import RIGHT, FaultServer
 from tests.faults.server.right import CHAT, MESSAGES, PATHS, RESPONSES
-from tests.faults.table import CELLS, Cell, End
+from tests.faults.table import CELLS, Cell, End, Spare
 from tests.hub import HubProcess
 from tests.nursery import nursery
 
@@ -204,8 +204,8 @@ def config(faults: FaultServer, cells: Sequence[Cell]) -> dict[str, Any]:
         where = faults.base_url(cell.row.scenario)
         providers.append(_provider(cell.name, kind, where, cell.key))
         models.append({"model": f"{cell.name}/model", "type": "chat", "rates": RATES})
-        if cell.failover:
-            spare = [f"right-{kind}/model"]
+        if cell.spare is not Spare.NONE:
+            spare = [f"right-{_spare_kind(cell)}/model"]
             aliases[f"alias-{cell.name}"] = {"model": f"{cell.name}/model", "fallbacks": spare}
     return {
         "providers": providers,
@@ -216,6 +216,11 @@ def config(faults: FaultServer, cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
+def _spare_kind(cell: Cell) -> str:
+    kind = KINDS[cell.wire]
+    return kind if cell.spare is Spare.SAME else next(k for k in KINDS.values() if k != kind)
+
+
 def _provider(name: str, kind: str, base_url: str, key: str) -> dict[str, Any]:
     credentials = [{"name": "main", "api_key": key}]
     return {"name": name, "kind": kind, "base_url": base_url, "credentials": credentials}
@@ -223,7 +228,7 @@ def _provider(name: str, kind: str, base_url: str, key: str) -> dict[str, Any]:
 
 def _body(cell: Cell) -> bytes:
     """Return a request that first says whether it is for a stream."""
-    model = f"alias-{cell.name}" if cell.failover else f"{cell.name}/model"
+    model = f"alias-{cell.name}" if cell.spare is not Spare.NONE else f"{cell.name}/model"
     # Members that the wire does not know are the provider's affair.
     padding = {"metadata": {"padding": "p" * cell.row.body_bytes}} if cell.row.body_bytes else {}
     body: dict[str, Any] = {"stream": cell.stream, "model": model}

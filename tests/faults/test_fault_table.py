@@ -14,7 +14,7 @@ from tests.books import nano, price
 from tests.caller import PROMPT
 from tests.faults.server import CANARY, Asked, Ended
 from tests.faults.server.right import WORDS
-from tests.faults.table import CELLS, ROWS, Cell, Charge, End, Expected, Line
+from tests.faults.table import ABROAD, CELLS, ROWS, Cell, Charge, End, Expected, Line
 from tests.faults.table_calls import (
     GRANTED,
     LITTLE,
@@ -137,7 +137,7 @@ def calls_of(place: Site, cell: Cell) -> list[Asked]:
 
 def test_the_table_has_every_family_wire_and_way():
     assert len({row.scenario[:3] for row in ROWS}) == FAMILIES
-    assert len(CELLS) == len(ROWS) * 3 * 2 * 2
+    assert len(CELLS) == len(ROWS) * 3 * 2 * 2 + len(ABROAD) * 3 * 2
     assert len({cell.name for cell in CELLS}) == len(CELLS)
 
 

@@ -66,9 +66,23 @@ async def _echo_event(peer: Peer) -> None:
 async def _echo_in_answer(peer: Peer) -> None:
     """Repeat our key in an answer that is right but for that."""
     body = json.dumps({**peer.right.body, "headers": {"key": peer.key}}).encode()
+    await answer(peer, body, _echoing(peer))
+
+
+async def _echo_split(peer: Peer) -> None:
+    """Repeat our key in a stream of which every byte is a chunk."""
+    if not peer.stream:
+        await _echo_in_answer(peer)
+        return
+    frames = [b"%c" % byte for byte in b"".join(_echoing(peer))]
+    await answer(peer, b"", frames)
+
+
+def _echoing(peer: Peer) -> tuple[bytes, ...]:
+    """Return a right stream with an event that has our key."""
     event = b'data: {"headers":{"key":"%b"}}\n\n' % peer.key.encode()
     opening, content, closing = peer.right[1:]
-    await answer(peer, body, (*opening, *content[:3], event, *content[3:], *closing))
+    return (*opening, *content[:3], event, *content[3:], *closing)
 
 
 _ELSEWHERE = "{canary}/chat/completions"
@@ -79,6 +93,7 @@ _PLAYS: dict[str, Play] = {
     "F16-event": _error_event_first,
     "F27-event": _echo_event,
     "F27-answer": _echo_in_answer,
+    "F27-split": _echo_split,
 }
 FAULTS = {
     **{f"F13-{status}": _status(status) for status in (400, 404, 413, 422)},
