@@ -234,7 +234,8 @@ INSERT INTO model (id, provider_id, name, type, max_output_tokens, context_token
     created_us) VALUES ('m', 'p', 'm', 'chat', 1, 1, 'api', 1);
 INSERT INTO rate (id, model_id, version, amounts, source, effective_us)
     VALUES ('r', 'm', 1, '{}', 'test', 1);
-INSERT INTO audit_log (id, actor, action, object, created_us) VALUES ('a', 'a', 'a', 'a', 1);
+INSERT INTO audit_log (id, seq, actor, action, object, created_us, hash)
+    VALUES ('a', 99, 'a', 'a', 'a', 1, '');
 INSERT INTO call_attempt
     (call_id, seq, provider, credential, model, reason, started_us, duration_us)
     VALUES ('c', 0, 'p', 'c', 'm', 'chosen', 1, 1);
@@ -305,7 +306,7 @@ def test_postgresql_names_the_refusal_so_that_drivers_can_tell(empty_postgres):
     migrate.upgrade(engine)
     engine.dispose()
     with psycopg.connect(empty_postgres) as connection:
-        connection.execute("INSERT INTO audit_log VALUES ('a', 'a', 'a', 'a', '{}', 1)")
+        connection.execute("INSERT INTO audit_log VALUES ('a', 1, 'a', '', 'a', 'a', '{}', 1, '')")
         with pytest.raises(psycopg.errors.RestrictViolation):
             connection.execute("DELETE FROM audit_log")
 

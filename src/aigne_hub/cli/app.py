@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "rates": "What models cost.",
     "webhooks": "Tell other programs what happened.",
     "ledger": "Prove that the books agree.",
+    "audit": "Who changed what, and proof that the log is whole.",
     "config": "Check hub.yaml.",
     "db": "Upgrade, back up and restore the database.",
     "openapi": "Print the OpenAPI document.",

@@ -24,6 +24,7 @@ from aigne_hub.server.probe import Probe, Target, probe, targets_of
 from aigne_hub.storage import engine
 from aigne_hub.storage.changes import Changes, changes
 from aigne_hub.web.backend import KeyCheck
+from aigne_hub.web.client_address import client_address
 from aigne_hub.web.minute import PerMinute
 
 # How often a process asks providers what they say to keys, because somebody wants to know.
@@ -98,7 +99,7 @@ class ProcessBackend:
 
     def changing(self, actor: str) -> AbstractContextManager[Changes]:
         hub = self._hub()
-        return changes(hub.engine, hub.clock, hub.ids, actor=actor)
+        return changes(hub.engine, hub.clock, hub.ids, actor=actor, origin=client_address())
 
     def try_key(self, provider: Provider, model: str | None) -> str | None:
         (found,) = self._asked(targets_of(provider), model)

@@ -13,6 +13,7 @@ from aigne_hub.domain.errors import HubError
 from aigne_hub.web.aigne.approval import approval_router
 from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.backend import Backend
+from aigne_hub.web.client_address import KnowsAddress
 from aigne_hub.web.cors import OpenToScripts
 from aigne_hub.web.errors import malformed, method_not_allowed, not_found, refused
 from aigne_hub.web.failures import FailureBoundary
@@ -52,6 +53,7 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
         # A redirect would be made from the Host header and would lose the mount point.
         redirect_slashes=False,
         middleware=[
+            Middleware(KnowsAddress),
             Middleware(SecurityHeaders),
             Middleware(OpenToScripts),
             Middleware(FailureBoundary),

@@ -14,6 +14,9 @@ hub_state = Table(
     Column("sealed_pepper", LargeBinary),
     # Who knows the text of this digest may take the hub over, once.
     Column("setup_digest", LargeBinary),
+    # Where the chain of the audit log ends.
+    Column("audit_seq", BigInteger, nullable=False, server_default="0"),
+    Column("audit_hash", LargeBinary),
     # What hub.yaml grants to new accounts, for commands that do not see the file.
     amount("new_user_credits", "0"),
     amount("overdraft", "0"),
@@ -42,11 +45,15 @@ audit_log = Table(
     "audit_log",
     metadata,
     identifier(),
+    Column("seq", BigInteger, nullable=False, unique=True),
     Column("actor", Text, nullable=False),
+    Column("origin", Text, nullable=False, server_default=""),
     Column("action", Text, nullable=False),
     Column("object", Text, nullable=False),
     Column("detail", Text, nullable=False, server_default="{}"),
     instant("created_us"),
+    # Covers this entry and, through its own, every one before it.
+    Column("hash", LargeBinary, nullable=False),
 )
 
 job = Table(

@@ -17,6 +17,7 @@ from aigne_hub.web.api.account import account_router
 from aigne_hub.web.api.admin_credit import admin_credit_router
 from aigne_hub.web.api.admin_payments import admin_payments_router
 from aigne_hub.web.api.alerts import alerts_router
+from aigne_hub.web.api.audit import audit_router
 from aigne_hub.web.api.bulk_rates import bulk_rates_router
 from aigne_hub.web.api.credit_lists import credit_lists_router
 from aigne_hub.web.api.explain import explain_router
@@ -36,6 +37,7 @@ def api_routers() -> list[APIRouter]:
         account_router(),
         admin_credit_router(),
         alerts_router(),
+        audit_router(),
         credit_lists_router(),
         explain_router(),
         limits_router(),

@@ -1,0 +1,39 @@
+"""Who changed what: `GET /api/admin/audit`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from aigne_hub.storage import audit
+from aigne_hub.web.api.access import Admin
+from aigne_hub.web.backend import Hub
+
+_CHARS_MAX = 200
+_LIMIT_MAX = 1_000
+
+_Text = Annotated[str | None, Query(max_length=_CHARS_MAX)]
+
+
+def list_changes(
+    _: Admin,
+    hub: Hub,
+    actor: _Text = None,
+    action: _Text = None,
+    object: _Text = None,  # noqa: A002 - what the parameter is called outside
+    limit: Annotated[int, Query(ge=1, le=_LIMIT_MAX)] = 50,
+) -> dict[str, Any]:
+    """List changes, newest first; `action` may be the beginning of one, such as `key.`.
+
+    `head` is the hash of the newest entry of all: whoever notes it elsewhere can prove later
+    that nothing before it was changed (`aigne-hub audit verify --head`).
+    """
+    with hub.reading() as view:
+        found = list(audit.entries(view, audit.Wanted(actor, action, object), limit=limit))
+        end = audit.head(view)
+    return {"changes": found, "entries": end.seq, "head": end.hash.hex()}
+
+
+def audit_router() -> APIRouter:
+    router = APIRouter(prefix="/api/admin", tags=["Administration"])
+    router.get("/audit", operation_id="listChanges", summary="Who changed what")(list_changes)
+    return router
