@@ -18,7 +18,9 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any, BinaryIO
 
 from tests import names
@@ -153,10 +155,16 @@ def _bury(file: int, pid: int, waiting: socket.socket) -> None:
 
 
 def _imported() -> Any:
-    import aigne_hub.cli.serve  # noqa: PLC0415 - only here, in the nursery itself
-    import aigne_hub.web.app  # noqa: F401, PLC0415 - as above; a hub does when it is asked for pages
+    """Import what any hub of a test may come to need, and return the command."""
+    import aigne_hub.cli.serve  # noqa: F401, PLC0415 - only here, in the nursery itself
+    from aigne_hub import gateway, providers  # noqa: PLC0415 - as above
     from aigne_hub.cli import main  # noqa: PLC0415 - as above
 
+    for package in (gateway, providers):
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
+    for name in ("server.backend", "server.order_watch", "storage.postgres", "web.app"):
+        import_module(f"aigne_hub.{name}")
     return main
 
 
