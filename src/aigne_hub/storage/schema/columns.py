@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     Connection,
     MetaData,
     Text,
@@ -43,7 +44,7 @@ def one_of(column: str, *values: str, name: str | None = None) -> CheckConstrain
     return CheckConstraint(" OR ".join(f"{column} = '{v}'" for v in values), name=name or column)
 
 
-def only(condition: TextClause) -> dict[str, Any]:
+def only(condition: TextClause | ColumnElement[bool]) -> dict[str, Any]:
     """Return the arguments of an index of the rows that meet a condition.
 
     PostgreSQL is told when its tables are made: naming it here would load all its drivers.

@@ -14,7 +14,7 @@ from sqlalchemy import (
     Text,
 )
 
-from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of
+from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of, only
 
 # The newest key of an algorithm whose `active_us` has come signs; all verify until `until_us`.
 signing_key = Table(
@@ -74,8 +74,7 @@ Index(
     oauth_grant.c.user_id,
     oauth_grant.c.client_id,
     unique=True,
-    sqlite_where=oauth_grant.c.revoked_us.is_(None),
-    postgresql_where=oauth_grant.c.revoked_us.is_(None),
+    **only(oauth_grant.c.revoked_us.is_(None)),
 )
 
 # Every token that one authorization led to: they end together.
