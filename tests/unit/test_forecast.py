@@ -289,6 +289,31 @@ def test_a_call_is_described_by_its_path_alone(path: str | None, language: str) 
     assert foreseen(world.router, request, dialect, {}, "account").places[0].reason is not None
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (None, {"messages": []}),
+        ("/v1/messages", {"messages": [], "max_tokens": 5}),
+        ("/v1beta/models/{model}:streamGenerateContent", {"contents": []}),
+    ],
+)
+def test_a_body_is_given_its_model_where_it_names_one(
+    path: str | None, body: dict[str, Any]
+) -> None:
+    request, _ = described(
+        World(Rules()).router.snapshot,
+        ANYBODY,
+        "m",
+        path=path,
+        body=body,
+        input_tokens=None,
+        billing=False,
+    )
+    assert request.ask.model == "m"
+    named = {} if path and "{" in path else {"model": "m"}
+    assert json.loads(request.ask.body) == {**body, **named}
+
+
 def test_a_path_that_cannot_be_explained_is_refused() -> None:
     world = World(Rules())
     for path in ("/v1/files", "v1beta", "/v1/audio/transcriptions"):

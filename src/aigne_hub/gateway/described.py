@@ -47,30 +47,40 @@ def described(
     model: str,
     *,
     path: str | None,
-    body: bytes | None,
+    body: bytes | Mapping[str, Any] | None,
     input_tokens: int | None,
     billing: bool,
 ) -> tuple[Request, Dialect]:
     """Return a call as the data plane would read it, and the dialect that does.
 
     Without a `path` it goes where models of its type are called, without a `body` it has
-    nothing but what must be there. Raises what the call would meet.
+    nothing but what must be there; the model is added to one that is given as a value, where
+    the path does not name it. Raises what the call would meet.
     """
     if input_tokens is not None and not 0 <= input_tokens <= TOKENS_MAX:
         raise InvalidRequest(f"input_tokens: 0 to {TOKENS_MAX} is sensible.", param="input_tokens")
+    named = {"model": model} if path is None or path in _AT else {}
+    sent = _written({**body, **named}) if isinstance(body, Mapping) else body
     if path is not None:
         dialect, members = _at(path, model)
-        body = body or orjson.dumps({"model": model, **members})
+        sent = sent or orjson.dumps({**members, **named})
     else:
-        body = body or _least(snapshot, model)
-        dialect = dialect_of(snapshot, body)
-    ask = dialect.ask(body)
+        sent = sent or _least(snapshot, model)
+        dialect = dialect_of(snapshot, sent)
+    ask = dialect.ask(sent)
     if ask.model != model:
         raise InvalidRequest(f"body: it names the model {ask.model[:80]!r}.", param="body")
     size = ask.size or size_of(ask.body)
     if input_tokens is not None:
         size = Size(input_tokens, input_tokens * BYTES_PER_TOKEN)
     return priced(snapshot, dialect, principal, ask, size, billing=billing), dialect
+
+
+def _written(body: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise InvalidRequest(f"body: {error}. Give it as a string.", param="body") from None
 
 
 def _least(snapshot: Snapshot, model: str) -> bytes:

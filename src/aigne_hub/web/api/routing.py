@@ -7,7 +7,6 @@ they need of the database is read in a thread before.
 from enum import Enum
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
@@ -84,13 +83,9 @@ class Explain(Body):
                 "headers: names are ASCII and values Latin-1, as in HTTP.", param="headers"
             ) from None
 
-    def sent(self) -> bytes | None:
-        """Return its body as a call would send it, None when it is not given."""
-        if self.body is None:
-            return None
-        if isinstance(self.body, str):
-            return self.body.encode()
-        return orjson.dumps({**self.body, "model": self.model})
+    def sent(self) -> bytes | dict[str, Any] | None:
+        """Return its body, where it is given."""
+        return self.body.encode() if isinstance(self.body, str) else self.body
 
 
 def _page(

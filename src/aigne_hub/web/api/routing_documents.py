@@ -113,7 +113,7 @@ def explained(
     model: str,
     *,
     path: str | None,
-    body: bytes | None,
+    body: bytes | Mapping[str, Any] | None,
     input_tokens: int | None,
     billing: bool,
 ) -> dict[str, Any]:
