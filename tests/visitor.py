@@ -19,6 +19,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    set_cookies: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -63,6 +64,7 @@ def ask(
         )
         answer = connection.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, found, answer.read())
+        cookies = tuple(answer.headers.get_all("set-cookie", ()))
+        return Answer(answer.status, found, answer.read(), cookies)
     finally:
         connection.close()

@@ -36,7 +36,17 @@ from aigne_hub.providers.connecting import connected, misfit, prepare
 from aigne_hub.providers.upstream import Upstream
 from aigne_hub.reconcile import Reconciled, reconcile
 from aigne_hub.settings import Settings
-from aigne_hub.storage import answers, changes, creation, engine, keys, revision, setup, users
+from aigne_hub.storage import (
+    answers,
+    changes,
+    creation,
+    engine,
+    keys,
+    passwords,
+    revision,
+    setup,
+    users,
+)
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.checkpoint import Checkpointer
 from aigne_hub.storage.credentials import StoredKeys, StoredTokens, looked_up
@@ -188,8 +198,10 @@ def owner_of(hub: Hub) -> users.User:
         return next(user for user in users.listed(connection) if user.role is Role.OWNER)
 
 
-def claim(hub: Hub, token: str, email: str) -> str | None:
-    """Make the hub its starter's: name the owner and return a new key; None for a used link.
+def claim(
+    hub: Hub, token: str, email: str, password_hash: str | None
+) -> tuple[users.User, str] | None:
+    """Make the hub its starter's: name the owner, return them and a new key; None for a used link.
 
     Raises InvalidRequest or Conflict for the e-mail, and the link stays open.
     """
@@ -198,14 +210,19 @@ def claim(hub: Hub, token: str, email: str) -> str | None:
             return None
         owner = next(u for u in users.listed(change.connection) if u.role is Role.OWNER)
         owner = users.set_email(change, owner, email)
+        if password_hash is not None:
+            passwords.put(change, owner, password_hash)
         made = keys.create(change, hub.keyring, os.urandom, hub.pepper, user=owner, name="set-up")
         setup.finish(change)
-    return made.text
+    return owner, made.text
 
 
-def may_claim(hub: Hub, token: str) -> bool:
+def may_claim(hub: Hub, token: str) -> str | None:
+    """Return the id of the owner whom a set-up token is to name, None for a used one."""
     with engine.reading(hub.engine) as connection:
-        return setup.is_open(connection, token)
+        if not setup.is_open(connection, token):
+            return None
+        return next(u.id for u in users.listed(connection) if u.role is Role.OWNER)
 
 
 def apply_declarations(hub: Hub) -> Reconciled:

@@ -221,7 +221,7 @@ def test_the_page_says_who_asks_and_how_to_approve(hub, session):
     assert "@aigne/cli &lt;script&gt;" in html
     assert 'http-equiv="refresh"' in html
     assert headers["cache-control"] == "no-store"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 def test_the_page_with_a_form_does_not_throw_away_what_is_typed(hub, session):

@@ -7,6 +7,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
@@ -75,8 +76,15 @@ def test_the_link_names_the_owner_and_gives_a_key_once(started):
     status, page = fetch(url, {"email": "not an address"})
     assert status == 400
     assert 'role="alert"' in page
-    status, page = fetch(url, {"email": "Ada@Example.com"})
-    assert status == 200
+    status, page = fetch(url, {"email": "ada@example.com", "password": "password1234"})
+    assert status == 400
+    assert "first that are tried" in page
+    form = {"email": "Ada@Example.com", "password": "correct horse battery"}
+    owner = build_opener(HTTPCookieProcessor())
+    with owner.open(url, urllib.parse.urlencode(form).encode(), timeout=60) as answer:
+        page = answer.read().decode()
+    with owner.open(f"{url.partition('/setup')[0]}/account", timeout=60) as answer:
+        assert "ada@example.com" in answer.read().decode()
     key = page.partition("blocklet-")[2].split()[0].partition("<")[0]
     request = urllib.request.Request(
         f"{url.partition('/setup')[0]}/v1/models",
@@ -85,6 +93,7 @@ def test_the_link_names_the_owner_and_gives_a_key_once(started):
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200
     assert fetch(url)[0] == 404
+    assert fetch(url, {"email": "eve@example.com", "password": "long enough to be"})[0] == 404
     assert fetch(url, {"email": "eve@example.com"})[0] == 404
     database = engine.create_engine(f"sqlite:///{folder / 'hub.db'}")
     with engine.reading(database) as connection:

@@ -241,7 +241,7 @@ def test_every_answer_carries_the_security_headers(path):
     assert {name: headers[name] for name in SECURITY_HEADERS} == {
         "content-security-policy": CONTENT_SECURITY_POLICY,
         "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
+        "referrer-policy": "same-origin",
     }
 
 

@@ -129,13 +129,13 @@ class IdempotencyMismatch(HubError):
     status = 422
 
 
-class _RetryLater(HubError):
+class RetryLater(HubError):
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
-class RateLimited(_RetryLater):
+class RateLimited(RetryLater):
     """Too many calls, tokens or streams. `limit` is the hub's own; None when an upstream's."""
 
     code = "rate_limited"
@@ -173,7 +173,7 @@ class NoUpstream(HubError):
     fault = Fault.UNREACHABLE
 
 
-class Overloaded(_RetryLater):
+class Overloaded(RetryLater):
     code = "overloaded"
     status = 503
 

@@ -37,6 +37,7 @@ from aigne_hub.storage import (
     checkpoint,
     connect_sessions,
     grants,
+    guesses,
     jobs,
     limits,
     low_balance,
@@ -307,7 +308,7 @@ class Duties:
                     pruned = limits.prune(connection, now) + answers.prune(connection, now)
                     pruned += route_answers.prune(connection, now) + objects.prune(connection, now)
                     pruned += connect_sessions.prune(connection, now)
-                    pruned += sessions.prune(connection, now)
+                    pruned += sessions.prune(connection, now) + guesses.prune(connection, now)
                     pruned += target_health.prune(connection, now)
                 more = outbox.prune() > 0 or pruned > 0
 

@@ -14,6 +14,7 @@ from aigne_hub.server.kit_courier import KitCourier
 from aigne_hub.server.postman import Postman
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.room import shortage
+from aigne_hub.storage.users import User
 from aigne_hub.telemetry import CallLog, Counters
 from aigne_hub.transport import Client
 from aigne_hub.web.gauges import Gauge, Routing
@@ -83,11 +84,11 @@ class ProcessOperations:
         wrong = self._journal.shortage = shortage(folder)
         return Check("disk", ok=wrong is None, detail=wrong or "has room")
 
-    def may_claim(self, token: str) -> bool:
+    def may_claim(self, token: str) -> str | None:
         return may_claim(self._hub(), token)
 
-    def claim(self, token: str, email: str) -> str | None:
-        return claim(self._hub(), token, email)
+    def claim(self, token: str, email: str, password_hash: str | None) -> tuple[User, str] | None:
+        return claim(self._hub(), token, email, password_hash)
 
     def gauges(self) -> Mapping[Gauge, float]:
         journal, client = self._journal, self._client

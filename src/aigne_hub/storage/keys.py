@@ -171,10 +171,16 @@ def listed(connection: Connection, user: User) -> list[ApiKey]:
 
 def find(connection: Connection, key_id: str) -> ApiKey:
     """Return a key, revoked or not. Raises NotFound."""
-    row = connection.execute(select(schema.api_key).where(_KEY.id == key_id)).one_or_none()
-    if row is None:
+    found = known(connection, key_id)
+    if found is None:
         raise NotFound(f"There is no key {key_id[:80]!r}. See: aigne-hub keys list")
-    return _record(connection, row)
+    return found
+
+
+def known(connection: Connection, key_id: str) -> ApiKey | None:
+    """Return a key, revoked or not; None for a caller who came by other means."""
+    row = connection.execute(select(schema.api_key).where(_KEY.id == key_id)).one_or_none()
+    return None if row is None else _record(connection, row)
 
 
 def revoke(change: Changes, key_id: str) -> ApiKey:

@@ -128,9 +128,12 @@ def touch(connection: Connection, session_id: str, now_us: int) -> None:
 
 def end(change: Changes, user: User, session_id: str) -> None:
     """End a session of a user. Raises NotFound for one that has ended or is another's."""
-    ended = change.connection.execute(
-        delete(_TABLE).where(_SESSION.id == session_id, _SESSION.user_id == user.id)
-    ).rowcount
+    ended = 0
+    # Of a NUL byte, which an address can have, PostgreSQL makes an error.
+    if session_id.isprintable():
+        ended = change.connection.execute(
+            delete(_TABLE).where(_SESSION.id == session_id, _SESSION.user_id == user.id)
+        ).rowcount
     if not ended:
         raise NotFound(_GONE)
     change.audit("session.end", session_id, {"user": user.id})

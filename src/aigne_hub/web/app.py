@@ -10,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 from aigne_hub import __version__
 from aigne_hub.domain.errors import HubError
+from aigne_hub.web.account_page import account_page_router
 from aigne_hub.web.aigne.approval import approval_router
 from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.backend import Backend
@@ -28,6 +29,7 @@ from aigne_hub.web.rendering import Renderer
 from aigne_hub.web.security import HeadAsGet, SecurityHeaders
 from aigne_hub.web.session import SignInNeeded, sign_in_needed
 from aigne_hub.web.setup import setup_router
+from aigne_hub.web.sign_in import sign_in_router
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -70,10 +72,13 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
     app.state.operations = operations
     app.state.backend = backend
     app.state.renderer = Renderer()
+    app.state.passwords = None
     app.state.wrong_names = PerMinute(WRONG_A_MINUTE_MAX)
     app.include_router(operations_router())
     app.include_router(pages_router())
     app.include_router(setup_router())
+    app.include_router(sign_in_router())
+    app.include_router(account_page_router())
     app.include_router(approval_router())
     app.include_router(payment_pages_router())
     app.include_router(webhooks_router())

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from starlette.requests import Request
 
+from aigne_hub.storage.users import User
 from aigne_hub.telemetry import Counters
 from aigne_hub.web.gauges import Gauge, Routing
 
@@ -48,12 +49,12 @@ class Operations(Protocol):
         """Try what a call needs, the database's commit first. Never raises."""
         ...
 
-    def may_claim(self, token: str) -> bool:
-        """Tell whether a set-up token still opens the set-up page."""
+    def may_claim(self, token: str) -> str | None:
+        """Return the id of the owner while a set-up token opens the page, None afterwards."""
         ...
 
-    def claim(self, token: str, email: str) -> str | None:
-        """Name the owner and return an API key, once; None when the token is used.
+    def claim(self, token: str, email: str, password_hash: str | None) -> tuple[User, str] | None:
+        """Name the owner, return them and an API key, once; None when the token is used.
 
         Raises InvalidRequest or Conflict for the e-mail.
         """

@@ -9,10 +9,11 @@ from aigne_hub.web.backend import Process
 from aigne_hub.web.codes import ERROR_CODES
 from aigne_hub.web.reference import Reference
 from aigne_hub.web.rendering import renderer_of
+from aigne_hub.web.session import PerhapsSignedIn
 from aigne_hub.web.surface import APIS, OPENAI
 
 
-async def home(request: Request, operations: Process) -> HTMLResponse:
+async def home(request: Request, operations: Process, person: PerhapsSignedIn) -> HTMLResponse:
     return renderer_of(request).page(
         request,
         "home.html",
@@ -21,6 +22,7 @@ async def home(request: Request, operations: Process) -> HTMLResponse:
         model="demo/echo" if operations.demo else "provider/model",
         demo=operations.demo,
         billing=operations.billing,
+        person=person,
     )
 
 

@@ -35,12 +35,15 @@ class Renderer:
         headers: dict[str, str] | None = None,
         **values: Any,
     ) -> HTMLResponse:
-        """Return a page; templates also get `root`, `public_url` and `version`."""
+        """Return a page; templates also get `root`, `public_url` and `version`.
+
+        `person` is the session of who is signed in, on pages that know.
+        """
         html = self._environment.get_template(template).render(
             root=root_of(request),
             public_url=operations_of(request).public_url(),
             version=__version__,
-            **values,
+            **{"person": None, **values},
         )
         return HTMLResponse(html, status, {"cache-control": "no-cache", **(headers or {})})
 

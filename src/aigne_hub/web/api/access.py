@@ -1,17 +1,55 @@
 """Who may call a route. Every route of the API declares one of these; none is open by default."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 
-from aigne_hub.domain.access import Principal, Role, Scope, at_least
-from aigne_hub.domain.errors import Forbidden
-from aigne_hub.web.backend import Hub
+from aigne_hub.auth.verifier import fields_of, presented
+from aigne_hub.domain.access import DEFAULT_SCOPES, Principal, Role, Scope, at_least
+from aigne_hub.domain.errors import Forbidden, InvalidRequest, Unauthenticated
+from aigne_hub.domain.limits import Subject
+from aigne_hub.storage import limits
+from aigne_hub.storage.users import User
+from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.origin import require_own
+from aigne_hub.web.session import present, token_of
+
+COOKIE_PATHS: Final = ("/api/user/", "/api/usage/")
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_PERSON: Final = "user:"
 
 
 async def authenticated(request: Request, hub: Hub) -> Principal:
-    """Return the caller of an account route: any live key opens its own user's account."""
-    return await hub.verify(request.headers.raw, None)
+    """Return the caller of an account route: any live key opens its own user's account.
+
+    So does the cookie of a person who is signed in, below COOKIE_PATHS, for pages of the hub
+    itself. Raises InvalidRequest for a request with both.
+    """
+    if token_of(request) is None or not request.scope["path"].startswith(COOKIE_PATHS):
+        return await hub.verify(request.headers.raw, None)
+    if presented(fields_of(request.headers.raw)) is not None:
+        raise InvalidRequest("Send a key or the cookie of a session, not both.")
+    require_own(request, hub.public_url(), strictly=request.method not in _SAFE)
+    session = await run_in_threadpool(present, request, hub)
+    if session is None:
+        raise Unauthenticated("The session is over. Sign in again, or send an API key.")
+    return await run_in_threadpool(_person, session.user, hub)
+
+
+def _person(user: User, hub: Backend) -> Principal:
+    """Return a person as a caller who has no key; administration is not done by cookie."""
+    with hub.reading() as view:
+        bound = limits.of(view, (Subject.USER, user.id))
+    return Principal(
+        user_id=user.id,
+        user_did=user.did,
+        key_id=f"{_PERSON}{user.id}",
+        app_did=user.did,
+        role=user.role,
+        scopes=DEFAULT_SCOPES,
+        limits=bound,
+    )
 
 
 async def administrator(request: Request, hub: Hub) -> Principal:
@@ -33,4 +71,5 @@ def is_admin(principal: Principal) -> bool:
 
 def actor(principal: Principal) -> str:
     """Return how the audit log names a caller."""
-    return f"key:{principal.key_id}"
+    who = principal.key_id
+    return who if who.startswith(_PERSON) else f"key:{who}"

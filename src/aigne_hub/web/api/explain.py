@@ -66,7 +66,7 @@ def _explained(
     now = hub.clock.now_us()
     context = explanation.Hub(hub.snapshot, hub.billing, hub.payment_link, now)
     with hub.reading() as view:
-        asking = explanation.Asking(caller, application, keys.find(view, caller.key_id))
+        asking = explanation.Asking(caller, application, keys.known(view, caller.key_id))
         return explanation.explain(view, context, asking, wanted)
 
 

@@ -27,6 +27,7 @@ from aigne_hub.web.api.payments import payments_router
 from aigne_hub.web.api.provider_checks import provider_checks_router
 from aigne_hub.web.api.rates import rates_router
 from aigne_hub.web.api.routing import routing_router
+from aigne_hub.web.api.sessions import sessions_router
 from aigne_hub.web.api.usage import usage_router
 from aigne_hub.web.api.webhooks import webhook_routers
 from aigne_hub.web.kit.routers import kit_routers
@@ -46,6 +47,7 @@ def api_routers() -> list[APIRouter]:
         rates_router(),
         routing_router(),
         bulk_rates_router(),
+        sessions_router(),
         usage_router(),
         payments_router(),
         admin_payments_router(),
