@@ -264,6 +264,7 @@ _BODIES = [
     Row("F21-short", CUT, broken()),
     *all_of("F21", "both two negative", CUT),
     *streams("size vast half", CUT, broken(), "F22"),
+    both("F22-late", complete()),
     Row("F22-last", CUT, complete(Line.EITHER)),
     *all_of("F26", "model id", complete()),
 ]

@@ -46,6 +46,9 @@ class LocalAnswer:
     def close(self) -> None:
         self._frames.clear()
 
+    def leave(self) -> None:
+        self._frames.clear()
+
 
 class Estimator:
     """providers.upstream.Upstream that asks nobody: what is asked, the hub estimates."""

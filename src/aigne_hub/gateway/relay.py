@@ -118,7 +118,7 @@ async def relay_stream(
             )
             closing.answer = call.answer(content_type, model, last)
     settled = await call.settle(closing, stream.report)
-    answer.close()
+    answer.leave()
     if error is not None:
         raise error
     if not exchange.disconnected:

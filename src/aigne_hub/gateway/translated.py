@@ -33,3 +33,6 @@ class Translated:
 
     def close(self) -> None:
         self._answer.close()
+
+    def leave(self) -> None:
+        self._answer.leave()

@@ -59,3 +59,6 @@ class Rewritten:
 
     def close(self) -> None:
         self._answer.close()
+
+    def leave(self) -> None:
+        self._answer.leave()

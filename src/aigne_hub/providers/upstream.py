@@ -22,7 +22,13 @@ class Answer(Protocol):
         """Hand the body to `sink` as it arrives until that says False; tell if it ended."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Stop the provider: nobody wants the rest."""
+        ...
+
+    def leave(self) -> None:
+        """Want no more of an answer that is over, whose last bytes may be on their way."""
+        ...
 
 
 class Upstream(Protocol):

@@ -18,13 +18,16 @@ class Line(Protocol):
 
     def resume(self) -> None: ...
 
+    def see_off(self) -> None: ...
+
 
 class Answer:
     """A response whose head has arrived and whose body may still be on its way.
 
     `headers` keep their order, names in lower case; trailers are dropped. `request_sent` is
     False when the head arrived before the whole request had been written. One task reads.
-    The reader either reaches the end or calls `close`; until then the connection is held.
+    The reader either reaches the end or calls `close` or `leave`; until then the connection
+    is held.
     """
 
     __slots__ = (
@@ -156,11 +159,26 @@ class Answer:
         """Give the answer up: unless it is complete, close its connection at once."""
         line = self._line
         if line is not None:
-            self._parts.clear()
-            self.unread = 0
+            self.drop()
             line.fail(TransportClosed("the answer was closed by its reader", sent=True))
 
+    def leave(self) -> None:
+        """Give up an answer of which all that matters was read, such as one behind its `[DONE]`.
+
+        The end of its framing may come in a later packet. If it does within LEAVE_S the
+        connection is used again, else it is closed.
+        """
+        line = self._line
+        if line is not None:
+            self.drop()
+            line.see_off()
+
     # What follows is called by the connection and by the client, not by readers.
+
+    def drop(self) -> None:
+        """Forget what was received and nobody will read."""
+        self._parts.clear()
+        self.unread = 0
 
     def news(self) -> asyncio.Future[None]:
         """Return a future that resolves when anything about the answer has changed."""

@@ -11,12 +11,15 @@ from aigne_hub.transport.errors import (
     IdleTimeout,
     ProtocolError,
     TotalTimeout,
+    TransportClosed,
     TransportError,
 )
 from aigne_hub.transport.timeouts import Timeouts
 
 HEAD_MAX = 64 * 1024  # bytes of a response head, interim responses before it included
 HEADERS_MAX = 200
+LEAVE_S = 0.5  # for what is left of an answer that nobody reads to come
+LEAVE_MAX = 4 * 1024  # bytes of it; what goes on is not about to end
 JOIN_MAX = 64 * 1024  # a longer request body is handed to the kernel without being copied
 
 
@@ -44,6 +47,7 @@ class Connection(asyncio.Protocol):
         "_heard_at",
         "_keep_alive_s",
         "_keeper",
+        "_leaving",
         "_loop",
         "_now",
         "_overhead",
@@ -84,6 +88,8 @@ class Connection(asyncio.Protocol):
         self._ended = False
         self._reusable = False
         self._paused = False
+        # How many bytes may still come of an answer that was left, None while it is read.
+        self._leaving: int | None = None
         self.closed = False
         self.deadline = loop.time() + keep_alive_s
         self.gone: asyncio.Future[None] = loop.create_future()
@@ -100,6 +106,7 @@ class Connection(asyncio.Protocol):
         self._overhead = 0
         self._bodiless = bodiless
         self._ended = False
+        self._leaving = None
         first_byte_at = self._now() + self._timeouts.first_byte
         self.deadline = min(first_byte_at, total_at)
         framed = b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
@@ -127,6 +134,12 @@ class Connection(asyncio.Protocol):
             self._heard_at = self._now()
             self._transport.resume_reading()
 
+    def see_off(self) -> None:
+        """Wait a moment for the end of an answer that nobody reads any more."""
+        self.resume()
+        self._leaving = LEAVE_MAX
+        self.deadline = min(self._now() + LEAVE_S, self._total_at)
+
     def abort(self) -> None:
         """Close the socket now, without the courtesies of TLS."""
         if not self.closed:
@@ -141,6 +154,8 @@ class Connection(asyncio.Protocol):
             self.abort()
         elif now >= self._total_at:
             self.fail(TotalTimeout(f"the exchange took more than {limits.total:g} s", sent=True))
+        elif self._leaving is not None:
+            self.fail(TransportClosed("the answer was left by its reader", sent=True))
         elif not answer.status:
             message = f"no response head within {limits.first_byte:g} s"
             self.fail(FirstByteTimeout(message, sent=True))
@@ -176,17 +191,27 @@ class Connection(asyncio.Protocol):
         if self._ended:
             self._finish(answer)
             return
+        if self._leaving is not None:
+            answer.drop()
+            self._leaving -= len(data)
+            if self._leaving < 0:
+                self.fail(TransportClosed("the answer went on after its end", sent=True))
+            return
         if self._overhead > HEAD_MAX:
             self.fail(_too_long())
             return
         if answer.unread > UNREAD_MAX and not self._paused:
             self._paused = True
             self._transport.pause_reading()
-        if waiting:
-            if not answer.status:
-                return
-            self.deadline = min(self._heard_at + self._timeouts.idle, self._total_at)
+        if waiting and not self._begins(answer):
+            return
         answer.arrived()
+
+    def _begins(self, answer: Answer) -> bool:
+        """Tell whether the response head is complete; from then on silence has its own limit."""
+        if answer.status:
+            self.deadline = min(self._heard_at + self._timeouts.idle, self._total_at)
+        return answer.status > 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True

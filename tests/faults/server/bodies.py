@@ -14,6 +14,7 @@ from tests.faults.server.statuses import HTML, HTML_TYPE
 
 BOM = b"\xef\xbb\xbf"
 NESTED = 100_000
+LATE_S = 0.1
 BOMB_BYTES = 1 << 27
 # An event that no answer needs: what is wrong with it harms nobody who does not read it.
 _EXTRA = b"data: %b\n\n"
@@ -127,6 +128,15 @@ async def _without_last_chunk(peer: Peer) -> None:
     await peer.finish()
 
 
+async def _late_last_chunk(peer: Peer) -> None:
+    """Send the last chunk when the answer has long been told."""
+    kind, frames = (EVENTS, peer.right.frames) if peer.stream else (JSON, (peer.right.whole,))
+    await peer.send(top(200, kind, CHUNKED))
+    await peer.frames(frames)
+    await peer.pause(LATE_S)
+    await peer.send(LAST)
+
+
 def _bad_chunk(data: bytes, then: str = "stall") -> Fault:
     """Return what breaks its chunks after three words, or within a whole answer."""
 
@@ -181,6 +191,7 @@ FAULTS = {
     "F22-size": _bad_chunk(b"zz\r\nany\r\n"),
     "F22-vast": _bad_chunk(b"fffffffffffffffff\r\nany"),
     "F22-half": _bad_chunk(b"1000\r\nhalf", "finish"),
+    "F22-late": Fault(_late_last_chunk),
     "F22-last": Fault(_without_last_chunk),
     "F26-model": _everywhere(_other_model),
     "F26-id": _everywhere(_other_id),
