@@ -11,16 +11,18 @@ from aigne_hub.web.backend import Hub
 _CHARS_MAX = 200
 _LIMIT_MAX = 1_000
 
-_Text = Annotated[str | None, Query(max_length=_CHARS_MAX)]
-
 
 def list_changes(
     _: Admin,
     hub: Hub,
-    actor: _Text = None,
-    action: _Text = None,
-    object: _Text = None,  # noqa: A002 - what the parameter is called outside
-    limit: Annotated[int, Query(ge=1, le=_LIMIT_MAX)] = 50,
+    actor: Annotated[str | None, Query(max_length=_CHARS_MAX, description="Who did it.")] = None,
+    action: Annotated[
+        str | None, Query(max_length=_CHARS_MAX, description="What, or how that begins.")
+    ] = None,
+    object: Annotated[  # noqa: A002 - what the parameter is called outside
+        str | None, Query(max_length=_CHARS_MAX, description="What it was done to.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=_LIMIT_MAX, description="How many.")] = 50,
 ) -> dict[str, Any]:
     """List changes, newest first; `action` may be the beginning of one, such as `key.`.
 
