@@ -32,6 +32,7 @@ from aigne_hub.config_values import (
     listed,
     matching,
 )
+from aigne_hub.did_settings import DidSettings
 from aigne_hub.domain import routing
 from aigne_hub.domain.routing import Hint, Policy, Rules
 from aigne_hub.payment_settings import Payments
@@ -174,6 +175,7 @@ class Scalars(Frozen):
     limits: Limits = Limits()
     routing: Routing = Routing()
     oauth: OAuth = OAuth()
+    did: DidSettings = DidSettings()
     retention: Retention = Retention()
 
     def overridden(self, by: "Scalars") -> Self:

@@ -231,6 +231,7 @@ def test_settings_are_frozen(home):
         load_settings(home).port = 1  # type: ignore[misc] - that it fails is the test
 
 
+ISSUER = "zNKqQQMr3v5oPg8ZmMbHSMbXdN5Z3cFaSoFV"
 PAYMENTS = "AIGNE_HUB_BILLING_PAYMENTS_"
 
 
@@ -272,6 +273,12 @@ def test_every_scalar_of_the_file_has_a_variable_that_wins_over_the_file(tmp_pat
         "AIGNE_HUB_ROUTING_HEDGE_PERCENTILE": ("95", 95),
         "AIGNE_HUB_ROUTING_CHECK_EVERY_S": ("30", 30),
         "AIGNE_HUB_OAUTH_REGISTRATION": ("token", "token"),
+        "AIGNE_HUB_DID_NEW_USERS": ("false", False),
+        "AIGNE_HUB_DID_NEW_USER_ROLE": ("guest", "guest"),
+        "AIGNE_HUB_DID_TERMS_URL": ("https://a.example/terms", "https://a.example/terms"),
+        "AIGNE_HUB_DID_TERMS_SHA256": ("0a" * 32, "0a" * 32),
+        "AIGNE_HUB_DID_CREDENTIAL_TYPE": ("Passport", "Passport"),
+        "AIGNE_HUB_DID_CREDENTIAL_ISSUERS": (f"did:abt:{ISSUER}", (ISSUER,)),
         "AIGNE_HUB_RETENTION_CALLS_MONTHS": ("13", 13),
         "AIGNE_HUB_RETENTION_HOURLY_STATS_MONTHS": ("14", 14),
     }

@@ -13,6 +13,7 @@ from aigne_hub.auth.verifier import Headers, fields_of
 from aigne_hub.bootstrap import Hub
 from aigne_hub.catalog.snapshot import Provider, Snapshot
 from aigne_hub.domain.access import Principal, Scope
+from aigne_hub.domain.admission import Admission
 from aigne_hub.domain.errors import NotFound, RateLimited
 from aigne_hub.domain.model_status import ModelStatus
 from aigne_hub.gateway.plane import Plane
@@ -76,6 +77,10 @@ class ProcessBackend:
             current = cashier(hub)
             self._cashier = (hub, current)
         return current
+
+    @property
+    def admission(self) -> Admission:
+        return self._hub().hub_file.did.admission
 
     @property
     def snapshot(self) -> Snapshot:

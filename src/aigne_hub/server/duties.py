@@ -36,6 +36,7 @@ from aigne_hub.storage import (
     answers,
     checkpoint,
     connect_sessions,
+    did_sessions,
     grants,
     guesses,
     jobs,
@@ -309,6 +310,7 @@ class Duties:
                     pruned += route_answers.prune(connection, now) + objects.prune(connection, now)
                     pruned += connect_sessions.prune(connection, now)
                     pruned += sessions.prune(connection, now) + guesses.prune(connection, now)
+                    pruned += did_sessions.prune(connection, now)
                     pruned += target_health.prune(connection, now)
                 more = outbox.prune() > 0 or pruned > 0
 

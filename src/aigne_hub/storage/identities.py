@@ -18,10 +18,10 @@ def keep(
     keyring: Keyring,
     identity: Identity,
     *,
-    kind: Literal["user", "application"],
+    kind: Literal["user", "application", "hub"],
     user_id: str | None,
 ) -> None:
-    """Store an identity, its secret key sealed for this row: a user's, or an OAuth client's."""
+    """Store an identity, its secret key sealed for this row: a user's, a client's, the hub's."""
     change.connection.execute(
         insert(schema.identity).values(
             did=identity.did,
@@ -66,6 +66,31 @@ def known(connection: Connection, did: str) -> bool:
     table = schema.identity.c
     found = select(table.did).where(table.did == did, table.kind == "application")
     return connection.execute(found).first() is not None
+
+
+def keep_wallet(change: Changes, did: str, public_key: bytes, user_id: str) -> None:
+    """Store the public key of a wallet that a user brought; its secret key is not here."""
+    known = select(schema.identity.c.did).where(schema.identity.c.did == did)
+    if change.connection.execute(known).first() is None:
+        change.connection.execute(
+            insert(schema.identity).values(
+                did=did,
+                kind="user",
+                user_id=user_id,
+                public_key=public_key,
+                created_us=change.clock.now_us(),
+            )
+        )
+
+
+def custodial_of(connection: Connection, user_id: str) -> str | None:
+    """Return the DID whose key the hub keeps for a user, also one that a wallet replaced."""
+    table = schema.identity.c
+    query = select(table.did).where(
+        table.user_id == user_id, table.kind == "user", table.sealed_secret.is_not(None)
+    )
+    did: str | None = connection.execute(query).scalars().first()
+    return did
 
 
 def secret_key(connection: Connection, keyring: Keyring, did: str) -> bytes:

@@ -135,6 +135,12 @@ def of_dids(connection: Connection, dids: Iterable[str]) -> dict[str, User]:
     return {row.did: _user(*row) for row in rows}
 
 
+def of_did(connection: Connection, did: str) -> User | None:
+    """Return the user with this DID, if there is one."""
+    row = connection.execute(select(*_COLUMNS).where(schema.user.c.did == did)).one_or_none()
+    return None if row is None else _user(*row)
+
+
 def page(
     connection: Connection, *, did: str | None, search: str | None, offset: int, limit: int
 ) -> tuple[int, list[User]]:
@@ -180,6 +186,17 @@ def set_email(change: Changes, user: User, email: str) -> User:
     _update(change, user, email=email)
     change.audit("user.set_email", user.id, {"email": email})
     return replace(user, email=email)
+
+
+def set_did(change: Changes, user: User, did: str) -> User:
+    """Give a user the DID of a wallet; keys, calls and credits stay. Raises as `create`."""
+    did = _normalised_did(did)
+    if did == user.did:
+        return user
+    _require_free(change.connection, schema.user.c.did == did, f"the DID {did}")
+    _update(change, user, did=did)
+    change.audit("user.set_did", user.id, {"from": user.did, "to": did})
+    return replace(user, did=did)
 
 
 def disable(change: Changes, user: User) -> User:

@@ -15,6 +15,7 @@ from aigne_hub.catalog.snapshot import Provider, Snapshot
 from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.crypto.page_token import PageTokens
 from aigne_hub.domain.access import Principal, Scope
+from aigne_hub.domain.admission import Admission
 from aigne_hub.domain.model_status import ModelStatus
 from aigne_hub.gateway.router import Router
 from aigne_hub.payments.cashier import Cashier
@@ -70,6 +71,11 @@ class Backend(Protocol):
     @property
     def page_tokens(self) -> PageTokens:
         """Makes addresses of payment pages that nobody can guess."""
+        ...
+
+    @property
+    def admission(self) -> Admission:
+        """Whom a DID wallet lets in."""
         ...
 
     @property

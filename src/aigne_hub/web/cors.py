@@ -14,6 +14,10 @@ OPEN_PATHS = (
     "/api/ai/",
     "/api/ai-providers",
     "/api/app/",
+    # Wallets that are web pages; the rest of DID Connect is for who began it.
+    "/api/did/login/auth",
+    "/api/did/bind/auth",
+    "/api/did/switch/auth",
     "/api/usage/",
     "/api/user/",
     "/api/v2/status",

@@ -75,6 +75,7 @@ from aigne_hub.storage.schema.payments import (
 from aigne_hub.storage.schema.selling import checkout_session, payment_link
 from aigne_hub.storage.schema.sessions import password, session, sign_in_failure
 from aigne_hub.storage.schema.users import api_key, identity, user
+from aigne_hub.storage.schema.wallets import did_session, profile
 from aigne_hub.storage.schema.webhooks import (
     event,
     low_balance,
@@ -97,6 +98,7 @@ __all__ = [
     "credit_grant",
     "dead_letter",
     "device_guess",
+    "did_session",
     "event",
     "grant_note",
     "grant_reversal",
@@ -132,6 +134,7 @@ __all__ = [
     "price_alert",
     "price_reference",
     "process",
+    "profile",
     "provider",
     "rate",
     "redemption",

@@ -5,12 +5,14 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    Index,
     LargeBinary,
     Table,
     Text,
+    text,
 )
 
-from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of
+from aigne_hub.storage.schema.columns import identifier, instant, metadata, one_of, only
 
 user = Table(
     "user",
@@ -34,8 +36,10 @@ identity = Table(
     Column("public_key", LargeBinary, nullable=False),
     Column("sealed_secret", LargeBinary),
     instant("created_us"),
-    one_of("kind", "user", "application", name="kind"),
+    one_of("kind", "user", "application", "hub", name="kind"),
 )
+# There is one of the hub's own.
+Index("ix_identity_hub", identity.c.kind, unique=True, **only(text("kind = 'hub'")))
 
 api_key = Table(
     "api_key",

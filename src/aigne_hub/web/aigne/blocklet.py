@@ -10,17 +10,15 @@ from urllib.parse import urlsplit
 import orjson
 from fastapi import APIRouter, Query, Response
 
-from aigne_hub.crypto.custodial import new_identity
-from aigne_hub.crypto.did import RoleType
 from aigne_hub.gateway.head import MOUNT
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.did.messages import identity_of
 
 PATH = "/__blocklet__.js"
 # How clients know this component among others of an origin.
 COMPONENT_DID = "z8ia3xzq2tMq8CRHfaXj1BTYJyYnEcHbqP8cJ"
 
 _NAME = "AIGNE Hub"
-_PURPOSE = "hub identity"
 
 
 def blocklet(
@@ -43,10 +41,7 @@ def mounted_at(hub: Backend) -> str:
 
 def _described(hub: Backend) -> dict[str, Any]:
     mount = mounted_at(hub)
-    # The hub has no identity of its own yet; this one is the same as long as its secret key.
-    address = new_identity(
-        RoleType.APPLICATION, lambda size: hub.keyring.derive(_PURPOSE)[:size]
-    ).address
+    address = identity_of(hub).address
     return {
         "appName": _NAME,
         "appUrl": f"{hub.public_url()}/",

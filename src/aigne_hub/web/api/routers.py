@@ -30,6 +30,8 @@ from aigne_hub.web.api.routing import routing_router
 from aigne_hub.web.api.sessions import sessions_router
 from aigne_hub.web.api.usage import usage_router
 from aigne_hub.web.api.webhooks import webhook_routers
+from aigne_hub.web.did.connect import did_connect_routers
+from aigne_hub.web.did.document import did_document_router
 from aigne_hub.web.kit.routers import kit_routers
 
 
@@ -53,6 +55,8 @@ def api_routers() -> list[APIRouter]:
         admin_payments_router(),
         *webhook_routers(),
         *kit_routers(),
+        *did_connect_routers(),
+        did_document_router(),
         blocklet_router(),
         connect_router(),
         models_router(),

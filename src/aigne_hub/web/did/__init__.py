@@ -1,0 +1,1 @@
+"""DID Connect: wallets that sign people in (docs/did.md)."""
