@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "doctor": "Check everything a hub needs, and say how to mend what fails.",
     "users": "People and programs that call.",
     "keys": "API keys.",
+    "oauth": "OAuth clients, and the keys that tokens are signed with.",
     "approve": "Approve what waits for a person.",
     "credits": "Grant credit and see where it went.",
     "explain": "Say why calls are refused, and what would be allowed.",

@@ -61,6 +61,10 @@ class ProcessBackend:
         return self._hub().hub_file.billing.enabled
 
     @property
+    def oauth_registration(self) -> str:
+        return self._hub().hub_file.oauth.registration
+
+    @property
     def payment_link(self) -> str:
         return self._plane.settings.payment_link
 

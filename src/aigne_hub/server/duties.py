@@ -65,6 +65,7 @@ ADVANCE_S = 60.0
 PRUNE_S = 3600.0
 RECHARGE_S = 10.0
 ALARM_S = 5.0
+OAUTH_S = 3600.0
 
 
 class Served(Protocol):
@@ -156,6 +157,7 @@ class Duties:
             (PRUNE_S, self._prune),
             (inspector.LOOK_S, self._inspector.run),
             (RECHARGE_S, self._look_after_orders),
+            (OAUTH_S, self._look_after_oauth),
             (ALARM_S, self._alarm),
             (model_statuses.INTERVAL_S, self._share_statuses),
             (price_watch.LOOK_S, self._prices.run),
@@ -256,6 +258,10 @@ class Duties:
     async def _advance(self) -> None:
         await asyncio.to_thread(self._advance_due)
 
+    async def _look_after_oauth(self) -> None:
+        worker, every_us = self._worker, int(OAUTH_S * 1_000_000) // 2
+        await asyncio.to_thread(lambda: _oauth()(worker.hub, worker.process_id, every_us))
+
     async def _look_after_orders(self) -> None:
         await asyncio.to_thread(self._recharge)
 
@@ -338,5 +344,12 @@ def _standing() -> Callable[[Plane, UpstreamObject], Awaitable[bool]]:
 @at_first_use
 def _look_after() -> Callable[[Hub, str, int], None]:
     from aigne_hub.server.order_watch import look  # noqa: PLC0415 - at first use
+
+    return look
+
+
+@at_first_use
+def _oauth() -> Callable[[Hub, str, int], None]:
+    from aigne_hub.server.oauth_watch import look  # noqa: PLC0415 - at first use
 
     return look

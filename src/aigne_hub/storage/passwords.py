@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, insert, select, update
 
-from aigne_hub.storage import schema
+from aigne_hub.storage import oauth_families, schema
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.users import User
 
@@ -18,8 +18,12 @@ def stored(connection: Connection, user_id: str) -> str | None:
 
 
 def put(change: Changes, user: User, hashed: str) -> None:
-    """Give a user a password. Whoever calls this ends the sessions that were there."""
+    """Give a user a password; OAuth clients have to ask again.
+
+    Whoever calls this ends the sessions that were there.
+    """
     _write(change, user, hashed)
+    oauth_families.end_of_user(change, user.id, "the password changed")
     change.audit("password.set", user.id)
 
 

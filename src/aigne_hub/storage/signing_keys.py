@@ -99,6 +99,12 @@ def is_due(connection: Connection, now_us: int, age_us: int = KEY_AGE_US) -> boo
     return any(created is None or created + age_us <= now_us for created in newest)
 
 
+def is_old(connection: Connection, now_us: int) -> bool:
+    """Tell whether keys are in use and older than KEY_AGE_US."""
+    is_used = connection.execute(select(_KEY.id).limit(1)).first() is not None
+    return is_used and is_due(connection, now_us)
+
+
 def _rotated(
     change: Changes, keyring: Keyring, algorithm: Algorithm, now: int, *, at_once: bool
 ) -> SigningKey:

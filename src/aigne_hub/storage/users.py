@@ -12,7 +12,7 @@ from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
 from aigne_hub.domain.lots import Category
-from aigne_hub.storage import accounts, grants, identities, lists, schema
+from aigne_hub.storage import accounts, grants, identities, lists, oauth_families, schema
 from aigne_hub.storage.changes import Changes
 
 EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
@@ -208,6 +208,7 @@ def disable(change: Changes, user: User) -> User:
         return user
     _require_other_owner(change.connection, user, "disabled")
     _update(change, user, disabled_us=change.clock.now_us())
+    oauth_families.end_of_user(change, user.id, "the user was disabled")
     change.connection.execute(delete(schema.session).where(schema.session.c.user_id == user.id))
     change.audit("user.disable", user.id)
     return replace(user, disabled=True)

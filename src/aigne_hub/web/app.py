@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from aigne_hub import __version__
 from aigne_hub.domain.errors import HubError
 from aigne_hub.web.account_page import account_page_router
+from aigne_hub.domain.oauth.errors import OAuthError
 from aigne_hub.web.aigne.approval import approval_router
 from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.backend import Backend
@@ -19,6 +20,8 @@ from aigne_hub.web.cors import OpenToScripts
 from aigne_hub.web.errors import malformed, method_not_allowed, not_found, refused
 from aigne_hub.web.failures import FailureBoundary
 from aigne_hub.web.minute import PerMinute
+from aigne_hub.web.oauth.answers import refused as oauth_refused
+from aigne_hub.web.oauth.routers import oauth_routers
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.operations import Operations
 from aigne_hub.web.pages import pages_router
@@ -66,6 +69,7 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
             405: method_not_allowed,
             HubError: refused,
             SignInNeeded: sign_in_needed,
+            OAuthError: oauth_refused,
             RequestValidationError: malformed,
         },
     )
@@ -82,6 +86,8 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
     app.include_router(approval_router())
     app.include_router(payment_pages_router())
     app.include_router(webhooks_router())
+    for router in oauth_routers():
+        app.include_router(router)
     for router in api_routers():
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC))

@@ -54,6 +54,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def oauth_registration(self) -> str:
+        """Who may register an OAuth client: `open` everybody, `token` administrators, `off`."""
+        ...
+
+    @property
     def payment_link(self) -> str:
         """Where a person buys credit."""
         ...

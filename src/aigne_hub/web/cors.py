@@ -10,6 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # Administration and payment are for servers and for the hub's own pages.
 OPEN_PATHS = (
     "/__blocklet__.js",
+    "/.well-known/jwks.json",
+    "/.well-known/oauth-",
+    "/.well-known/openid-configuration",
     "/.well-known/service/api/",
     "/api/ai/",
     "/api/ai-providers",
@@ -21,6 +24,12 @@ OPEN_PATHS = (
     "/api/usage/",
     "/api/user/",
     "/api/v2/status",
+    # Clients that are pages: their secrets stand in the body, and no cookie counts here.
+    "/oauth/device_authorization",
+    "/oauth/register",
+    "/oauth/revoke",
+    "/oauth/token",
+    "/oauth/userinfo",
     # Calls themselves: the edge answers them, and what it does not serve comes here.
     "/api/v1/",
     "/api/v2/",

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.codes import ERROR_CODES
+from aigne_hub.web.oauth.routers import oauth_routers
 from aigne_hub.web.pages import pages_router
 from aigne_hub.web.payment.webhooks import webhooks_router
 from aigne_hub.web.probe_routes import operations_router
@@ -16,7 +17,7 @@ _DATA_PLANE = Path(__file__).parent / "data_plane.yaml"
 # Paths whose operations take a key, and its four forms.
 _KEYED = ("/api/", "/payment/api/")
 # Paths whose callers prove who they are by a signature, or that are open to all.
-_KEYLESS = ("/webhooks/", "/.well-known/", "/__blocklet__.js")
+_KEYLESS = ("/webhooks/", "/.well-known/", "/__blocklet__.js", "/oauth/")
 _ANY_KEY: list[dict[str, list[str]]] = [
     {"bearer": []},
     {"x-api-key": []},
@@ -42,6 +43,7 @@ def openapi_document(public_url: str, version: str) -> dict[str, Any]:
             *operations_router().routes,
             *pages_router().routes,
             *webhooks_router().routes,
+            *(route for router in oauth_routers() for route in router.routes),
             *(route for router in api_routers() for route in router.routes),
         ],
     )

@@ -36,7 +36,9 @@ class SecurityHeaders:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(SECURITY_HEADERS)
+                for name, value in SECURITY_HEADERS.items():
+                    # A page whose form leads elsewhere says so in a policy of its own.
+                    headers.setdefault(name, value)
                 if _REQUEST_ID.fullmatch(request_id):
                     headers["x-request-id"] = request_id
             await send(message)

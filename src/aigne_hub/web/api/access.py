@@ -18,16 +18,19 @@ from aigne_hub.web.session import present, token_of
 COOKIE_PATHS: Final = ("/api/user/", "/api/usage/")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PERSON: Final = "user:"
+# Who names itself in full: a person, an OAuth client.
+_NAMED: Final = (_PERSON, "oauth:")
 
 
 async def authenticated(request: Request, hub: Hub) -> Principal:
     """Return the caller of an account route: any live key opens its own user's account.
 
     So does the cookie of a person who is signed in, below COOKIE_PATHS, for pages of the hub
-    itself. Raises InvalidRequest for a request with both.
+    itself. Raises InvalidRequest for a request with both. An OAuth client reads the account and
+    changes nothing, or it could lift the cap that its user gave it.
     """
     if token_of(request) is None or not request.scope["path"].startswith(COOKIE_PATHS):
-        return await hub.verify(request.headers.raw, None)
+        return await _by_key(request, hub)
     if presented(fields_of(request.headers.raw)) is not None:
         raise InvalidRequest("Send a key or the cookie of a session, not both.")
     require_own(request, hub.public_url(), strictly=request.method not in _SAFE)
@@ -35,6 +38,13 @@ async def authenticated(request: Request, hub: Hub) -> Principal:
     if session is None:
         raise Unauthenticated("The session is over. Sign in again, or send an API key.")
     return await run_in_threadpool(_person, session.user, hub)
+
+
+async def _by_key(request: Request, hub: Backend) -> Principal:
+    principal = await hub.verify(request.headers.raw, None)
+    if principal.app_is_verified and request.method not in _SAFE:
+        raise Forbidden("An OAuth client may read the account, not change it.")
+    return principal
 
 
 def _person(user: User, hub: Backend) -> Principal:
@@ -72,4 +82,4 @@ def is_admin(principal: Principal) -> bool:
 def actor(principal: Principal) -> str:
     """Return how the audit log names a caller."""
     who = principal.key_id
-    return who if who.startswith(_PERSON) else f"key:{who}"
+    return who if who.startswith(_NAMED) else f"key:{who}"
