@@ -10,8 +10,8 @@ from starlette.staticfiles import StaticFiles
 
 from aigne_hub import __version__
 from aigne_hub.domain.errors import HubError
-from aigne_hub.web.account_page import account_page_router
 from aigne_hub.domain.oauth.errors import OAuthError
+from aigne_hub.web.account_page import account_page_router
 from aigne_hub.web.aigne.approval import approval_router
 from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.backend import Backend
