@@ -45,7 +45,8 @@ class Renderer:
             version=__version__,
             **{"person": None, **values},
         )
-        return HTMLResponse(html, status, {"cache-control": "no-cache", **(headers or {})})
+        kept = "no-store" if values.get("person") else "no-cache"
+        return HTMLResponse(html, status, {"cache-control": kept, **(headers or {})})
 
 
 def renderer_of(request: Request) -> Renderer:
