@@ -21,7 +21,7 @@ def document(user: users.User) -> dict[str, object]:
         "id": user.id,
         "did": user.did,
         "email": user.email,
-        "role": user.role.value,
+        "role": user.role,
         "disabled": user.disabled,
     }
 

@@ -10,11 +10,12 @@ from aigne_hub.crypto import api_key
 from aigne_hub.crypto.custodial import new_identity
 from aigne_hub.crypto.did import RoleType
 from aigne_hub.crypto.envelope import Keyring
-from aigne_hub.domain.access import DEFAULT_SCOPES, Principal, Role, Scope
+from aigne_hub.domain.access import DEFAULT_SCOPES, Principal, Scope
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.limits import Limit, Measure, Subject
+from aigne_hub.domain.roles import role_named
 from aigne_hub.domain.windows import Window
-from aigne_hub.storage import identities, schema
+from aigne_hub.storage import identities, roles, schema
 from aigne_hub.storage import limits as limits_of
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.users import User
@@ -225,11 +226,12 @@ def _holder(connection: Connection, where: ColumnElement[bool]) -> KeyHolder | N
         user_did=row.did,
         key_id=row.id,
         app_did=row.app_did,
-        role=Role(row.role),
+        role=role_named(row.role),
         scopes=_scopes(row),
         models=_patterns(row),
         expires_us=row.expires_us,
         limits=limits_of.of(connection, (Subject.KEY, row.id), (Subject.USER, row.user_id)),
+        permissions=roles.permissions_of(connection, row.role),
     )
     return KeyHolder(
         principal,

@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select
 
-from aigne_hub.domain.access import Principal, Role, Scope
+from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.domain.limits import Subject
 from aigne_hub.domain.oauth import scopes as scopes_of
 from aigne_hub.domain.oauth.access_token import AccessToken
-from aigne_hub.storage import limits, schema
+from aigne_hub.domain.permissions import Permissions
+from aigne_hub.domain.roles import role_named
+from aigne_hub.storage import limits, roles, schema
 from aigne_hub.storage.changes import Changes
 
 PRUNE_BATCH: Final = 5_000
@@ -25,7 +27,8 @@ class Bearer:
     user_id: str
     user_did: str
     email: str | None
-    role: Role
+    role: str
+    permissions: Permissions
     app_did: str
     scopes: tuple[str, ...]
 
@@ -62,7 +65,15 @@ def bearer(connection: Connection, token: AccessToken) -> Bearer | None:
         return None
     granted = set(row.scopes.split())
     scopes = tuple(scope for scope in token.scopes if scope in granted)
-    return Bearer(row.user_id, row.did, row.email, Role(row.role), row.app_did, scopes)
+    return Bearer(
+        row.user_id,
+        row.did,
+        row.email,
+        role_named(row.role),
+        roles.permissions_of(connection, row.role),
+        row.app_did,
+        scopes,
+    )
 
 
 def principal(connection: Connection, token: AccessToken) -> Principal | None:
@@ -83,6 +94,7 @@ def principal(connection: Connection, token: AccessToken) -> Principal | None:
             connection, (Subject.GRANT, token.grant_id), (Subject.USER, found.user_id)
         ),
         app_is_verified=True,
+        permissions=found.permissions,
     )
 
 

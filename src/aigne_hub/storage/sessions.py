@@ -73,10 +73,12 @@ def begin(
 ) -> NewSession:
     """Begin a session of a person who has just proved who they are, by `method`.
 
-    Raises Forbidden for a disabled user. To rotate, end the session that was there before.
+    Raises Forbidden for a disabled user, Conflict for a service account. To rotate, end the
+    session that was there before.
     """
     if user.disabled:
         raise Forbidden("This user has been disabled.")
+    user.require_person()
     now = change.clock.now_us()
     token = base58.encode(randbytes(_TOKEN_BYTES))
     session_id = change.ids()

@@ -12,7 +12,8 @@ from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
 from aigne_hub.domain.lots import Category
-from aigne_hub.storage import accounts, grants, identities, lists, oauth_families, schema
+from aigne_hub.domain.roles import role_named
+from aigne_hub.storage import accounts, grants, identities, lists, oauth_families, roles, schema
 from aigne_hub.storage.changes import Changes
 
 EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
@@ -20,6 +21,8 @@ EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 # Whether an address receives mail only mail can tell; this refuses what is no address at all.
 _EMAIL = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[^\s@.,;:]+(\.[^\s@.,;:]+)*")
 _SHOWN_MAX = 80
+_SERVICE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_SERVICE_MEANING = "is 1 to 63 of a-z, 0-9, '.', - and _, starting with a letter or digit"
 
 _COLUMNS = (
     schema.user.c.id,
@@ -28,19 +31,26 @@ _COLUMNS = (
     schema.user.c.role,
     schema.user.c.disabled_us,
     schema.user.c.created_us,
+    schema.user.c.service,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`did` is custodial unless the user brought one."""
+    """`did` is custodial unless the user brought one. `service` names a program's own account."""
 
     id: str
     did: str
     email: str | None
-    role: Role
+    role: str
     disabled: bool
     created_us: int
+    service: str | None = None
+
+    def require_person(self) -> None:
+        """Raise Conflict for a service account: nobody signs in as one."""
+        if self.service is not None:
+            raise Conflict("A service account has keys only: nobody signs in as one.")
 
 
 def create(
@@ -49,16 +59,21 @@ def create(
     randbytes: Callable[[int], bytes],
     *,
     email: str | None,
-    role: Role,
+    role: str,
     did: str | None = None,
     overdraft: int | None = None,
+    service: str | None = None,
 ) -> User:
     """Create a user and the account that belongs to it.
 
     Without `did` the hub makes an identity and keeps its secret key. The account gets the
     declared overdraft, unless another is given, and the declared welcome credit. Raises
-    InvalidRequest for a malformed e-mail or DID, Conflict when one of them is taken.
+    InvalidRequest for a malformed e-mail or DID or an unknown role, Conflict when one of them
+    is taken. `service` makes it a service account of that name, without e-mail.
     """
+    role = roles.find(change.connection, role_named(role)).name
+    if service is not None:
+        _require_service(change.connection, service, role)
     if email is not None:
         email = normalised_email(email)
         _require_free(change.connection, schema.user.c.email == email, f"the e-mail {email}")
@@ -66,10 +81,18 @@ def create(
     did = custodial.did if custodial else _normalised_did(did or "")
     _require_free(change.connection, schema.user.c.did == did, f"the DID {did}")
     terms = accounts.terms(change.connection)
-    user = User(change.ids(), did, email, role, disabled=False, created_us=change.clock.now_us())
+    user = User(
+        change.ids(),
+        did,
+        email,
+        role,
+        disabled=False,
+        created_us=change.clock.now_us(),
+        service=service,
+    )
     change.connection.execute(
         insert(schema.user).values(
-            id=user.id, did=did, email=email, role=role, created_us=user.created_us
+            id=user.id, did=did, email=email, role=role, created_us=user.created_us, service=service
         )
     )
     change.connection.execute(
@@ -81,7 +104,8 @@ def create(
     )
     if custodial:
         identities.keep(change, keyring, custodial, kind="user", user_id=user.id)
-    change.audit("user.create", user.id, {"did": did, "email": email, "role": role})
+    detail = {"did": did, "email": email, "role": role}
+    change.audit("user.create", user.id, {**detail, "service": service} if service else detail)
     if terms.new_user_credits:
         _welcome(change, user, terms.new_user_credits)
     return user
@@ -166,11 +190,14 @@ def listed(connection: Connection) -> list[User]:
     return [_user(*row) for row in rows]
 
 
-def set_role(change: Changes, user: User, role: Role) -> User:
-    """Give a user another role. Raises Conflict for the last owner."""
-    if user.role is role:
+def set_role(change: Changes, user: User, role: str) -> User:
+    """Give a user another role. Raises InvalidRequest, or Conflict for the last owner."""
+    role = roles.find(change.connection, role_named(role)).name
+    if user.role == role:
         return user
-    if role is not Role.OWNER:
+    if role == Role.OWNER:
+        user.require_person()
+    else:
         _require_other_owner(change.connection, user, "given another role")
     _update(change, user, role=role)
     change.audit("user.set_role", user.id, {"from": user.role, "to": role})
@@ -179,6 +206,7 @@ def set_role(change: Changes, user: User, role: Role) -> User:
 
 def set_email(change: Changes, user: User, email: str) -> User:
     """Give a user another e-mail; raises InvalidRequest or Conflict."""
+    user.require_person()
     email = normalised_email(email)
     if email == user.email:
         return user
@@ -264,7 +292,7 @@ def _require_free(connection: Connection, where: ColumnElement[bool], what: str)
 
 def _require_other_owner(connection: Connection, user: User, action: str) -> None:
     """Keep at least one owner who can log in; changes are serialised, so this stays true."""
-    if user.role is not Role.OWNER or user.disabled:
+    if user.role != Role.OWNER or user.disabled:
         return
     others = connection.execute(
         select(func.count())
@@ -283,6 +311,21 @@ def _require_other_owner(connection: Connection, user: User, action: str) -> Non
 
 
 def _user(
-    user_id: str, did: str, email: str | None, role: str, disabled_us: int | None, created_us: int
+    user_id: str,
+    did: str,
+    email: str | None,
+    role: str,
+    disabled_us: int | None,
+    created_us: int,
+    service: str | None,
 ) -> User:
-    return User(user_id, did, email, Role(role), disabled_us is not None, created_us)
+    disabled = disabled_us is not None
+    return User(user_id, did, email, role_named(role), disabled, created_us, service)
+
+
+def _require_service(connection: Connection, name: str, role: str) -> None:
+    if not _SERVICE.fullmatch(name):
+        raise InvalidRequest(f"A service account's name {_SERVICE_MEANING}.", param="service")
+    if role == Role.OWNER:
+        raise InvalidRequest("A service account cannot be an owner.", param="role")
+    _require_free(connection, schema.user.c.service == name, f"the service name {name}")

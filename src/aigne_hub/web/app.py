@@ -11,28 +11,21 @@ from starlette.staticfiles import StaticFiles
 from aigne_hub import __version__
 from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.oauth.errors import OAuthError
-from aigne_hub.web.account_page import account_page_router
-from aigne_hub.web.aigne.approval import approval_router
-from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.backend import Backend
 from aigne_hub.web.client_address import KnowsAddress
 from aigne_hub.web.cors import OpenToScripts
 from aigne_hub.web.errors import malformed, method_not_allowed, not_found, refused
 from aigne_hub.web.failures import FailureBoundary
+from aigne_hub.web.guards import guarded
 from aigne_hub.web.minute import PerMinute
 from aigne_hub.web.oauth.answers import refused as oauth_refused
-from aigne_hub.web.oauth.routers import oauth_routers
 from aigne_hub.web.openapi import openapi_document
 from aigne_hub.web.operations import Operations
-from aigne_hub.web.pages import pages_router
-from aigne_hub.web.payment.pages import WRONG_A_MINUTE_MAX, payment_pages_router
-from aigne_hub.web.payment.webhooks import webhooks_router
-from aigne_hub.web.probe_routes import operations_router
+from aigne_hub.web.payment.pages import WRONG_A_MINUTE_MAX
 from aigne_hub.web.rendering import Renderer
+from aigne_hub.web.routers import every_router
 from aigne_hub.web.security import HeadAsGet, SecurityHeaders
 from aigne_hub.web.session import SignInNeeded, sign_in_needed
-from aigne_hub.web.setup import setup_router
-from aigne_hub.web.sign_in import sign_in_router
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -50,7 +43,10 @@ class ControlPlane(FastAPI):
 
 
 def create_app(operations: Operations, backend: Backend) -> FastAPI:
-    """Build the application. Paths arrive without the mount point: the edge strips it."""
+    """Build the application. Paths arrive without the mount point: the edge strips it.
+
+    Raises UndeclaredRoute when a route does not say who may call it.
+    """
     app = ControlPlane(
         docs_url=None,
         redoc_url=None,
@@ -78,17 +74,9 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
     app.state.renderer = Renderer()
     app.state.passwords = None
     app.state.wrong_names = PerMinute(WRONG_A_MINUTE_MAX)
-    app.include_router(operations_router())
-    app.include_router(pages_router())
-    app.include_router(setup_router())
-    app.include_router(sign_in_router())
-    app.include_router(account_page_router())
-    app.include_router(approval_router())
-    app.include_router(payment_pages_router())
-    app.include_router(webhooks_router())
-    for router in oauth_routers():
-        app.include_router(router)
-    for router in api_routers():
+    routers = every_router()
+    app.state.guards = guarded(routers)
+    for router in routers:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC))
     return app

@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from aigne_hub.web.backend import Process
 from aigne_hub.web.codes import ERROR_CODES
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.reference import Reference
 from aigne_hub.web.rendering import renderer_of
 from aigne_hub.web.session import PerhapsSignedIn
@@ -41,7 +42,7 @@ def openapi(request: Request) -> dict[str, Any]:
 
 
 def pages_router() -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(dependencies=[open_to_all("pages and documents about this kind of hub")])
     for path, page in (("/", home), ("/docs", docs)):
         router.get(path, include_in_schema=False)(page)
     router.get(

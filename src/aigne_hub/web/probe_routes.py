@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from aigne_hub.web import probes
 from aigne_hub.web.backend import Process
+from aigne_hub.web.declared import open_to_all
 
 
 class LiveAnswer(BaseModel):
@@ -43,7 +44,10 @@ live.__doc__, ready.__doc__, metrics.__doc__ = (
 
 def operations_router() -> APIRouter:
     """Build the routes that tell operators and their tools how the hub is."""
-    router = APIRouter(tags=["Operations"])
+    router = APIRouter(
+        tags=["Operations"],
+        dependencies=[open_to_all("probes and figures of no person; a proxy keeps them inside")],
+    )
     router.get(
         "/health/live",
         operation_id="live",

@@ -13,6 +13,7 @@ from aigne_hub.domain.passwords import CHARS_MIN, require_good
 from aigne_hub.storage.users import User, normalised_email
 from aigne_hub.web import device
 from aigne_hub.web.backend import Backend, Hub, Process
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.forms import LONG_FORM_BYTES_MAX, form_of
 from aigne_hub.web.network import network_of
 from aigne_hub.web.origin import require_own
@@ -68,7 +69,11 @@ def _page(request: Request, status: int, **values: object) -> HTMLResponse:
 
 
 def setup_router() -> APIRouter:
-    router = APIRouter(prefix="/setup", include_in_schema=False)
+    router = APIRouter(
+        prefix="/setup",
+        include_in_schema=False,
+        dependencies=[open_to_all("the address holds a secret that works once")],
+    )
     router.get("/{token}")(show)
     router.post("/{token}")(submit)
     return router

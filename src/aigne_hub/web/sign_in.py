@@ -27,6 +27,7 @@ from aigne_hub.storage.users import User
 from aigne_hub.web import device
 from aigne_hub.web.backend import Backend, Hub
 from aigne_hub.web.cookies import is_plain
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.device import Device
 from aigne_hub.web.forms import LONG_FORM_BYTES_MAX, Form, fields, form_of
 from aigne_hub.web.network import network_of
@@ -224,7 +225,9 @@ def _is_insecure(request: Request, hub: Backend) -> bool:
 
 
 def sign_in_router() -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(
+        include_in_schema=False, dependencies=[open_to_all("whoever signs in is not known yet")]
+    )
     router.get("/sign-in")(show)
     router.post("/sign-in")(submit)
     router.get("/sign-out")(sign_out_page)

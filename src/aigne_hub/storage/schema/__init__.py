@@ -74,7 +74,7 @@ from aigne_hub.storage.schema.payments import (
 )
 from aigne_hub.storage.schema.selling import checkout_session, payment_link
 from aigne_hub.storage.schema.sessions import password, session, sign_in_failure
-from aigne_hub.storage.schema.users import api_key, identity, user
+from aigne_hub.storage.schema.users import api_key, identity, role, user
 from aigne_hub.storage.schema.wallets import did_session, profile
 from aigne_hub.storage.schema.webhooks import (
     event,
@@ -142,6 +142,7 @@ __all__ = [
     "redemption_guess",
     "refresh_token",
     "revoked_token",
+    "role",
     "route_answer",
     "session",
     "setting",

@@ -23,8 +23,25 @@ user = Table(
     Column("role", Text, nullable=False),
     Column("disabled_us", BigInteger),
     instant("created_us"),
-    one_of("role", "owner", "admin", "member", "guest", name="role"),
+    # The name of a program that calls without a person; such a user never signs in.
+    Column("service", Text, unique=True),
+    CheckConstraint("role <> ''", name="role"),
     CheckConstraint("did LIKE 'did:%'", name="did"),
+    CheckConstraint(
+        "service IS NULL OR (service <> '' AND email IS NULL AND role <> 'owner')", name="service"
+    ),
+)
+
+# Roles of the operator's own; the four that every hub has are in the code.
+role = Table(
+    "role",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("permissions", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    instant("created_us"),
+    CheckConstraint("name NOT IN ('', 'owner', 'admin', 'member', 'guest')", name="name"),
+    one_of("origin", "file", "api", name="origin"),
 )
 
 identity = Table(

@@ -13,14 +13,16 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from aigne_hub.domain.access import Principal, Role, Scope, at_least
-from aigne_hub.domain.errors import Forbidden, HubError, InvalidRequest, NotFound
+from aigne_hub.domain.access import Principal
+from aigne_hub.domain.errors import HubError, InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
-from aigne_hub.storage import connect_sessions, users
+from aigne_hub.domain.permissions import Permission, require_may_give
+from aigne_hub.storage import connect_sessions, roles, users
 from aigne_hub.storage.connect_sessions import Session
 from aigne_hub.web.aigne.connect import SERVICE
 from aigne_hub.web.api.access import actor
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.forms import fields, form_of
 from aigne_hub.web.rendering import renderer_of
 
@@ -41,7 +43,8 @@ async def submit(request: Request, hub: Hub) -> Response:
     values = await form_of(request)
     try:
         key = values.get("key", "").encode("utf-8", "replace")
-        admin = await hub.verify([(b"authorization", b"Bearer " + key)], Scope.ADMIN)
+        admin = await hub.verify([(b"authorization", b"Bearer " + key)], None)
+        admin.require(Permission.KEYS_WRITE)
         await run_in_threadpool(_approve, hub, admin, values)
     except HubError as error:
         return await run_in_threadpool(_page, request, hub, {**values, "form": "1"}, error)
@@ -49,15 +52,12 @@ async def submit(request: Request, hub: Hub) -> Response:
 
 
 def _approve(hub: Backend, admin: Principal, values: Mapping[str, str]) -> None:
-    if not at_least(admin.role, Role.ADMIN):
-        raise Forbidden("This needs the key of an admin or owner.")
     name = values.get("user", "")
     if not name:
         raise InvalidRequest("Say whose key it is to be.", param="user")
     with hub.changing(actor(admin)) as change:
         user = users.find(change.connection, name)
-        if not at_least(admin.role, user.role):
-            raise Forbidden("An admin cannot approve for an owner.")
+        require_may_give(admin.rights, roles.permissions_of(change.connection, user.role))
         connect_sessions.approve(change, _session_id(values), user)
 
 
@@ -114,7 +114,11 @@ def _token(session_id: str) -> str:
 
 
 def approval_router() -> APIRouter:
-    router = APIRouter(prefix=f"{SERVICE}/{PAGE}", include_in_schema=False)
+    router = APIRouter(
+        prefix=f"{SERVICE}/{PAGE}",
+        include_in_schema=False,
+        dependencies=[open_to_all("the form itself takes a key with keys.write")],
+    )
     router.get("")(show)
     router.post("")(submit)
     return router

@@ -5,6 +5,7 @@ needs a signature answers 401 and says so, and an administrator's key is taken i
 the wire allows one.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import orjson
@@ -18,12 +19,14 @@ from aigne_hub.crypto.did import DidType, InvalidDid, RoleType, address_of, did_
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import Conflict, InvalidRequest, RateLimited, Unauthenticated
 from aigne_hub.domain.instants import format_instant
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.storage import identities, usage_totals
 from aigne_hub.storage.usage_totals import Wanted
 from aigne_hub.web.aigne.periods import Within, credits_number
-from aigne_hub.web.api.access import administrator
+from aigne_hub.web.api.access import Requires
 from aigne_hub.web.api.bulk_rates import Wire
 from aigne_hub.web.backend import Hub
+from aigne_hub.web.declared import Access, Asks, Declares, open_to_all
 from aigne_hub.web.minute import PerMinute
 
 REGISTRATIONS_A_MINUTE_MAX: Final = 60
@@ -48,14 +51,24 @@ class AppConfig(Wire):
     use_a_i_kit_service: bool = Field(alias="useAIKitService")
 
 
-async def _signed_or_admin(request: Request, hub: Hub) -> Principal:
-    """Return the administrator who calls. Raises Unauthenticated for a signed request."""
-    if presented(fields_of(request.headers.raw)) is None:
-        raise Unauthenticated(_UNSIGNED)
-    return await administrator(request, hub)
+@dataclass(frozen=True, slots=True)
+class SignedOr(Declares):
+    """Lets in a key with a permission. Raises Unauthenticated for a signed request."""
+
+    permission: Permission
+
+    @property
+    def access(self) -> Access:
+        return Access(Asks.SIGNATURE, self.permission)
+
+    async def __call__(self, request: Request, hub: Hub) -> Principal:
+        if presented(fields_of(request.headers.raw)) is None:
+            raise Unauthenticated(_UNSIGNED)
+        return await Requires(self.permission)(request, hub)
 
 
-Trusted = Annotated[Principal, Depends(_signed_or_admin)]
+Trusted = Annotated[Principal, Depends(SignedOr(Permission.APPS_READ))]
+TrustedToChange = Annotated[Principal, Depends(SignedOr(Permission.APPS_WRITE))]
 
 
 class Registry:
@@ -90,7 +103,7 @@ def config(_: Trusted) -> dict[str, bool]:
     return {"useAIKitService": False}
 
 
-def change_config(_: Trusted, body: AppConfig) -> dict[str, bool]:
+def change_config(_: TrustedToChange, body: AppConfig) -> dict[str, bool]:
     """Refuse to call another hub instead of providers; anything else is so already."""
     if body.use_a_i_kit_service:
         raise Conflict(
@@ -159,18 +172,20 @@ def _key(text: str) -> bytes:
 def apps_router() -> APIRouter:
     router = APIRouter(prefix="/api/app", tags=["Clients"])
     registry = Registry()
-    open_to_all: dict[str, Any] = {"security": []}
+    free: dict[str, Any] = {"security": []}
     router.post(
         "/register",
         operation_id="registerApp",
         summary="Make an application known",
-        openapi_extra=open_to_all,
+        dependencies=[open_to_all("an application makes itself known")],
+        openapi_extra=free,
     )(registry.register)
     router.get(
         "/status",
         operation_id="getAppStatus",
         summary="An application's subscription",
-        openapi_extra=open_to_all,
+        dependencies=[open_to_all("it tells nothing without a signature")],
+        openapi_extra=free,
     )(status)
     router.get("/config", operation_id="getAppConfig", summary="How the hub works")(config)
     router.patch("/config", operation_id="changeAppConfig", summary="Change how the hub works")(
@@ -182,6 +197,7 @@ def apps_router() -> APIRouter:
             f"/subscription/{verb}",
             operation_id=f"{verb}Subscription",
             summary=f"{verb.capitalize()} an application's subscription",
-            openapi_extra=open_to_all,
+            dependencies=[open_to_all("it refuses everybody")],
+            openapi_extra=free,
         )(subscription)
     return router

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Response
 
 from aigne_hub.gateway.head import MOUNT
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.did.messages import identity_of
 
 PATH = "/__blocklet__.js"
@@ -62,7 +63,7 @@ def _described(hub: Backend) -> dict[str, Any]:
 
 
 def blocklet_router() -> APIRouter:
-    router = APIRouter(tags=["Clients"])
+    router = APIRouter(tags=["Clients"], dependencies=[open_to_all("clients ask what this is")])
     router.get(
         PATH,
         operation_id="getBlocklet",

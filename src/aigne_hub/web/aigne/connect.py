@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from aigne_hub.crypto import base58, cryptojs
 from aigne_hub.storage import connect_sessions
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.network import network_of
 
 SERVICE = "/.well-known/service"
@@ -73,7 +74,11 @@ def _wrapped(hub: Backend, key: connect_sessions.Collected) -> dict[str, str]:
 
 
 def connect_router() -> APIRouter:
-    router = APIRouter(prefix=f"{SERVICE}/api/access-key/session", tags=["Clients"])
+    router = APIRouter(
+        prefix=f"{SERVICE}/api/access-key/session",
+        tags=["Clients"],
+        dependencies=[open_to_all("a program asks for its key; the session's id is the secret")],
+    )
     router.post("", operation_id="beginConnect", summary="Ask for a key")(begin)
     router.get("", operation_id="pollConnect", summary="The key, once it is approved")(poll)
     router.delete("", operation_id="endConnect", summary="The key has been read")(end)

@@ -14,7 +14,7 @@ from aigne_hub.storage import vendors
 from aigne_hub.web.aigne.providers import MODEL_CHARS_MAX, CredentialId, KeyBody, ProviderId
 from aigne_hub.web.aigne.shapes import credential_shown
 from aigne_hub.web.aigne.working_keys import require_working
-from aigne_hub.web.api.access import Admin
+from aigne_hub.web.api.allowed import MayWriteProviders
 from aigne_hub.web.backend import Hub
 
 TESTS_MAX: Final = 5
@@ -29,7 +29,7 @@ class KeyTests:
         self._tried: dict[str, deque[int]] = {}
 
     def test(
-        self, provider_id: ProviderId, admin: Admin, hub: Hub, body: KeyBody
+        self, provider_id: ProviderId, admin: MayWriteProviders, hub: Hub, body: KeyBody
     ) -> dict[str, bool]:
         """Try a key that is not kept. A user can try 5 in ten minutes."""
         with hub.reading() as view:
@@ -54,7 +54,7 @@ class KeyTests:
 def check(
     provider_id: ProviderId,
     credential_id: CredentialId,
-    _: Admin,
+    _: MayWriteProviders,
     hub: Hub,
     model: Annotated[
         str | None,

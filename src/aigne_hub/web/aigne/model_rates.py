@@ -17,6 +17,7 @@ from aigne_hub.catalog.price_list import MILLION, Unusable
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.storage import jobs, model_rates, price_watch, prices, vendors
 from aigne_hub.storage.changes import Changes
@@ -24,7 +25,8 @@ from aigne_hub.storage.vendors import Vendor
 from aigne_hub.web.aigne.models import type_of
 from aigne_hub.web.aigne.providers import ProviderId
 from aigne_hub.web.aigne.shapes import rate_shown
-from aigne_hub.web.api.access import Admin, Caller, actor, is_admin
+from aigne_hub.web.api.access import Caller, actor
+from aigne_hub.web.api.allowed import MayWriteRates
 from aigne_hub.web.api.bodies import Number
 from aigne_hub.web.api.bulk_rates import Wire
 from aigne_hub.web.api.unit_prices import WHOLE_OUTPUT
@@ -135,7 +137,9 @@ def list_of_provider(provider_id: ProviderId, caller: Caller, hub: Hub) -> list[
     return _shown(caller, [one for one in found if one[1].id == vendor.id])
 
 
-def add_rate(provider_id: ProviderId, admin: Admin, hub: Hub, body: RateBody) -> dict[str, Any]:
+def add_rate(
+    provider_id: ProviderId, admin: MayWriteRates, hub: Hub, body: RateBody
+) -> dict[str, Any]:
     """Offer a model of a provider at a price."""
     with hub.changing(actor(admin)) as change:
         vendor = vendors.find(change.connection, provider_id)
@@ -143,7 +147,7 @@ def add_rate(provider_id: ProviderId, admin: Admin, hub: Hub, body: RateBody) ->
     return rate_shown(made, vendor, whole=True)
 
 
-def add_rates(admin: Admin, hub: Hub, body: RatesBody) -> dict[str, Any]:
+def add_rates(admin: MayWriteRates, hub: Hub, body: RatesBody) -> dict[str, Any]:
     """Offer a model of several providers at one price: of all of them or of none."""
     with hub.changing(actor(admin)) as change:
         try:
@@ -160,7 +164,7 @@ def add_rates(admin: Admin, hub: Hub, body: RatesBody) -> dict[str, Any]:
 
 
 def change_rate(
-    provider_id: ProviderId, rate_id: RateId, admin: Admin, hub: Hub, body: RateChange
+    provider_id: ProviderId, rate_id: RateId, admin: MayWriteRates, hub: Hub, body: RateChange
 ) -> dict[str, Any]:
     """Price a model anew: a new version, while calls under way keep the one they began with."""
     with hub.changing(actor(admin)) as change:
@@ -176,7 +180,9 @@ def change_rate(
     return rate_shown(changed, vendor, whole=True)
 
 
-def remove_rate(provider_id: ProviderId, rate_id: RateId, admin: Admin, hub: Hub) -> dict[str, str]:
+def remove_rate(
+    provider_id: ProviderId, rate_id: RateId, admin: MayWriteRates, hub: Hub
+) -> dict[str, str]:
     """Stop offering a model of a provider."""
     with hub.changing(actor(admin)) as change:
         vendor = vendors.find(change.connection, provider_id)
@@ -184,7 +190,7 @@ def remove_rate(provider_id: ProviderId, rate_id: RateId, admin: Admin, hub: Hub
     return {"message": "The model is no longer offered."}
 
 
-def trigger_check(admin: Admin, hub: Hub) -> dict[str, str]:
+def trigger_check(admin: MayWriteRates, hub: Hub) -> dict[str, str]:
     """Compare prices with costs now instead of once a day; webhooks are told what is off."""
     if not hub.billing:
         raise Conflict("Billing is off, so no price is watched.")
@@ -235,7 +241,7 @@ def _visible(caller: Principal, hub: Backend) -> list[tuple[Priced, Vendor]]:
 
 
 def _shown(caller: Principal, found: Sequence[tuple[Priced, Vendor]]) -> list[dict[str, Any]]:
-    whole = is_admin(caller)
+    whole = caller.may(Permission.RATES_READ)
     return [rate_shown(priced, vendor, whole=whole) for priced, vendor in found]
 
 

@@ -19,6 +19,7 @@ from aigne_hub.storage.bulk_rates import TYPES
 from aigne_hub.web.api.access import Caller
 from aigne_hub.web.api.unit_prices import TYPE_NAMES, per_unit
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 
 # `/api/ai` is the older name of the same.
 PREFIXES: Final = (("/api/ai-providers", ""), ("/api/ai", "Alias"))
@@ -167,6 +168,7 @@ def models_router() -> APIRouter:
             response_description="The models",
             responses={200: {"content": {"application/json": {"schema": {"type": "array"}}}}},
             openapi_extra={"security": []},
+            dependencies=[open_to_all("clients show models before anybody has a key")],
         )(public.answer)
         router.get(
             f"{prefix}/chat/models",

@@ -9,19 +9,20 @@ from typing import Any, Final
 from fastapi import APIRouter
 
 from aigne_hub.domain.errors import NotFound
-from aigne_hub.web.api.access import Admin
 from aigne_hub.web.api.account import balance, payment_link
+from aigne_hub.web.api.allowed import MayWriteSettings
 from aigne_hub.web.api.credit_lists import own_grants, own_transactions
+from aigne_hub.web.declared import open_to_all
 
 _COMPUTED: Final = "Statistics are summed from the calls when they are asked for."
 
 
-def backfill(_: Admin) -> dict[str, Any]:
+def backfill(_: MayWriteSettings) -> dict[str, Any]:
     """Rebuild statistics: there are none that could be missing."""
     return {"message": _COMPUTED, "processed": 0, "ranges": []}
 
 
-def clean_up(_: Admin) -> dict[str, Any]:
+def clean_up(_: MayWriteSettings) -> dict[str, Any]:
     """Delete statistics: there are none that could be wrong."""
     return {"message": _COMPUTED, "deleted": 0}
 
@@ -58,5 +59,6 @@ def nothing_to_do_routers() -> list[APIRouter]:
         operation_id="afterSubscription",
         summary="After a subscription",
         openapi_extra={"security": []},
+        dependencies=[open_to_all("it refuses everybody")],
     )(subscribed)
     return [serving, statistics, applications]

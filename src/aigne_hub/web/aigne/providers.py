@@ -9,6 +9,7 @@ from pydantic import Field
 from aigne_hub.domain import names
 from aigne_hub.domain.errors import Conflict, InvalidRequest
 from aigne_hub.domain.instants import format_instant
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.providers.connecting import misfit
 from aigne_hub.providers.profiles import profile_of
 from aigne_hub.storage import prices, vendors
@@ -18,9 +19,11 @@ from aigne_hub.transport import Origin
 from aigne_hub.web.aigne.models import amounts_of
 from aigne_hub.web.aigne.shapes import credential_shown, provider_shown, rate_shown
 from aigne_hub.web.aigne.working_keys import require_working
-from aigne_hub.web.api.access import Admin, Caller, actor, is_admin
+from aigne_hub.web.api.access import Caller, actor
+from aigne_hub.web.api.allowed import MayReadProviders, MayWriteProviders
 from aigne_hub.web.api.bulk_rates import Wire
 from aigne_hub.web.backend import Hub
+from aigne_hub.web.declared import open_to_all
 
 URL_CHARS_MAX = 2_048
 MODEL_CHARS_MAX = 256
@@ -124,7 +127,7 @@ def list_providers(
     ] = False,
 ) -> list[dict[str, Any]]:
     """Return the providers; addresses and keys' names are for administrators."""
-    whole = is_admin(caller)
+    whole = caller.may(Permission.PROVIDERS_READ)
     with hub.reading() as view:
         found = [one for one in vendors.listed(view) if name in (None, one.name)]
         priced = prices.priced_models(view) if with_rates else []
@@ -152,7 +155,7 @@ def health(hub: Hub) -> dict[str, Any]:
     }
 
 
-def models_to_try(_: Admin, hub: Hub) -> dict[str, str]:
+def models_to_try(_: MayReadProviders, hub: Hub) -> dict[str, str]:
     """Return for each provider its chat model that costs least, to try a key with."""
     cheapest: dict[str, tuple[int, str]] = {}
     for model in hub.snapshot.models.values():
@@ -165,7 +168,7 @@ def models_to_try(_: Admin, hub: Hub) -> dict[str, str]:
     return {name: model for name, (_, model) in cheapest.items()}
 
 
-def add_provider(admin: Admin, hub: Hub, body: ProviderBody) -> dict[str, Any]:
+def add_provider(admin: MayWriteProviders, hub: Hub, body: ProviderBody) -> dict[str, Any]:
     """Offer another provider. It is reached at public addresses only; hub.yaml may name others."""
     _require_enabled(enabled=body.enabled)
     kind = body.kind_meant()
@@ -176,7 +179,7 @@ def add_provider(admin: Admin, hub: Hub, body: ProviderBody) -> dict[str, Any]:
 
 
 def change_provider(
-    provider_id: ProviderId, admin: Admin, hub: Hub, body: ProviderChange
+    provider_id: ProviderId, admin: MayWriteProviders, hub: Hub, body: ProviderChange
 ) -> dict[str, Any]:
     """Reach a provider at another address. Its keys are removed: they were not meant for that.
 
@@ -194,7 +197,7 @@ def change_provider(
     return provider_shown(vendor, whole=True)
 
 
-def remove_provider(provider_id: ProviderId, admin: Admin, hub: Hub) -> dict[str, str]:
+def remove_provider(provider_id: ProviderId, admin: MayWriteProviders, hub: Hub) -> dict[str, str]:
     """Stop offering a provider and its models, and forget its keys."""
     with hub.changing(actor(admin)) as change:
         vendors.remove(change, vendors.find(change.connection, provider_id))
@@ -202,7 +205,7 @@ def remove_provider(provider_id: ProviderId, admin: Admin, hub: Hub) -> dict[str
 
 
 def add_credential(
-    provider_id: ProviderId, admin: Admin, hub: Hub, body: CredentialBody
+    provider_id: ProviderId, admin: MayWriteProviders, hub: Hub, body: CredentialBody
 ) -> dict[str, Any]:
     """Give a provider another key. It is tried first; one that does not work is not kept."""
     with hub.reading() as view:
@@ -226,7 +229,7 @@ def add_credential(
 def change_credential(
     provider_id: ProviderId,
     credential_id: CredentialId,
-    admin: Admin,
+    admin: MayWriteProviders,
     hub: Hub,
     body: CredentialBody,
 ) -> dict[str, Any]:
@@ -254,7 +257,7 @@ def change_credential(
 
 
 def remove_credential(
-    provider_id: ProviderId, credential_id: CredentialId, admin: Admin, hub: Hub
+    provider_id: ProviderId, credential_id: CredentialId, admin: MayWriteProviders, hub: Hub
 ) -> dict[str, str]:
     """Forget a key of a provider."""
     with hub.changing(actor(admin)) as change:
@@ -271,6 +274,7 @@ def providers_router(prefix: str, *, listed: bool) -> APIRouter:
         tags=_CLIENTS,
         operation_id="getProvidersHealth",
         summary="Keys that providers are called with",
+        dependencies=[open_to_all("clients ask which providers can be called")],
         openapi_extra={"security": []},
     )(health)
     router.get(

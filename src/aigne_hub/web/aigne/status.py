@@ -21,6 +21,7 @@ from aigne_hub.gateway.dialects.aigne.errors import NOT_ENOUGH
 from aigne_hub.providers.profiles import is_keyless
 from aigne_hub.storage import accounts
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 
 PATH: Final = "/api/v2/status"
 # Other spellings and the older version, which are not in the OpenAPI document.
@@ -93,7 +94,9 @@ def _is_callable(provider: Provider) -> bool:
 
 
 def status_router() -> APIRouter:
-    router = APIRouter(tags=["Clients"])
+    router = APIRouter(
+        tags=["Clients"], dependencies=[open_to_all("a key is optional, and says no more")]
+    )
     router.get(
         PATH,
         operation_id="getStatus",

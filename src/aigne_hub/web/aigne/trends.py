@@ -10,7 +10,8 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Response
 
 from aigne_hub.domain.access import Principal
-from aigne_hub.domain.errors import Forbidden, InvalidRequest
+from aigne_hub.domain.errors import InvalidRequest
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.storage import call_pages, usage_totals
 from aigne_hub.storage.engine import View
 from aigne_hub.storage.usage_totals import DAY_US, HOUR_US, NOTHING, Period, Totals, Wanted
@@ -22,7 +23,8 @@ from aigne_hub.web.aigne.periods import (
     percent,
     seconds_of,
 )
-from aigne_hub.web.api.access import Admin, Caller, is_admin
+from aigne_hub.web.api.access import Caller
+from aigne_hub.web.api.allowed import MayReadUsage
 from aigne_hub.web.api.model_calls import Wanted as Calls
 from aigne_hub.web.api.model_calls import call_shown
 from aigne_hub.web.backend import Hub
@@ -151,7 +153,7 @@ def group_trends(caller: Caller, hub: Hub, cut: Cut, *, everybody: Everybody = F
     )
 
 
-def trends(_: Admin, hub: Hub, cut: Cut) -> Response:
+def trends(_: MayReadUsage, hub: Hub, cut: Cut) -> Response:
     """Return what all users used over time."""
     with hub.reading() as view:
         found = _trend(view, cut, Wanted(cut.period))
@@ -221,8 +223,8 @@ def _sums(totals: Totals) -> dict[str, Any]:
 
 def _whose(caller: Principal, *, everybody: bool) -> str | None:
     """Return whose calls are meant, None for everybody's. Raises Forbidden."""
-    if everybody and not is_admin(caller):
-        raise Forbidden("Everybody's usage needs an admin's or owner's key with the scope admin.")
+    if everybody:
+        caller.require(Permission.USAGE_READ)
     return None if everybody else caller.user_id
 
 

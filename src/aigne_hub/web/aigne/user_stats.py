@@ -11,7 +11,8 @@ from pydantic import Field
 from aigne_hub.storage import usage_totals, users
 from aigne_hub.storage.usage_totals import ModelCount, Wanted
 from aigne_hub.web.aigne.periods import Within
-from aigne_hub.web.api.access import Admin, Caller
+from aigne_hub.web.api.access import Caller
+from aigne_hub.web.api.allowed import MayReadUsage, MayReadUsers
 from aigne_hub.web.api.bulk_rates import Wire
 from aigne_hub.web.backend import Backend, Hub
 
@@ -33,12 +34,12 @@ def usage_stats(caller: Caller, hub: Hub, period: Within) -> dict[str, Any]:
     return _stats(hub, Wanted(period, caller.user_id))
 
 
-def user_stats(_: Admin, hub: Hub, period: Within) -> dict[str, Any]:
+def user_stats(_: MayReadUsage, hub: Hub, period: Within) -> dict[str, Any]:
     """Return the models that all users called most."""
     return _stats(hub, Wanted(period))
 
 
-def user_info(_: Admin, hub: Hub, body: UserDids) -> dict[str, Any]:
+def user_info(_: MayReadUsers, hub: Hub, body: UserDids) -> dict[str, Any]:
     """Return the names of users, in the order they were asked for."""
     with hub.reading() as view:
         found = users.of_dids(view, body.user_dids)

@@ -1,17 +1,20 @@
 """Who may call a route. Every route of the API declares one of these; none is open by default."""
 
-from typing import Annotated, Final
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
 from aigne_hub.auth.verifier import fields_of, presented
-from aigne_hub.domain.access import DEFAULT_SCOPES, Principal, Role, Scope, at_least
+from aigne_hub.domain.access import DEFAULT_SCOPES, Principal
 from aigne_hub.domain.errors import Forbidden, InvalidRequest, Unauthenticated
 from aigne_hub.domain.limits import Subject
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.storage import limits
 from aigne_hub.storage.users import User
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import Access, Asks, Declares
 from aigne_hub.web.origin import require_own
 from aigne_hub.web.session import present, token_of
 
@@ -27,8 +30,12 @@ async def authenticated(request: Request, hub: Hub) -> Principal:
 
     So does the cookie of a person who is signed in, below COOKIE_PATHS, for pages of the hub
     itself. Raises InvalidRequest for a request with both. An OAuth client reads the account and
-    changes nothing, or it could lift the cap that its user gave it.
+    changes nothing, or it could lift the cap that its user gave it. Behind a permission it is
+    whom that let in.
     """
+    let_in: Principal | None = getattr(request.state, "let_in", None)
+    if let_in is not None:
+        return let_in
     if token_of(request) is None or not request.scope["path"].startswith(COOKIE_PATHS):
         return await _by_key(request, hub)
     if presented(fields_of(request.headers.raw)) is not None:
@@ -62,21 +69,30 @@ def _person(user: User, hub: Backend) -> Principal:
     )
 
 
-async def administrator(request: Request, hub: Hub) -> Principal:
-    """Return the caller of an administrative route: an admin's key with the scope `admin`."""
-    principal = await hub.verify(request.headers.raw, Scope.ADMIN)
-    if not at_least(principal.role, Role.ADMIN):
-        raise Forbidden("This needs the role admin or owner.")
-    return principal
-
-
 Caller = Annotated[Principal, Depends(authenticated)]
-Admin = Annotated[Principal, Depends(administrator)]
 
 
-def is_admin(principal: Principal) -> bool:
-    """Tell whether a caller may see what is for administrators."""
-    return Scope.ADMIN in principal.scopes and at_least(principal.role, Role.ADMIN)
+@dataclass(frozen=True, slots=True)
+class Requires(Declares):
+    """Lets in a key with the scope `admin` whose user has a permission."""
+
+    permission: Permission
+
+    @property
+    def access(self) -> Access:
+        return Access(Asks.PERMISSION, self.permission)
+
+    async def __call__(self, request: Request, hub: Hub) -> Principal:
+        """Return the caller. Raises Unauthenticated or Forbidden."""
+        principal = await hub.verify(request.headers.raw, None)
+        principal.require(self.permission)
+        request.state.let_in = principal
+        return principal
+
+
+def requires(permission: Permission) -> Any:
+    """Return the dependency of a route that takes a permission, which gives the Principal."""
+    return Depends(Requires(permission))
 
 
 def actor(principal: Principal) -> str:

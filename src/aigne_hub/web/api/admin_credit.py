@@ -12,7 +12,7 @@ from aigne_hub.domain.money import format_credits, parse_credits
 from aigne_hub.storage import credit_grants, grants, refunds, users
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.credit_grants import GrantRecord, GrantStatus
-from aigne_hub.web.api.access import Admin
+from aigne_hub.web.api.allowed import MayCorrectCredits, MayGrantCredits, MayReadCredits
 from aigne_hub.web.api.bodies import Body, CreditsText, InstantText
 from aigne_hub.web.api.once import OnceOnly
 from aigne_hub.web.backend import Hub
@@ -45,7 +45,7 @@ class CorrectionBody(Body):
 _ALL = CorrectionBody()
 
 
-def give(body: GrantBody, _: Admin, once: OnceOnly) -> Response:
+def give(body: GrantBody, _: MayGrantCredits, once: OnceOnly) -> Response:
     """Give a user credit. A debt is repaid from it first."""
     amount = parse_credits(body.amount)
     terms = grants.Terms(
@@ -72,7 +72,7 @@ def give(body: GrantBody, _: Admin, once: OnceOnly) -> Response:
 
 
 def list_grants(
-    _: Admin,
+    _: MayReadCredits,
     hub: Hub,
     paging: Paging,
     user: Annotated[str | None, Query(description="Only those of a user.")] = None,
@@ -91,14 +91,16 @@ def list_grants(
     return paging.answer(count, [_shown(record) for record in found])
 
 
-def refund_call(call_id: CallId, _: Admin, once: OnceOnly, body: CorrectionBody = _ALL) -> Response:
+def refund_call(
+    call_id: CallId, _: MayCorrectCredits, once: OnceOnly, body: CorrectionBody = _ALL
+) -> Response:
     """Give back what a call was charged, to the grants it came from."""
     amount = None if body.amount is None else parse_credits(body.amount)
     return once.change(lambda change: refunds.document(refunds.refund(change, call_id, amount)))
 
 
 def revoke_grant(
-    grant_id: GrantId, _: Admin, once: OnceOnly, body: CorrectionBody = _ALL
+    grant_id: GrantId, _: MayCorrectCredits, once: OnceOnly, body: CorrectionBody = _ALL
 ) -> Response:
     """Take a grant back. What was spent of it is owed, down to the overdraft limit."""
     amount = None if body.amount is None else parse_credits(body.amount)

@@ -15,7 +15,8 @@ from aigne_hub.payments.cashier import Purchase
 from aigne_hub.payments.documents import code_document
 from aigne_hub.storage import codes, orders, payment_events, users
 from aigne_hub.storage.changes import Changes
-from aigne_hub.web.api.access import Admin, actor
+from aigne_hub.web.api.access import actor
+from aigne_hub.web.api.allowed import MayReadCodes, MayReadPayments, MayWriteCodes, MayWritePayments
 from aigne_hub.web.api.bodies import Body, CreditsText, InstantText
 from aigne_hub.web.api.once import OnceOnly
 from aigne_hub.web.api.payments import LIMIT_DEFAULT, Limit, order_shown
@@ -60,7 +61,11 @@ class NewCodes(Body):
 
 
 def list_all(
-    _: Admin, hub: Hub, user: OfUser = None, state: InState = None, limit: Limit = LIMIT_DEFAULT
+    _: MayReadPayments,
+    hub: Hub,
+    user: OfUser = None,
+    state: InState = None,
+    limit: Limit = LIMIT_DEFAULT,
 ) -> Document:
     """Return everybody's orders, newest first."""
     with hub.reading() as view:
@@ -69,7 +74,7 @@ def list_all(
     return {"payments": [order_shown(hub, record) for record in found]}
 
 
-def show(order: Id, _: Admin, hub: Hub) -> Document:
+def show(order: Id, _: MayReadPayments, hub: Hub) -> Document:
     """Return an order with its refunds and disputes, and what was reported of it."""
     with hub.reading() as view:
         record = orders.load(view, order)
@@ -82,24 +87,24 @@ def show(order: Id, _: Admin, hub: Hub) -> Document:
 
 
 def events(
-    _: Admin, hub: Hub, limit: Limit = LIMIT_DEFAULT, *, refused: Refused = False
+    _: MayReadPayments, hub: Hub, limit: Limit = LIMIT_DEFAULT, *, refused: Refused = False
 ) -> Document:
     """Return what payment providers reported, newest first."""
     with hub.reading() as view:
         return {"events": payment_events.listed(view, refused=refused, limit=limit)}
 
 
-def confirm(order: Id, admin: Admin, hub: Hub) -> Document:
+def confirm(order: Id, admin: MayWritePayments, hub: Hub) -> Document:
     """Say that the money of a manual order came in. Said twice, it is credited once."""
     return order_shown(hub, hub.cashier.confirm(actor(admin), order))
 
 
-def reject(order: Id, body: Rejection, admin: Admin, hub: Hub) -> Document:
+def reject(order: Id, body: Rejection, admin: MayWritePayments, hub: Hub) -> Document:
     """Say that the money of a manual order will not come."""
     return order_shown(hub, hub.cashier.reject(actor(admin), order, body.reason))
 
 
-def refund(order: Id, body: Refund, admin: Admin, hub: Hub, once: OnceOnly) -> Response:
+def refund(order: Id, body: Refund, admin: MayWritePayments, hub: Hub, once: OnceOnly) -> Response:
     """Give money back and take the credits for it from the account."""
     desk = hub.cashier
 
@@ -126,7 +131,7 @@ def refund(order: Id, body: Refund, admin: Admin, hub: Hub, once: OnceOnly) -> R
     return once.outside(prepare, act)
 
 
-def link(body: NewLink, admin: Admin, hub: Hub, once: OnceOnly) -> Response:
+def link(body: NewLink, admin: MayWritePayments, hub: Hub, once: OnceOnly) -> Response:
     """Make an order for a user, and an address at which it can be paid for days."""
     desk = hub.cashier
     with hub.reading() as view:
@@ -144,13 +149,13 @@ def link(body: NewLink, admin: Admin, hub: Hub, once: OnceOnly) -> Response:
     return once.outside(prepare, act)
 
 
-def list_codes(_: Admin, hub: Hub, limit: Limit = LIMIT_DEFAULT) -> Document:
+def list_codes(_: MayReadCodes, hub: Hub, limit: Limit = LIMIT_DEFAULT) -> Document:
     """Return redemption codes without their text, newest first."""
     with hub.reading() as view:
         return {"codes": [code_document(code) for code in codes.listed(view, limit)]}
 
 
-def create_codes(body: NewCodes, _: Admin, hub: Hub, once: OnceOnly) -> Response:
+def create_codes(body: NewCodes, _: MayWriteCodes, hub: Hub, once: OnceOnly) -> Response:
     """Make redemption codes. They are shown here and never again."""
 
     def effect(change: Changes) -> Document:
@@ -168,7 +173,7 @@ def create_codes(body: NewCodes, _: Admin, hub: Hub, once: OnceOnly) -> Response
     return once.change(effect)
 
 
-def revoke_code(code: CodeId, admin: Admin, hub: Hub) -> Document:
+def revoke_code(code: CodeId, admin: MayWriteCodes, hub: Hub) -> Document:
     """Make a code useless for good. What it gave stays."""
     with hub.changing(actor(admin)) as change:
         return code_document(codes.revoke(change, code))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from aigne_hub.storage import audit
-from aigne_hub.web.api.access import Admin
+from aigne_hub.web.api.allowed import MayReadAudit
 from aigne_hub.web.backend import Hub
 
 _CHARS_MAX = 200
@@ -13,7 +13,7 @@ _LIMIT_MAX = 1_000
 
 
 def list_changes(
-    _: Admin,
+    _: MayReadAudit,
     hub: Hub,
     actor: Annotated[str | None, Query(max_length=_CHARS_MAX, description="Who did it.")] = None,
     action: Annotated[

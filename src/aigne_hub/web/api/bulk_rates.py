@@ -17,7 +17,8 @@ from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.margins import PERCENT
 from aigne_hub.storage import bulk_rates, prices
 from aigne_hub.storage.bulk_rates import Step, Sync, Wanted
-from aigne_hub.web.api.access import Admin, actor
+from aigne_hub.web.api.access import actor
+from aigne_hub.web.api.allowed import MayWriteRates
 from aigne_hub.web.api.bodies import Body, Number
 from aigne_hub.web.api.unit_prices import per_unit, plain
 from aigne_hub.web.backend import Hub
@@ -131,7 +132,7 @@ class BulkRateUpdate(Wire):
         return Sale(1 + self.profit_margin / PERCENT, self.credit_price)
 
 
-def bulk_rate_update(admin: Admin, hub: Hub, body: BulkRateUpdate) -> dict[str, Any]:
+def bulk_rate_update(admin: MayWriteRates, hub: Hub, body: BulkRateUpdate) -> dict[str, Any]:
     """Price many models at once. What hub.yaml prices is left alone."""
     if body.mode == "margin":
         return _margin(admin, hub, body)
@@ -160,7 +161,7 @@ def bulk_rates_router() -> APIRouter:
     return router
 
 
-def _margin(admin: Admin, hub: Hub, body: BulkRateUpdate) -> dict[str, Any]:
+def _margin(admin: MayWriteRates, hub: Hub, body: BulkRateUpdate) -> dict[str, Any]:
     sale = body.sale()
     if body.dry_run:
         with hub.reading() as view:

@@ -83,7 +83,7 @@ def explain(view: View, hub: Hub, asking: Asking, wanted: Wanted | None) -> dict
         "user": {
             "id": principal.user_id,
             "did": principal.user_did,
-            "role": principal.role.value,
+            "role": principal.role,
         },
         "key": None if asking.key is None else _key(asking.key),
         "project": asking.application,

@@ -12,7 +12,8 @@ from aigne_hub.domain.limits import Measure, Subject
 from aigne_hub.domain.money import parse_credits
 from aigne_hub.domain.windows import Window
 from aigne_hub.storage import limits, subjects, users
-from aigne_hub.web.api.access import Admin, Caller, actor
+from aigne_hub.web.api.access import Caller, actor
+from aigne_hub.web.api.allowed import MayReadLimits, MayWriteLimits
 from aigne_hub.web.api.bodies import AMOUNT_CHARS_MAX, Body
 from aigne_hub.web.backend import Hub
 
@@ -55,7 +56,7 @@ def own_limits(caller: Caller, hub: Hub, request: Request) -> dict[str, Any]:
     return {"limits": [usage.document(now) for usage in found]}
 
 
-def list_limits(_: Admin, hub: Hub, user: _UserName = None) -> dict[str, Any]:
+def list_limits(_: MayReadLimits, hub: Hub, user: _UserName = None) -> dict[str, Any]:
     """Return all limits, with what is used of them now."""
     now = hub.clock.now_us()
     with hub.reading() as view:
@@ -64,7 +65,7 @@ def list_limits(_: Admin, hub: Hub, user: _UserName = None) -> dict[str, Any]:
     return {"limits": [usage.document(now) for usage in found]}
 
 
-def put_limit(admin: Admin, hub: Hub, body: LimitBody) -> dict[str, object]:
+def put_limit(admin: MayWriteLimits, hub: Hub, body: LimitBody) -> dict[str, object]:
     """Set a limit, replacing the one on the same measure and window.
 
     What was used in the current window counts against the new amount.
@@ -79,7 +80,12 @@ def put_limit(admin: Admin, hub: Hub, body: LimitBody) -> dict[str, object]:
 
 
 def remove_limit(
-    admin: Admin, hub: Hub, subject: _Subject, name: _Name, measure: _Measure, window: _Window
+    admin: MayWriteLimits,
+    hub: Hub,
+    subject: _Subject,
+    name: _Name,
+    measure: _Measure,
+    window: _Window,
 ) -> dict[str, bool]:
     """Lift a limit."""
     with hub.changing(actor(admin)) as change:

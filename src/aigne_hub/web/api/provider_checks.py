@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import Field
 
-from aigne_hub.web.api.access import Admin
+from aigne_hub.web.api.allowed import MayWriteProviders
 from aigne_hub.web.api.bodies import Body
 from aigne_hub.web.backend import Hub
 
@@ -22,7 +22,7 @@ class Wanted(Body):
 
 def check_provider(
     name: Annotated[str, Path(max_length=_NAME_CHARS_MAX, description="The provider.")],
-    _: Admin,
+    _: MayWriteProviders,
     hub: Hub,
     body: Wanted | None = None,
 ) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from pydantic import Field
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.instants import format_instant, parse_instant
 from aigne_hub.storage import margins, prices, rerating
-from aigne_hub.web.api.access import Admin, actor
+from aigne_hub.web.api.access import actor
+from aigne_hub.web.api.allowed import MayCorrectCredits, MayReadRates
 from aigne_hub.web.api.bodies import Body, InstantText, exact_number
 from aigne_hub.web.backend import Hub
 
@@ -23,7 +24,7 @@ _ADMIN: list[str | Enum] = ["Administration"]
 
 
 def margin_report(
-    _: Admin,
+    _: MayReadRates,
     hub: Hub,
     since: Annotated[str | None, Query(max_length=64, description="RFC 3339")] = None,
     until: Annotated[str | None, Query(max_length=64, description="RFC 3339")] = None,
@@ -64,7 +65,7 @@ class Rerate(Body):
     cursor: Annotated[str, Field(max_length=36)] | None = None
 
 
-def rerate(admin: Admin, hub: Hub, body: Rerate) -> dict[str, Any]:
+def rerate(admin: MayCorrectCredits, hub: Hub, body: Rerate) -> dict[str, Any]:
     """Correct what a period's calls were charged, some thousand calls a request.
 
     Each call is corrected once, however often this is asked; with `dry_run` nothing is.

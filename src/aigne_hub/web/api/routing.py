@@ -17,7 +17,7 @@ from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.gateway import live
 from aigne_hub.gateway.needs import SESSION_CHARS_MAX, SESSION_HEADERS
 from aigne_hub.storage import target_health, users
-from aigne_hub.web.api.access import Admin
+from aigne_hub.web.api.allowed import MayReadRouting
 from aigne_hub.web.api.bodies import Body
 from aigne_hub.web.api.explanation import as_a_whole
 from aigne_hub.web.api.routing_documents import (
@@ -89,7 +89,7 @@ class Explain(Body):
 
 
 def _page(
-    _: Admin,
+    _: MayReadRouting,
     hub: Hub,
     provider: _Provider = None,
     after: _After = None,
@@ -105,7 +105,7 @@ def _page(
     return page_of(live.keys(router, provider), episodes, after, limit)
 
 
-def _caller(admin: Admin, hub: Hub, body: Explain) -> Principal:
+def _caller(admin: MayReadRouting, hub: Hub, body: Explain) -> Principal:
     if body.account is None:
         return admin
     with hub.reading() as view:
@@ -113,7 +113,7 @@ def _caller(admin: Admin, hub: Hub, body: Explain) -> Principal:
 
 
 async def routing_state(
-    _: Admin, hub: Hub, page: Annotated[Page, Depends(_page)], provider: _Provider = None
+    _: MayReadRouting, hub: Hub, page: Annotated[Page, Depends(_page)], provider: _Provider = None
 ) -> dict[str, Any]:
     """Return how each provider, credential and model is, and which rules are in force.
 
@@ -124,7 +124,7 @@ async def routing_state(
 
 
 async def explain_route(
-    _: Admin, hub: Hub, body: Explain, caller: Annotated[Principal, Depends(_caller)]
+    _: MayReadRouting, hub: Hub, body: Explain, caller: Annotated[Principal, Depends(_caller)]
 ) -> dict[str, Any]:
     """Return who would be asked for a call, in which order and why, and who would not.
 

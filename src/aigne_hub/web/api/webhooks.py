@@ -14,7 +14,8 @@ from aigne_hub.storage.engine import View
 from aigne_hub.storage.webhooks import Endpoint
 from aigne_hub.transport import Target
 from aigne_hub.transport.target import URL_MAX
-from aigne_hub.web.api.access import Admin, Caller, actor
+from aigne_hub.web.api.access import Caller, actor
+from aigne_hub.web.api.allowed import MayReadWebhooks, MayWriteWebhooks
 from aigne_hub.web.api.bodies import Body
 from aigne_hub.web.backend import Backend, Hub
 
@@ -140,14 +141,14 @@ def deliveries_own(
 # -- everybody's ------------------------------------------------------------------------
 
 
-def list_all(_: Admin, hub: Hub) -> Document:
+def list_all(_: MayReadWebhooks, hub: Hub) -> Document:
     """Return every endpoint, oldest first."""
     with hub.reading() as view:
         found = webhooks.listed(view)
     return {"webhooks": [endpoint.document() for endpoint in found]}
 
 
-def create_any(new: NewEndpointOfAnyone, admin: Admin, hub: Hub) -> Document:
+def create_any(new: NewEndpointOfAnyone, admin: MayWriteWebhooks, hub: Hub) -> Document:
     """Make an endpoint. Its secret is shown once."""
 
     def owner(view: View) -> str | None:
@@ -156,23 +157,28 @@ def create_any(new: NewEndpointOfAnyone, admin: Admin, hub: Hub) -> Document:
     return _created(hub, admin, new, owner)
 
 
-def remove_any(endpoint_id: Id, admin: Admin, hub: Hub) -> Document:
+def remove_any(endpoint_id: Id, admin: MayWriteWebhooks, hub: Hub) -> Document:
     """Send nothing there any more."""
     return _removed(hub, admin, endpoint_id, None)
 
 
-def test_any(endpoint_id: Id, admin: Admin, hub: Hub) -> Document:
+def test_any(endpoint_id: Id, admin: MayWriteWebhooks, hub: Hub) -> Document:
     """Have a test event sent. It is `pending` here; the deliveries tell how it went."""
     return _tested(hub, admin, endpoint_id, None)
 
 
-def replay_any(endpoint_id: Id, body: Replay, admin: Admin, hub: Hub) -> Document:
+def replay_any(endpoint_id: Id, body: Replay, admin: MayWriteWebhooks, hub: Hub) -> Document:
     """Have an event sent again, under the id it had."""
     return _replayed(hub, admin, endpoint_id, body.event, None)
 
 
 def deliveries_any(
-    endpoint_id: Id, _: Admin, hub: Hub, limit: Limit = LIMIT_DEFAULT, *, failed: Failed = False
+    endpoint_id: Id,
+    _: MayReadWebhooks,
+    hub: Hub,
+    limit: Limit = LIMIT_DEFAULT,
+    *,
+    failed: Failed = False,
 ) -> Document:
     """Return what was sent to an endpoint, newest first."""
     return _deliveries(hub, endpoint_id, None, limit, failed=failed)

@@ -13,6 +13,7 @@ from aigne_hub.domain.errors import Conflict, InvalidRequest, PayloadTooLarge
 from aigne_hub.storage import did_sessions, users
 from aigne_hub.storage.did_sessions import DidSession
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.did import binding, claims, flow
 from aigne_hub.web.did.beginning import action_of, begun, encryption_key_of
 from aigne_hub.web.did.messages import (
@@ -236,7 +237,12 @@ def did_connect_routers() -> list[APIRouter]:
 
 
 def _router(prefix: str, *, listed: bool) -> APIRouter:
-    router = APIRouter(prefix=f"{prefix}/{{action}}", tags=["Sign-in"], include_in_schema=listed)
+    router = APIRouter(
+        prefix=f"{prefix}/{{action}}",
+        tags=["Sign-in"],
+        include_in_schema=listed,
+        dependencies=[open_to_all("a wallet signs its answers; a session's token is the secret")],
+    )
     router.get("/token", operation_id="beginWallet", summary="Begin to sign in with a wallet")(
         token
     )

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from aigne_hub.crypto import did_key
 from aigne_hub.crypto.did_key import Codec
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.did.messages import PREFIXES, identity_of
 
 PATHS = ("/.well-known/did.json", "/did.json")
@@ -52,7 +53,7 @@ def _document(hub: Backend) -> dict[str, Any]:
 
 
 def did_document_router() -> APIRouter:
-    router = APIRouter(tags=["Sign-in"])
+    router = APIRouter(tags=["Sign-in"], dependencies=[open_to_all("it says who the hub is")])
     listed, below_a_path = PATHS
     router.get(listed, operation_id="didDocument", summary="The hub as did:web")(document)
     router.get(below_a_path, include_in_schema=False)(document)

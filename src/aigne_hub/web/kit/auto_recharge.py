@@ -8,16 +8,20 @@ from pydantic import Field
 from aigne_hub.domain.currencies import exponent, parse_minor
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.money import NANO_PER_CREDIT, parse_amount
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.domain.recharge import ATTEMPTS_A_DAY_DEFAULT, ATTEMPTS_A_DAY_MAX, Rule
 from aigne_hub.storage import recharges, users
 from aigne_hub.storage.engine import View
-from aigne_hub.web.api.access import Admin, actor
+from aigne_hub.web.api.access import actor
+from aigne_hub.web.api.allowed import MayWritePayments
 from aigne_hub.web.backend import Backend, Hub
-from aigne_hub.web.kit.access import Guest
+from aigne_hub.web.kit.access import Visitor, own_or
 from aigne_hub.web.kit.bodies import AmountText, KitBody, Name, Reference
 from aigne_hub.web.kit.currencies import CURRENCY_ID, MONEY_DECIMALS, require_currency
 from aigne_hub.web.kit.paging import Answer
 from aigne_hub.web.kit.prices import PRICE_ID, QUANTITY_MAX, LineItem, credits_of
+
+Guest = Annotated[Visitor, own_or(Permission.PAYMENTS_READ)]
 
 Customer = Annotated[str, Path(max_length=255, description="Id or DID of a customer.")]
 # Without a limit of its own, a day allows this many top-ups.
@@ -65,7 +69,7 @@ def get_config(
         return _shown(view, hub, guest.customer(view, config_id).id)
 
 
-def submit_config(body: NewConfig, admin: Admin, hub: Hub) -> Answer:
+def submit_config(body: NewConfig, admin: MayWritePayments, hub: Hub) -> Answer:
     """Set what is bought for a customer, or switch it off. Its card was saved before."""
     require_currency(body.currency_id)
     desk = hub.cashier

@@ -9,17 +9,21 @@ from aigne_hub.domain.currencies import exponent
 from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.orders import OrderState
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.payments.cashier import Purchase
 from aigne_hub.storage import checkout_sessions
 from aigne_hub.storage.checkout_sessions import CheckoutSession, Said
-from aigne_hub.web.api.access import Admin, actor
+from aigne_hub.web.api.access import actor
+from aigne_hub.web.api.allowed import MayWritePayments
 from aigne_hub.web.backend import Backend, Hub
-from aigne_hub.web.kit.access import Guest
+from aigne_hub.web.kit.access import Visitor, own_or
 from aigne_hub.web.kit.bodies import KitBody, LongText, Metadata, Name
 from aigne_hub.web.kit.currencies import MONEY_DECIMALS
 from aigne_hub.web.kit.customers import ensured
 from aigne_hub.web.kit.paging import Answer, CustomerName, Paging
 from aigne_hub.web.kit.prices import LineItems, credits_of, line_items
+
+Guest = Annotated[Visitor, own_or(Permission.PAYMENTS_READ)]
 
 SessionId = Annotated[str, Path(max_length=255, description="Id of a session.")]
 Status = Literal["open", "complete", "expired"]
@@ -45,7 +49,7 @@ class NewSession(KitBody):
     metadata: Metadata = Field(default_factory=dict)
 
 
-def create_session(body: NewSession, admin: Admin, hub: Hub) -> Answer:
+def create_session(body: NewSession, admin: MayWritePayments, hub: Hub) -> Answer:
     """Make an order for a customer; `url` is where it is paid."""
     customer = body.customer_id or body.customer_did
     if customer is None:
@@ -89,7 +93,7 @@ def list_sessions(
     return paging.answer(count, [_shown(hub, session) for session in found])
 
 
-def expire_session(session_id: SessionId, admin: Admin, hub: Hub) -> Answer:
+def expire_session(session_id: SessionId, admin: MayWritePayments, hub: Hub) -> Answer:
     """End a session that nobody paid. Money that comes later counts all the same."""
     with hub.reading() as view:
         checkout_sessions.find(view, session_id)

@@ -10,20 +10,24 @@ from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.lots import Category
 from aigne_hub.domain.money import parse_amount
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.storage import credit_grants, grants
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.credit_grants import Filter, GrantRecord, GrantStatus, Stat
 from aigne_hub.storage.engine import View
-from aigne_hub.web.api.access import Admin, actor
+from aigne_hub.web.api.access import actor
 from aigne_hub.web.api.account import CURRENCY
+from aigne_hub.web.api.allowed import MayGrantCredits, MayReadCredits
 from aigne_hub.web.api.once import OnceOnly
 from aigne_hub.web.backend import Hub
-from aigne_hub.web.kit.access import Guest
+from aigne_hub.web.kit.access import Visitor, own_or
 from aigne_hub.web.kit.auto_recharge import recharges_now
 from aigne_hub.web.kit.bodies import AmountText, KitBody, Metadata, Reference, Seconds
 from aigne_hub.web.kit.currencies import CURRENCY_ID, PAYMENT_METHOD, currency, require_currency
 from aigne_hub.web.kit.customers import customer_shown, customers_shown, ensured
 from aigne_hub.web.kit.paging import Answer, CustomerName, Paging, Search
+
+Guest = Annotated[Visitor, own_or(Permission.CREDITS_READ)]
 
 _SECOND_US = 1_000_000
 _DAY_US = 86_400 * _SECOND_US
@@ -65,7 +69,7 @@ class GrantChange(KitBody):
     expired: bool = False
 
 
-def create_grant(body: NewGrant, admin: Admin, hub: Hub, once: OnceOnly) -> Response:
+def create_grant(body: NewGrant, admin: MayGrantCredits, hub: Hub, once: OnceOnly) -> Response:
     """Give a customer credit. What it owes, and usage that waits for credit, is taken first."""
     require_currency(body.currency_id)
     scope = body.applicability_config and body.applicability_config.scope
@@ -112,7 +116,7 @@ def get_grant(grant_id: GrantId, guest: Guest, hub: Hub) -> Answer:
         return grants_shown(view, [record])[0]
 
 
-def update_grant(grant_id: GrantId, body: GrantChange, admin: Admin, hub: Hub) -> Answer:
+def update_grant(grant_id: GrantId, body: GrantChange, admin: MayGrantCredits, hub: Hub) -> Answer:
     """Change what is kept with a grant, or take back what is left of it."""
     with hub.changing(actor(admin)) as change:
         credit_grants.find(change.connection, hub.clock.now_us(), grant_id)
@@ -166,7 +170,9 @@ def verify_availability(
     return {"can_continue": False, "reason": "insufficient_credit"}
 
 
-def grant_holders(_: Admin, hub: Hub, paging: Paging, currency_id: CurrencyQuery = None) -> Answer:
+def grant_holders(
+    _: MayReadCredits, hub: Hub, paging: Paging, currency_id: CurrencyQuery = None
+) -> Answer:
     """Return who has credit, the richest first."""
     require_currency(currency_id)
     with hub.reading() as view:
@@ -194,7 +200,7 @@ def grant_holders(_: Admin, hub: Hub, paging: Paging, currency_id: CurrencyQuery
 
 
 def grant_stats(
-    _: Admin,
+    _: MayReadCredits,
     hub: Hub,
     start_date: Annotated[int, Query(ge=0, description="From this Unix second on.")],
     end_date: Annotated[int, Query(ge=0, description="Up to this Unix second.")],

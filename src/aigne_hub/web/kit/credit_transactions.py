@@ -7,16 +7,19 @@ from fastapi import APIRouter, Path, Query
 
 from aigne_hub.domain.errors import NotFound
 from aigne_hub.domain.instants import format_instant
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.storage import credit_grants, credit_transactions, meters
 from aigne_hub.storage.credit_transactions import CreditTransaction, Filter
 from aigne_hub.storage.engine import View
 from aigne_hub.storage.meters import OWN_EVENT_NAME
 from aigne_hub.web.backend import Hub
-from aigne_hub.web.kit.access import Guest, Visitor
+from aigne_hub.web.kit.access import Visitor, own_or
 from aigne_hub.web.kit.currencies import CURRENCY_ID, currency, require_currency
 from aigne_hub.web.kit.customers import customers_shown
 from aigne_hub.web.kit.meters import meter_shown
 from aigne_hub.web.kit.paging import Answer, CustomerName, End, Paging, Start
+
+Guest = Annotated[Visitor, own_or(Permission.CREDITS_READ)]
 
 MeterQuery = Annotated[
     str | None, Query(max_length=255, description="Only what this meter consumed.")

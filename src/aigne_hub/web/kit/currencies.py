@@ -6,10 +6,10 @@ from fastapi import APIRouter, Path
 
 from aigne_hub.domain.errors import Conflict, NotFound
 from aigne_hub.domain.instants import format_instant
-from aigne_hub.web.api.access import Admin
+from aigne_hub.web.api.access import Caller
 from aigne_hub.web.api.account import CURRENCY
+from aigne_hub.web.api.allowed import MayWriteSettings
 from aigne_hub.web.backend import Backend, Hub
-from aigne_hub.web.kit.access import Guest
 from aigne_hub.web.kit.bodies import KitBody, Name
 
 # What it is to Payment Kit's programs: paid by credit alone, never by a chain.
@@ -83,12 +83,12 @@ def recharge_config(hub: Backend) -> dict[str, Any]:
     }
 
 
-def list_currencies(_: Guest, hub: Hub) -> list[dict[str, Any]]:
+def list_currencies(_: Caller, hub: Hub) -> list[dict[str, Any]]:
     """Return what credit is paid with, and credit, as a plain list."""
     return [money(hub), currency()]
 
 
-def get_currency(currency_id: CurrencyId, _: Guest, hub: Hub) -> dict[str, Any]:
+def get_currency(currency_id: CurrencyId, _: Caller, hub: Hub) -> dict[str, Any]:
     """Return a currency."""
     if currency_id == hub.cashier.offer.currency:
         return money(hub)
@@ -96,7 +96,9 @@ def get_currency(currency_id: CurrencyId, _: Guest, hub: Hub) -> dict[str, Any]:
     return currency()
 
 
-def update_currency(currency_id: CurrencyId, body: CurrencyChange, _: Admin) -> dict[str, Any]:
+def update_currency(
+    currency_id: CurrencyId, body: CurrencyChange, _: MayWriteSettings
+) -> dict[str, Any]:
     """Agree to the name and symbol the currency has."""
     require_currency(currency_id)
     if not {body.name, body.symbol} <= {None, CURRENCY["name"], CURRENCY["symbol"]}:
@@ -104,7 +106,7 @@ def update_currency(currency_id: CurrencyId, body: CurrencyChange, _: Admin) -> 
     return currency()
 
 
-def get_recharge_config(currency_id: CurrencyId, hub: Hub, _: Guest) -> dict[str, Any]:
+def get_recharge_config(currency_id: CurrencyId, hub: Hub, _: Caller) -> dict[str, Any]:
     """Return a currency with where it is bought."""
     require_currency(currency_id)
     return {**currency(), "recharge_config": recharge_config(hub)}

@@ -9,15 +9,19 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.storage import credit_grants, users
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.engine import View
 from aigne_hub.storage.users import User
-from aigne_hub.web.api.access import Admin, Caller, actor
+from aigne_hub.web.api.access import Caller, actor
+from aigne_hub.web.api.allowed import MayReadUsers
 from aigne_hub.web.backend import Backend, Hub
-from aigne_hub.web.kit.access import Guest
+from aigne_hub.web.kit.access import Visitor, own_or
 from aigne_hub.web.kit.currencies import CURRENCY_ID
 from aigne_hub.web.kit.paging import Answer, Paging, Search
+
+Guest = Annotated[Visitor, own_or(Permission.USERS_READ)]
 
 BODY_BYTES_MAX = 4 * 1024
 _METHOD = "did:abt:"
@@ -89,7 +93,11 @@ def get_customer(
 ) -> Answer:
     """Return a customer by id or DID; an administrator may have it made for a DID."""
     with hub.reading() as view:
-        if not create or not guest.admin or users.find_customer(view, name) is not None:
+        if (
+            not create
+            or not guest.principal.may(Permission.USERS_WRITE)
+            or users.find_customer(view, name) is not None
+        ):
             return _shown(view, hub, guest.customer(view, name))
     with hub.changing(actor(guest.principal)) as change:
         made = ensured(hub, change, name)
@@ -105,7 +113,7 @@ def get_me(caller: Caller, hub: Hub) -> Answer:
 
 
 def list_customers(
-    _: Admin,
+    _: MayReadUsers,
     hub: Hub,
     paging: Paging,
     did: Annotated[str | None, Query(max_length=255, description="Only this DID.")] = None,
@@ -118,7 +126,7 @@ def list_customers(
 
 
 def search_customers(
-    admin: Admin,
+    admin: MayReadUsers,
     hub: Hub,
     paging: Paging,
     query: Annotated[str, Query(max_length=255, description="Part of an e-mail or DID.")] = "",

@@ -9,14 +9,15 @@ from pydantic import Field
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.money import parse_amount
+from aigne_hub.domain.permissions import Permission
 from aigne_hub.storage import credit_grants, metering, meters, usage_events, users
 from aigne_hub.storage.engine import View
 from aigne_hub.storage.meters import OWN_EVENT_NAME, Meter
 from aigne_hub.storage.usage_events import Filter, UsageEvent
-from aigne_hub.web.api.access import Admin
 from aigne_hub.web.api.account import DECIMALS
+from aigne_hub.web.api.allowed import MayReportUsage
 from aigne_hub.web.backend import Hub
-from aigne_hub.web.kit.access import Guest, Visitor
+from aigne_hub.web.kit.access import Visitor, own_or
 from aigne_hub.web.kit.bodies import (
     AmountText,
     Document,
@@ -30,6 +31,8 @@ from aigne_hub.web.kit.currencies import CURRENCY_ID, currency, require_currency
 from aigne_hub.web.kit.customers import customers_shown
 from aigne_hub.web.kit.meters import meter_shown
 from aigne_hub.web.kit.paging import Answer, CustomerName, End, Paging, Search, Start
+
+Guest = Annotated[Visitor, own_or(Permission.METERS_READ)]
 
 BUCKETS_MAX = 10_000
 _GRANULARITY_S = {"minute": 60, "hour": 3_600, "day": 86_400}
@@ -54,7 +57,7 @@ class NewMeterEvent(KitBody):
     source_data: Document = None
 
 
-def create_meter_event(body: NewMeterEvent, admin: Admin, hub: Hub) -> Answer:
+def create_meter_event(body: NewMeterEvent, admin: MayReportUsage, hub: Hub) -> Answer:
     """Charge usage to a customer, once for each identifier.
 
     What the customer cannot pay is `credit_pending`, and taken from the credit it gets next.

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path, Query
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.storage import meters
 from aigne_hub.storage.meters import Meter
-from aigne_hub.web.api.access import Admin, actor
+from aigne_hub.web.api.access import Caller, actor
+from aigne_hub.web.api.allowed import MayWriteMeters
 from aigne_hub.web.backend import Backend, Hub
-from aigne_hub.web.kit.access import Guest
 from aigne_hub.web.kit.bodies import KitBody, LongText, Metadata, Name
 from aigne_hub.web.kit.currencies import CURRENCY_ID, currency, require_currency
 from aigne_hub.web.kit.paging import Answer, Paging, Search
@@ -59,7 +59,7 @@ def meter_shown(meter: Meter) -> dict[str, Any]:
     }
 
 
-def create_meter(body: NewMeter, admin: Admin, hub: Hub) -> Answer:
+def create_meter(body: NewMeter, admin: MayWriteMeters, hub: Hub) -> Answer:
     """Make a meter. Its events are charged in credits, one for one."""
     require_currency(body.currency_id)
     with hub.changing(actor(admin)) as change:
@@ -75,7 +75,7 @@ def create_meter(body: NewMeter, admin: Admin, hub: Hub) -> Answer:
 
 
 def list_meters(
-    _: Guest,
+    _: Caller,
     hub: Hub,
     paging: Paging,
     event_name: Annotated[str | None, Query(max_length=255, description="Only this.")] = None,
@@ -89,13 +89,13 @@ def list_meters(
     return paging.answer(count, [meter_shown(meter) for meter in found])
 
 
-def get_meter(name: MeterName, _: Guest, hub: Hub) -> Answer:
+def get_meter(name: MeterName, _: Caller, hub: Hub) -> Answer:
     """Return a meter by its id or its event name."""
     with hub.reading() as view:
         return meter_shown(meters.find(view, name))
 
 
-def update_meter(name: MeterName, body: MeterChange, admin: Admin, hub: Hub) -> Answer:
+def update_meter(name: MeterName, body: MeterChange, admin: MayWriteMeters, hub: Hub) -> Answer:
     """Change what a meter is called, or what is kept with it."""
     values = body.model_dump(exclude_none=True)
     status = values.pop("status", None)
@@ -107,12 +107,12 @@ def update_meter(name: MeterName, body: MeterChange, admin: Admin, hub: Hub) -> 
         return meter_shown(meters.change_meter(change, meter, values, active=active))
 
 
-def activate_meter(name: MeterName, admin: Admin, hub: Hub) -> Answer:
+def activate_meter(name: MeterName, admin: MayWriteMeters, hub: Hub) -> Answer:
     """Take events of a meter again."""
     return _switched(hub, name, actor(admin), active=True)
 
 
-def deactivate_meter(name: MeterName, admin: Admin, hub: Hub) -> Answer:
+def deactivate_meter(name: MeterName, admin: MayWriteMeters, hub: Hub) -> Answer:
     """Refuse what programs report to a meter. The hub's own calls are charged all the same."""
     return _switched(hub, name, actor(admin), active=False)
 

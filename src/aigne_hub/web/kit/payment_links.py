@@ -8,9 +8,9 @@ from aigne_hub.domain.errors import Conflict
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.storage import payment_links
 from aigne_hub.storage.payment_links import PaymentLink
-from aigne_hub.web.api.access import Admin, actor
+from aigne_hub.web.api.access import Caller, actor
+from aigne_hub.web.api.allowed import MayReadPayments, MayWritePayments
 from aigne_hub.web.backend import Backend, Hub
-from aigne_hub.web.kit.access import Guest
 from aigne_hub.web.kit.bodies import KitBody, Metadata, Name
 from aigne_hub.web.kit.currencies import money
 from aigne_hub.web.kit.paging import Answer, Paging
@@ -30,7 +30,7 @@ class NewLink(KitBody):
     metadata: Metadata | None = None
 
 
-def create_link(body: NewLink, admin: Admin, hub: Hub) -> Answer:
+def create_link(body: NewLink, admin: MayWritePayments, hub: Hub) -> Answer:
     """Make a link to the pay page that suggests an amount."""
     credits_ = credits_of(body.line_items)
     hub.cashier.offer.price(credits_)
@@ -47,14 +47,14 @@ def create_link(body: NewLink, admin: Admin, hub: Hub) -> Answer:
     return _shown(hub, link)
 
 
-def list_links(_: Admin, hub: Hub, paging: Paging) -> Answer:
+def list_links(_: MayReadPayments, hub: Hub, paging: Paging) -> Answer:
     """Return the links that were made."""
     with hub.reading() as view:
         count, found = payment_links.listed(view, offset=paging.offset, limit=paging.size)
     return paging.answer(count, [_shown(hub, link) for link in found])
 
 
-def get_link(name: LinkName, _: Guest, hub: Hub) -> Answer:
+def get_link(name: LinkName, _: Caller, hub: Hub) -> Answer:
     """Return a link. Its page is `/payment/checkout/pay/{id}`."""
     if name in {OWN_ID, *OWN_KEYS}:
         own = PaymentLink(OWN_ID, OWN_KEYS[0], "Credits", hub.cashier.offer.default, True, {}, 0, 0)  # noqa: FBT003 - it is always active
@@ -63,7 +63,7 @@ def get_link(name: LinkName, _: Guest, hub: Hub) -> Answer:
         return _shown(hub, payment_links.find(view, name))
 
 
-def archive_link(name: LinkName, admin: Admin, hub: Hub) -> Answer:
+def archive_link(name: LinkName, admin: MayWritePayments, hub: Hub) -> Answer:
     """Sell nothing by a link any more."""
     if name in {OWN_ID, *OWN_KEYS}:
         raise Conflict("The hub's own payment link cannot be archived.")

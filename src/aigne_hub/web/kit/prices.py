@@ -8,8 +8,8 @@ from pydantic import Field
 from aigne_hub.domain.errors import InvalidRequest, NotFound
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.money import NANO_PER_CREDIT
+from aigne_hub.web.api.access import Caller
 from aigne_hub.web.backend import Backend, Hub
-from aigne_hub.web.kit.access import Guest
 from aigne_hub.web.kit.bodies import KitBody
 from aigne_hub.web.kit.currencies import CURRENCY_ID, money
 from aigne_hub.web.kit.paging import Answer, Paging
@@ -76,14 +76,14 @@ def price(hub: Backend) -> dict[str, Any]:
     }
 
 
-def list_prices(_: Guest, hub: Hub, paging: Paging) -> Answer:
+def list_prices(_: Caller, hub: Hub, paging: Paging) -> Answer:
     """Return the price of a credit."""
     return paging.answer(1, [price(hub)][paging.offset : paging.offset + paging.size])
 
 
 def get_price(
     name: Annotated[str, Path(max_length=255, description="Id or lookup key of a price.")],
-    _: Guest,
+    _: Caller,
     hub: Hub,
 ) -> Answer:
     """Return the price of a credit. Its `unit_amount` has the 9 decimals of its currency."""
@@ -92,7 +92,7 @@ def get_price(
     return price(hub)
 
 
-def list_products(_: Guest, hub: Hub, paging: Paging) -> Answer:
+def list_products(_: Caller, hub: Hub, paging: Paging) -> Answer:
     """Return what is sold: credit."""
     shown = [{**_product(), "prices": [price(hub)], "default_price": price(hub)}]
     return paging.answer(1, shown[paging.offset : paging.offset + paging.size])

@@ -8,7 +8,8 @@ from pydantic import Field
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.storage import program_settings
 from aigne_hub.storage.program_settings import ProgramSetting
-from aigne_hub.web.api.access import Admin, actor
+from aigne_hub.web.api.access import actor
+from aigne_hub.web.api.allowed import MayReadSettings, MayWriteSettings
 from aigne_hub.web.backend import Hub
 from aigne_hub.web.kit.bodies import KitBody, LongText, Metadata, Name
 from aigne_hub.web.kit.paging import Answer
@@ -35,27 +36,29 @@ class SettingChange(KitBody):
     description: LongText | None = None
 
 
-def create_setting(body: NewSetting, admin: Admin, hub: Hub) -> Answer:
+def create_setting(body: NewSetting, admin: MayWriteSettings, hub: Hub) -> Answer:
     """Keep settings. The hub does not act on them."""
     with hub.changing(actor(admin)) as change:
         return _shown(program_settings.create(change, body.model_dump()))
 
 
-def get_setting(name: SettingName, _: Admin, hub: Hub) -> Answer | None:
+def get_setting(name: SettingName, _: MayReadSettings, hub: Hub) -> Answer | None:
     """Return settings by id or mount location, null when there are none."""
     with hub.reading() as view:
         found = program_settings.find(view, name)
     return None if found is None else _shown(found)
 
 
-def update_setting(name: SettingName, body: SettingChange, admin: Admin, hub: Hub) -> Answer:
+def update_setting(
+    name: SettingName, body: SettingChange, admin: MayWriteSettings, hub: Hub
+) -> Answer:
     """Change settings."""
     values = body.model_dump(exclude_none=True)
     with hub.changing(actor(admin)) as change:
         return _shown(program_settings.change_setting(change, name, values))
 
 
-def delete_setting(name: SettingName, admin: Admin, hub: Hub) -> Answer:
+def delete_setting(name: SettingName, admin: MayWriteSettings, hub: Hub) -> Answer:
     """Forget settings."""
     with hub.changing(actor(admin)) as change:
         program_settings.remove(change, name)

@@ -75,7 +75,7 @@ class Authorization:
             return True
         return now_us - authenticated_us <= self.max_age_s * SECOND_US
 
-    def require_role(self, role: Role) -> None:
+    def require_role(self, role: str) -> None:
         """Raise OAuthError when a user is asked for what their role does not have."""
         if Scope.ADMIN.value in self.scopes and not at_least(role, Role.ADMIN):
             raise OAuthError(Refusal.INVALID_SCOPE, "this user cannot grant this scope")

@@ -18,6 +18,7 @@ from aigne_hub.domain.oauth.errors import OAuthError, Refusal
 from aigne_hub.domain.oauth.lifetimes import SECOND_US
 from aigne_hub.storage import oauth_codes, oauth_grants
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.oauth import consent
 from aigne_hub.web.oauth.authorization import Authorization, Returnable, authorization
 from aigne_hub.web.oauth.parameters import Parameters, of_query
@@ -185,6 +186,7 @@ def _again(request: Request, query: str) -> str:
 
 def authorize_router() -> APIRouter:
     router = APIRouter(prefix="/oauth", include_in_schema=False)
-    router.get("/authorize")(authorize)
+    asks = open_to_all("it leads to the sign-in page")
+    router.get("/authorize", dependencies=[asks])(authorize)
     router.post("/authorize")(submit)
     return router

@@ -13,6 +13,7 @@ from aigne_hub.domain.oauth.errors import OAuthError, Refusal
 from aigne_hub.domain.oauth.lifetimes import SECOND_US
 from aigne_hub.storage import oauth_bearers, oauth_families, oauth_tokens
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.oauth.answers import FRESH, answer
 from aigne_hub.web.oauth.client_auth import client_of
 from aigne_hub.web.oauth.minting import ACTOR
@@ -41,7 +42,7 @@ def userinfo(request: Request, hub: Hub) -> JSONResponse:
         # Nobody sent a letter there: the operator or the user said so.
         claims |= {"email": found.email, "email_verified": False}
     if scopes_of.PROFILE in found.scopes:
-        claims["role"] = found.role.value
+        claims["role"] = found.role
         claims["preferred_username"] = found.email or found.user_did
     return answer(claims)
 
@@ -116,7 +117,11 @@ def _actor(client: Client) -> str:
 
 
 def bearer_router() -> APIRouter:
-    router = APIRouter(prefix="/oauth", tags=["Identity"])
+    router = APIRouter(
+        prefix="/oauth",
+        tags=["Identity"],
+        dependencies=[open_to_all("the token or the client proves who asks, as OAuth has it")],
+    )
     router.get("/userinfo", operation_id="oauthUserinfo", summary="Who a token is about")(userinfo)
     router.post("/userinfo", operation_id="oauthUserinfoPost", summary="Who a token is about")(
         userinfo

@@ -17,6 +17,7 @@ from aigne_hub.domain.oauth.clients import GrantType
 from aigne_hub.domain.oauth.lifetimes import DEVICE_INTERVAL_S, DEVICE_US, SECOND_US
 from aigne_hub.storage import oauth_clients, oauth_devices, oauth_grants
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.forms import fields
 from aigne_hub.web.network import network_of
 from aigne_hub.web.oauth import consent
@@ -186,7 +187,11 @@ def _page(request: Request, session: Session, status: int = 200, **values: objec
 
 
 def device_routers() -> list[APIRouter]:
-    api = APIRouter(prefix="/oauth", tags=["Identity"])
+    api = APIRouter(
+        prefix="/oauth",
+        tags=["Identity"],
+        dependencies=[open_to_all("a client says who it is, as OAuth has it")],
+    )
     api.post(
         "/device_authorization", operation_id="oauthDevice", summary="Let a device wait (RFC 8628)"
     )(begin)

@@ -12,6 +12,7 @@ from aigne_hub.domain.oauth.clients import Authentication, GrantType
 from aigne_hub.domain.oauth.lifetimes import JWKS_CACHE_S
 from aigne_hub.storage import signing_keys
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.oauth.minting import ensure_keys
 
 _KEPT: Final = {"cache-control": f"public, max-age={JWKS_CACHE_S}"}
@@ -94,7 +95,11 @@ def _document(hub: Backend) -> dict[str, object]:
 
 
 def metadata_router() -> APIRouter:
-    router = APIRouter(prefix="/.well-known", tags=["Identity"])
+    router = APIRouter(
+        prefix="/.well-known",
+        tags=["Identity"],
+        dependencies=[open_to_all("programs read what this server is")],
+    )
     router.get(
         "/oauth-authorization-server",
         operation_id="oauthMetadata",

@@ -24,6 +24,7 @@ from aigne_hub.storage import (
 )
 from aigne_hub.storage.engine import View
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.oauth.answers import answer
 from aigne_hub.web.oauth.client_auth import client_of
 from aigne_hub.web.oauth.minting import ACTOR, Issued, token_answer, with_user
@@ -220,6 +221,10 @@ def _invalid(name: str) -> OAuthError:
 
 
 def token_router() -> APIRouter:
-    router = APIRouter(prefix="/oauth", tags=["Identity"])
+    router = APIRouter(
+        prefix="/oauth",
+        tags=["Identity"],
+        dependencies=[open_to_all("a client proves who it is, as OAuth has it")],
+    )
     router.post("/token", operation_id="oauthToken", summary="Get tokens")(token)
     return router

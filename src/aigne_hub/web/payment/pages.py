@@ -19,6 +19,7 @@ from aigne_hub.storage import orders, payment_links, users
 from aigne_hub.storage.orders import OrderRecord
 from aigne_hub.storage.users import User
 from aigne_hub.web.backend import Backend, Hub
+from aigne_hub.web.declared import open_to_all
 from aigne_hub.web.forms import fields, form_of
 from aigne_hub.web.minute import PerMinute
 from aigne_hub.web.payment.views import account_shown, order_view
@@ -173,7 +174,11 @@ def _receipt(request: Request, hub: Backend, token: str) -> HTMLResponse:
 
 
 def payment_pages_router() -> APIRouter:
-    router = APIRouter(prefix="/payment", include_in_schema=False)
+    router = APIRouter(
+        prefix="/payment",
+        include_in_schema=False,
+        dependencies=[open_to_all("the address of an order or receipt cannot be guessed")],
+    )
     router.get("/checkout/pay/{order}")(show)
     router.post("/checkout/pay/{order}")(submit)
     router.get("/receipts/{token}")(receipt)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from aigne_hub.billing.payments import WEBHOOK_BYTES_MAX
 from aigne_hub.domain.errors import PayloadTooLarge
 from aigne_hub.web.backend import Hub
+from aigne_hub.web.declared import open_to_all
 
 
 class Received(BaseModel):
@@ -54,7 +55,9 @@ def _too_large() -> PayloadTooLarge:
 
 
 def webhooks_router() -> APIRouter:
-    router = APIRouter(tags=["Payment"])
+    router = APIRouter(
+        tags=["Payment"], dependencies=[open_to_all("the payment provider signs what it sends")]
+    )
     router.post(
         "/webhooks/{provider}",
         operation_id="receiveWebhook",
