@@ -12,7 +12,7 @@ from aigne_hub.cli.snippet import SNIPPETS
 PAGE = (ROOT / "docs/clients.md").read_text(encoding="utf-8")
 OWN_TOOLS = {"node", "uv"}
 # Not clients: other people's packages that say what is right.
-ORACLES = {"arcblock"}
+ORACLES = {"arcblock", "openid-node"}
 
 
 def row_of(package: str, runtime: str) -> list[str]:
