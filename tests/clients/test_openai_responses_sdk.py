@@ -33,6 +33,7 @@ MODELS = [
     "gpt-badjson",
     "gpt-html502",
     "gpt-errorevent",
+    "gpt-errorevent+slow:1",
     "gpt-slow:5+errorevent:3",
     "gpt-slow:5+cut:3",
     "gpt-slow:5+nodone",
@@ -71,7 +72,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory, upstream: FakeUpstream) -> Ite
         "models": models,
         "aliases": {
             "fast": {"model": "openai/gpt-4o-mini"},
-            "steady": {"model": "openai/gpt-errorevent", "fallbacks": ["openai/gpt-4o-mini"]},
+            "steady": {
+                "model": "openai/gpt-errorevent+slow:1",
+                "fallbacks": ["openai/gpt-4o-mini"],
+            },
         },
         "billing": {"enabled": True},
     }
@@ -382,7 +386,9 @@ def test_a_stream_that_fails_before_its_content_goes_to_the_next(client: OpenAI,
     events = list(ask(client, "steady", stream=True, instructions="be kind " * 15_000))
     assert events[-1].response.output_text == SAID
     call = last_call(hub)
-    assert (call["model"], call["attempts"]) == ("openai/gpt-4o-mini", 4)
+    assert call["model"] == "openai/gpt-4o-mini"
+    # Those of three keys that an earlier test's 401 did not bar, and the one that answered.
+    assert 2 <= call["attempts"] <= 4
 
 
 @pytest.mark.parametrize("model", MODELS[-4:-1])

@@ -341,7 +341,8 @@ def test_whatever_comes_fares_alike_however_it_is_cut(pieces: list[bytes], cuts:
     points = [0, *sorted({cut for cut in cuts if cut < len(whole)}), len(whole)]
     out, meter = run(whole)
     again, other = run(*(whole[a:b] for a, b in itertools.pairwise(points)))
-    assert again == out
+    # The blank line of an event that has not ended may stay behind.
+    assert again.rstrip(b"\r\n") == out.rstrip(b"\r\n")
     assert (other.complete, other.usage, other.delivered_bytes, other._ask.made) == (
         meter.complete,
         meter.usage,
