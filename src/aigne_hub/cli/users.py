@@ -3,7 +3,7 @@ from typing import Annotated
 
 import typer
 
-from aigne_hub.cli import users_access
+from aigne_hub.cli import users_access, users_did
 from aigne_hub.cli.arguments import UserName
 from aigne_hub.cli.context import Invocation, command, group
 from aigne_hub.domain.access import Role
@@ -14,6 +14,7 @@ COLUMNS = ("email", "role", "disabled", "did", "id")
 app = group("People and programs that call.")
 command(app)(users_access.set_password)
 command(app, "sessions")(users_access.list_sessions)
+command(app)(users_did.export_did)
 
 
 def document(user: users.User) -> dict[str, object]:

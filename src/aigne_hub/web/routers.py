@@ -5,6 +5,8 @@ from fastapi import APIRouter
 from aigne_hub.web.account_page import account_page_router
 from aigne_hub.web.aigne.approval import approval_router
 from aigne_hub.web.api.routers import api_routers
+from aigne_hub.web.did.account import account_wallet_router
+from aigne_hub.web.did.pages import wallet_page_router
 from aigne_hub.web.oauth.routers import oauth_routers
 from aigne_hub.web.pages import pages_router
 from aigne_hub.web.payment.pages import payment_pages_router
@@ -21,6 +23,8 @@ def every_router() -> list[APIRouter]:
         setup_router(),
         sign_in_router(),
         account_page_router(),
+        wallet_page_router(),
+        account_wallet_router(),
         approval_router(),
         payment_pages_router(),
         webhooks_router(),
