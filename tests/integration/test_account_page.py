@@ -1,10 +1,23 @@
 """What belongs to people who are signed in, and when they have to prove again who they are."""
 
+import base64
+import html
 import re
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 from tests.hub import HubProcess
-from tests.person import PASSWORD, Person, age, id_of, leads_to, newcomer, rows, set_password
+from tests.person import (
+    PASSWORD,
+    Person,
+    age,
+    elsewhere,
+    id_of,
+    leads_to,
+    newcomer,
+    rows,
+    set_password,
+)
 from tests.visitor import ask
 
 from aigne_hub.storage import schema
@@ -208,3 +221,53 @@ def test_a_password_from_the_operator_ends_sessions(hub):
     set_password(hub, email, "another good password")
     assert person.get("/account").status == 303
     assert person.sign_in(email, "another good password").status == 303
+
+
+# -- a program asks for a key -----------------------------------------------------------------
+
+SERVICE = "/.well-known/service"
+BEGIN = f"{SERVICE}/api/access-key/session"
+
+
+def asked_for(hub):
+    """Begin a session as a program does; return its id, and its page."""
+    session = ask(hub, "POST", BEGIN, headers={"x-forwarded-for": elsewhere()}).json["id"]
+    token = base64.urlsafe_b64encode(session.encode()).decode().rstrip("=")
+    return session, f"{SERVICE}/gen-simple-access-key?__token__={token}"
+
+
+def status_of(hub, session):
+    return ask(hub, "GET", f"{BEGIN}?sid={session}").json["status"]
+
+
+def test_a_person_approves_a_program_as_themselves(hub):
+    person, email = newcomer(hub)
+    session, page = asked_for(hub)
+    link = re.search(r'class="button" href="([^"]+)"', person.get(page).text)[1]
+    sign_in = urljoin(f"http://hub{page}", html.unescape(link)).removeprefix("http://hub")
+    back = parse_qs(urlsplit(sign_in).query)["next"][0]
+    assert back == page
+    assert leads_to(person.sign_in(email, page=sign_in, next=back), "/sign-in") == page
+    token = parse_qs(urlsplit(page).query)["__token__"][0]
+    action = page.partition("?")[0]
+    for csrf, site in (("0" * 64, "same-origin"), (person.csrf(page), "cross-site")):
+        form = {"csrf": csrf, "__token__": token}
+        assert person.post(page, form, sec_fetch_site=site).status == 403
+    age(hub, email, RECENT_US)
+    again = person.fill(page, {"__token__": token})
+    assert leads_to(again, action).startswith("/sign-in?step-up=1&next=/.well-known/")
+    assert status_of(hub, session) == "waiting"
+    age(hub, email, -RECENT_US)
+    assert leads_to(person.fill(page, {"__token__": token}), action) == page
+    assert status_of(hub, session) == "approved"
+    (key,) = rows(hub, schema.api_key, schema.api_key.c.user_id == id_of(hub, email))
+    assert key.scopes == "inference models"
+
+
+def test_nobody_approves_without_signing_in(hub):
+    session, page = asked_for(hub)
+    token = parse_qs(urlsplit(page).query)["__token__"][0]
+    nobody = Person(hub)
+    answer = nobody.post(page.partition("?")[0], {"csrf": "0" * 64, "__token__": token})
+    assert leads_to(answer, "/").startswith("/sign-in?next=/.well-known/")
+    assert status_of(hub, session) == "waiting"

@@ -59,7 +59,7 @@ ELSEWHERE = [
     "/ä",
     "/<script>",
     "@evil.example",
-    "/" + "a" * 2_048,
+    "/" + "a" * 4_096,
 ]
 
 

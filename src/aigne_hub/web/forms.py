@@ -7,7 +7,7 @@ from fastapi import Request
 
 FORM_BYTES_MAX = 4_096
 # Of a form with passwords or with the address of another page in it.
-LONG_FORM_BYTES_MAX = 16_384
+LONG_FORM_BYTES_MAX = 24_576
 FIELDS_MAX = 32
 
 

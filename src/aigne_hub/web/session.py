@@ -26,8 +26,10 @@ from aigne_hub.web.rendering import root_of
 
 # How long after signing in secrets are shown and changed without asking again.
 RECENT_US: Final = 15 * 60 * 1_000_000
+_PLAIN: Final = "%~!$&'()*+,;=:@/?"
 CSRF_FIELD: Final = "csrf"
-NEXT_CHARS_MAX: Final = 2_048
+# Quoted once more it still fits into an address (gateway.head).
+NEXT_CHARS_MAX: Final = 4_096
 
 _STALE_FORM = "This form is out of date. Reload the page and send it again."
 
@@ -138,13 +140,18 @@ def hidden_csrf(value: str) -> Markup:
 
 async def check_csrf(request: Request, session: Session) -> Form:
     """Return the fields of a form that a page of this very session sent. Raises Forbidden."""
+    form = await form_of(request, LONG_FORM_BYTES_MAX)
+    require_csrf(request, session, form)
+    return form
+
+
+def require_csrf(request: Request, session: Session, form: Form) -> None:
+    """Raise Forbidden for a form that no page of this very session sent."""
     hub: Backend = request.app.state.backend
     require_own(request, hub.public_url())
-    form = await form_of(request, LONG_FORM_BYTES_MAX)
     sent = form.get(CSRF_FIELD, "").encode("utf-8", "replace")
     if not hmac.compare_digest(sent, session.csrf.encode()):
         raise Forbidden(_STALE_FORM)
-    return form
 
 
 async def sign_in_needed(request: Request, error: Exception) -> Response:
@@ -157,9 +164,8 @@ async def sign_in_needed(request: Request, error: Exception) -> Response:
 
 def _asked_for(request: Request) -> str:
     """Return the page to come back to: what was asked for, if asking again does no harm."""
-    raw: bytes = request.scope["raw_path"]
-    path = raw.decode("latin-1")
-    query = request.scope["query_string"].decode("latin-1")
-    if request.method == "GET" and query:
-        path += f"?{query}"
+    path = request.scope["raw_path"]
+    if request.method == "GET" and request.scope["query_string"]:
+        path += b"?" + request.scope["query_string"]
+    path = quote(path, safe=_PLAIN)
     return path if len(path) <= NEXT_CHARS_MAX else "/"
