@@ -4,10 +4,11 @@ from urllib.parse import quote
 
 import pytest
 from tests.hub import HubProcess
-from tests.person import PASSWORD, Person, leads_to, rows, set_password
+from tests.person import PASSWORD, Person, age, leads_to, rows, set_password
 from tests.visitor import ask
 
 from aigne_hub.storage import schema
+from aigne_hub.web.session import RECENT_US
 
 SESSION = "aigne-hub-session"
 
@@ -268,3 +269,22 @@ def test_a_session_is_ended_by_the_api(hub, caller):
     assert ask(hub, "DELETE", f"/api/user/sessions/{newest}", key=key).status == 404
     audit = rows(hub, schema.audit_log, schema.audit_log.c.action == "session.end")
     assert any(row.object == newest and row.actor.startswith("user:") for row in audit)
+
+
+def test_a_secret_is_made_by_cookie_only_soon_after_signing_in(hub, caller):
+    person, key = caller
+    own = {"sec-fetch-site": "same-origin", "accept": "*/*", "content-type": "application/json"}
+    own["cookie"] = f"{SESSION}={person.token}"
+    body = {"url": "https://hooks.example.com/a"}
+    made = ask(hub, "POST", "/api/user/webhooks", body=body, headers=own)
+    assert made.status == 201, made.text
+    age(hub, "caller@example.com", RECENT_US)
+    refused = ask(hub, "POST", "/api/user/webhooks", body=body, headers=own)
+    assert (refused.status, refused.code) == (403, "forbidden")
+    rule = ask(hub, "PUT", "/api/user/credit/auto-recharge", body={}, headers=own)
+    assert rule.status in (400, 403)
+    assert ask(hub, "POST", "/api/user/webhooks", body=body, key=key).status == 201
+    # What was made before can be looked at and removed.
+    hook = f"/api/user/webhooks/{made.json['id']}"
+    assert ask(hub, "DELETE", hook, headers=own).status == 200
+    age(hub, "caller@example.com", -RECENT_US)

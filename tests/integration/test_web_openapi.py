@@ -10,6 +10,7 @@ from tests.integration.test_web import ADDRESS, Process, ask
 from aigne_hub import __version__
 from aigne_hub.domain import errors
 from aigne_hub.gateway.routes import routes
+from aigne_hub.web.api.access import COOKIE_PATHS
 from aigne_hub.web.codes import ERROR_CODES
 from aigne_hub.web.gauges import Gauge
 from aigne_hub.web.openapi import openapi_document
@@ -192,12 +193,14 @@ def test_the_data_plane_in_the_document_is_what_the_gateway_routes(document):
 
 def test_every_data_plane_operation_takes_each_form_of_the_key(document):
     schemes = set(document["components"]["securitySchemes"])
-    assert schemes == {"bearer", "x-api-key", "x-goog-api-key", "api-key"}
+    assert schemes == {"bearer", "x-api-key", "x-goog-api-key", "api-key", "session"}
+    keys = schemes - {"session"}
     for path, _, operation in operations(document):
         named = {name for choice in operation.get("security", ()) for name in choice}
         keyed = path.startswith(("/v1/", "/v1beta/", "/api/", "/payment/api/"))
         keyed = keyed and path not in OPEN
-        assert named == (schemes if keyed else set())
+        by_cookie = path.startswith(COOKIE_PATHS) and operation["tags"] == ["Account"]
+        assert named == (schemes if by_cookie else keys if keyed else set())
 
 
 def test_the_error_table_is_the_error_tree():

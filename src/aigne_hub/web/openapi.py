@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from fastapi.openapi.utils import get_openapi
 
+from aigne_hub.web.api.access import COOKIE_PATHS
 from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.codes import ERROR_CODES
 from aigne_hub.web.oauth.routers import oauth_routers
@@ -24,6 +25,7 @@ _ANY_KEY: list[dict[str, list[str]]] = [
     {"x-goog-api-key": []},
     {"api-key": []},
 ]
+_ACCOUNT = "Account"
 _DESCRIPTION = (
     "One address in front of every AI provider. Calls are authenticated with a key of this "
     "hub, recorded, metered and, where billing is on, charged in credits. "
@@ -76,7 +78,8 @@ def _refuse_as_the_hub_does(document: dict[str, Any]) -> None:
             for status in (400, 401, 403, 404, 409):
                 reference = {"$ref": f"#/components/responses/Error{status}"}
                 operation["responses"].setdefault(str(status), reference)
-            operation.setdefault("security", _ANY_KEY)
+            by_cookie = path.startswith(COOKIE_PATHS) and _ACCOUNT in operation["tags"]
+            operation.setdefault("security", _ANY_KEY + [{"session": []}] * by_cookie)
 
 
 def _error_responses() -> dict[str, Any]:

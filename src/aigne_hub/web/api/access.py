@@ -16,7 +16,7 @@ from aigne_hub.storage.users import User
 from aigne_hub.web.backend import Backend, Hub
 from aigne_hub.web.declared import Access, Asks, Declares
 from aigne_hub.web.origin import require_own
-from aigne_hub.web.session import present, token_of
+from aigne_hub.web.session import Session, present, recently, token_of
 
 COOKIE_PATHS: Final = ("/api/user/", "/api/usage/")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -44,6 +44,7 @@ async def authenticated(request: Request, hub: Hub) -> Principal:
     session = await run_in_threadpool(present, request, hub)
     if session is None:
         raise Unauthenticated("The session is over. Sign in again, or send an API key.")
+    request.state.session = session
     return await run_in_threadpool(_person, session.user, hub)
 
 
@@ -70,6 +71,20 @@ def _person(user: User, hub: Backend) -> Principal:
 
 
 Caller = Annotated[Principal, Depends(authenticated)]
+
+
+async def lately_proven(request: Request, hub: Hub, caller: Caller) -> Principal:
+    """Return the caller of a route that shows or changes a secret, or commits to pay.
+
+    A person must have proved lately who they are; a key proves it with each request.
+    """
+    session: Session | None = getattr(request.state, "session", None)
+    if session is not None and not recently(session, hub.clock.now_us()):
+        raise Forbidden("Prove once more who you are, at /sign-in?step-up=1, and try again.")
+    return caller
+
+
+Proven = Annotated[Principal, Depends(lately_proven)]
 
 
 @dataclass(frozen=True, slots=True)

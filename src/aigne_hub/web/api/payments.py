@@ -15,7 +15,7 @@ from aigne_hub.payments.documents import order_document
 from aigne_hub.storage import codes, orders, recharges
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.orders import OrderRecord
-from aigne_hub.web.api.access import Caller, actor
+from aigne_hub.web.api.access import Caller, Proven, actor
 from aigne_hub.web.api.bodies import Body, CreditsText
 from aigne_hub.web.api.once import OnceOnly
 from aigne_hub.web.backend import Backend, Hub
@@ -124,7 +124,7 @@ def show_rule(caller: Caller, hub: Hub) -> Document:
     return _rule(rule, hub.cashier.offer.currency)
 
 
-def set_rule(body: NewRule, caller: Caller, hub: Hub) -> Document:
+def set_rule(body: NewRule, caller: Proven, hub: Hub) -> Document:
     """Agree to automatic top-ups with the card saved before, or switch them off."""
     desk = hub.cashier
     wanted, currency = parse_credits(body.credits), desk.offer.currency

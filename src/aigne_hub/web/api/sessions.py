@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 
+from aigne_hub.domain.errors import Forbidden
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.storage import sessions, users
 from aigne_hub.web.api.access import Caller, actor
@@ -16,8 +17,10 @@ _Id = Annotated[str, Path(max_length=64, description="Id of a session.")]
 def list_sessions(caller: Caller, hub: Hub, request: Request) -> dict[str, Any]:
     """Return the sessions of the caller's user, the one used last first.
 
-    `current` is the one whose cookie came with the request.
+    `current` is the one whose cookie came with the request. OAuth clients are not told.
     """
+    if caller.app_is_verified:
+        raise Forbidden("An OAuth client is not told where its user is signed in.")
     asking = present(request, hub)
     with hub.reading() as view:
         user = users.find(view, caller.user_id)

@@ -14,7 +14,7 @@ from aigne_hub.storage.engine import View
 from aigne_hub.storage.webhooks import Endpoint
 from aigne_hub.transport import Target
 from aigne_hub.transport.target import URL_MAX
-from aigne_hub.web.api.access import Caller, actor
+from aigne_hub.web.api.access import Caller, Proven, actor
 from aigne_hub.web.api.allowed import MayReadWebhooks, MayWriteWebhooks
 from aigne_hub.web.api.bodies import Body
 from aigne_hub.web.backend import Backend, Hub
@@ -106,7 +106,7 @@ def list_own(caller: Caller, hub: Hub) -> Document:
     return {"webhooks": [endpoint.document() for endpoint in found]}
 
 
-def create_own(new: NewEndpoint, caller: Caller, hub: Hub) -> Document:
+def create_own(new: NewEndpoint, caller: Proven, hub: Hub) -> Document:
     """Make an endpoint that gets the events of the caller's account. Its secret is shown once."""
     return _created(hub, caller, new, lambda _: caller.user_id)
 
