@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aigne_hub.crypto import base58, custodial, did_key
 from aigne_hub.crypto.did import InvalidDid
+from aigne_hub.crypto.did import parse as parse_abt
 from aigne_hub.crypto.did_key import Codec, DidKey, parse
 
 P = 2**255 - 19
@@ -117,6 +118,32 @@ def test_bytes_that_are_no_point_of_their_curve_are_refused():
         for data in (b"\x02" + b"\xff" * 32, b"\x05" + bytes(31) + b"\1", bytes(33)):
             with pytest.raises(InvalidDid, match="no point of its curve"):
                 parse(text_of(codec.prefix + data))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "did:web:127.0.0.1%3A1",
+        "did:ethr:0x1",
+        "did:ion:x",
+        "did:plc:x",
+        "did:key",
+        "did:",
+        "did::z1",
+    ],
+)
+def test_no_did_is_looked_up_anywhere(text: str, monkeypatch: pytest.MonkeyPatch):
+    """A resolver would fetch what a stranger names."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError(text)
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    with pytest.raises(InvalidDid):
+        parse(text)
+    with pytest.raises(InvalidDid):
+        parse_abt(text)
 
 
 @given(st.text(max_size=150))
