@@ -10,7 +10,7 @@ from aigne_hub.crypto.envelope import Keyring
 from aigne_hub.hub_file import DEMO, DeclaredModel, DeclaredProvider, HubFile
 from aigne_hub.ports import Clock
 from aigne_hub.settings import Billing
-from aigne_hub.storage import accounts, declarations, meters, prices
+from aigne_hub.storage import accounts, declarations, meters, prices, roles
 from aigne_hub.storage.changes import Changes, changes
 from aigne_hub.storage.declarations import (
     Effect,
@@ -51,6 +51,7 @@ def reconcile(
         run.providers(hub_file.providers, with_demo=with_demo)
         run.models(_declared_models(hub_file, with_demo=with_demo))
         run.aliases(hub_file)
+        run.roles(hub_file)
         run.remove_undeclared()
         run.terms(hub_file.billing)
         meters.ensure_own(change)
@@ -110,6 +111,13 @@ class _Run:
                 origin=Origin.FILE,
             )
             self._note(Kind.ALIAS, name, effect)
+
+    def roles(self, hub_file: HubFile) -> None:
+        for name, permissions in hub_file.roles.items():
+            effect = roles.put(self._change, name, permissions, origin=Origin.FILE)
+            self._count(effect, f"role {name}")
+        gone = roles.remove_undeclared(self._change, hub_file.roles)
+        self.done.removed.extend(f"role {name}" for name in gone)
 
     def remove_undeclared(self) -> None:
         for found in declarations.declared(self._change.connection, Origin.FILE):

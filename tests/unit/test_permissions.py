@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from aigne_hub.domain.access import Principal, Role, Scope
 from aigne_hub.domain.errors import Forbidden, InvalidRequest
+from aigne_hub.domain.new_keys import require_may_make_key
 from aigne_hub.domain.permissions import (
     EVERYTHING,
     MEANINGS,
@@ -61,6 +62,38 @@ def test_no_chain_of_gifts_ends_with_more_than_its_beginning(gifts):
                 assert name not in {Role.OWNER, Role.ADMIN}
                 holder = rights
     assert holder <= BUILT_IN[Role.ADMIN]
+
+
+MODELS = st.lists(st.sampled_from(["openai/*", "demo/echo"]), max_size=2, unique=True)
+EXPIRES = st.none() | st.integers(1, 3)
+
+
+@given(RIGHTS, SCOPES, MODELS, EXPIRES, RIGHTS, SCOPES, MODELS, EXPIRES)
+def test_a_key_can_do_reach_and_outlast_no_more_than_its_makers(
+    rights, scopes, models, expires, holder, new_scopes, new_models, new_expires
+):
+    giver = Principal(
+        *("user", "did", "key", "app", "x", scopes, tuple(models), expires), permissions=rights
+    )
+    try:
+        require_may_make_key(
+            giver, holder, scopes=new_scopes, models=new_models, expires_us=new_expires
+        )
+    except Forbidden:
+        return
+    made = Principal(
+        *("u", "d", "k", "a", "y", new_scopes, tuple(new_models), new_expires), permissions=holder
+    )
+    assert made.rights <= giver.rights
+    assert made.scopes <= giver.scopes
+    for model in ("openai/gpt", "demo/echo", "other/model"):
+        assert giver.may_use(model) or not made.may_use(model)
+    assert expires is None or (new_expires is not None and new_expires <= expires)
+
+
+def test_a_key_as_able_as_its_makers_is_made():
+    giver = principal(EVERYTHING, frozenset(Scope))
+    require_may_make_key(giver, EVERYTHING, scopes=set(Scope), models=(), expires_us=None)
 
 
 def test_only_owners_make_owners_and_admins():

@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "serve": "Run the hub until it is stopped.",
     "doctor": "Check everything a hub needs, and say how to mend what fails.",
     "users": "People and programs that call.",
+    "roles": "What users may be.",
     "keys": "API keys.",
     "oauth": "OAuth clients, and the keys that tokens are signed with.",
     "approve": "Approve what waits for a person.",

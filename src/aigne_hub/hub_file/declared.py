@@ -1,4 +1,4 @@
-"""The model of hub.yaml: providers with their keys, models with their prices, aliases."""
+"""The model of hub.yaml: providers with keys, models with prices, aliases, roles."""
 
 import json
 from typing import Annotated, Final, Literal
@@ -16,6 +16,8 @@ from pydantic import (
 from aigne_hub.config_values import Frozen, ProviderUrl
 from aigne_hub.domain import names
 from aigne_hub.domain.charged_by import misfit
+from aigne_hub.domain.permissions import OWNERS_ONLY, Permission
+from aigne_hub.domain.roles import BUILT_IN, ROLE_NAME, ROLE_NAME_MEANING, ROLES_MAX
 from aigne_hub.domain.routing import Policy
 from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.hub_file import prices
@@ -42,6 +44,7 @@ MEANINGS: Final = {
     ),
     _MODEL: "must be a reference like provider/model, without spaces, ?, # and %",
     _ALIAS: "must be an alias name: 1 to 128 characters without /, spaces, ?, # and %",
+    ROLE_NAME: ROLE_NAME_MEANING,
     **prices.MEANINGS,
 }
 
@@ -58,11 +61,25 @@ def _api_key(key: SecretStr) -> SecretStr:
     return key
 
 
+def _own_role(name: str) -> str:
+    if name in BUILT_IN:
+        raise ValueError("is built in and stays as it is; choose another name")
+    return name
+
+
+def _not_owners_only(permission: Permission) -> Permission:
+    if permission in OWNERS_ONLY:
+        raise ValueError("is for owners only")
+    return permission
+
+
 Name = Annotated[str, Field(pattern=names.PROVIDER)]
 # Any other is OpenAI-compatible.
 _KINDS: Final = sorted((DEMO, *(profile.kind for profile in VENDORS)))
 ModelReference = Annotated[str, Field(pattern=_MODEL, max_length=MODEL_LENGTH_MAX)]
 AliasName = Annotated[str, Field(pattern=_ALIAS)]
+RoleName = Annotated[str, Field(pattern=ROLE_NAME), AfterValidator(_own_role)]
+DeclaredPermission = Annotated[Permission, AfterValidator(_not_owners_only)]
 ApiKey = Annotated[
     SecretStr, Field(max_length=names.PROVIDER_KEY_CHARS_MAX), AfterValidator(_api_key)
 ]
@@ -133,3 +150,6 @@ class HubFile(Scalars):
     providers: tuple[DeclaredProvider, ...] = Field(default=(), max_length=PROVIDERS_MAX)
     models: tuple[DeclaredModel, ...] = Field(default=(), max_length=MODELS_MAX)
     aliases: dict[AliasName, DeclaredAlias] = Field(default_factory=dict, max_length=ALIASES_MAX)
+    roles: dict[RoleName, tuple[DeclaredPermission, ...]] = Field(
+        default_factory=dict, max_length=ROLES_MAX
+    )

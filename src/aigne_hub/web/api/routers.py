@@ -16,6 +16,8 @@ from aigne_hub.web.aigne.user_stats import user_stats_routers
 from aigne_hub.web.api.account import account_router
 from aigne_hub.web.api.admin_credit import admin_credit_router
 from aigne_hub.web.api.admin_payments import admin_payments_router
+from aigne_hub.web.api.admin_roles import admin_roles_router
+from aigne_hub.web.api.admin_users import admin_users_router
 from aigne_hub.web.api.alerts import alerts_router
 from aigne_hub.web.api.audit import audit_router
 from aigne_hub.web.api.bulk_rates import bulk_rates_router
@@ -53,6 +55,8 @@ def api_routers() -> list[APIRouter]:
         usage_router(),
         payments_router(),
         admin_payments_router(),
+        admin_roles_router(),
+        admin_users_router(),
         *webhook_routers(),
         *kit_routers(),
         *did_connect_routers(),
