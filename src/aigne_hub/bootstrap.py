@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random  # noqa: TID251 - this is where randomness is handed in
 from types import ModuleType
-from typing import TypeVar
 
 from sqlalchemy import Engine
 
@@ -49,7 +48,7 @@ from aigne_hub.storage import (
 )
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.checkpoint import Checkpointer
-from aigne_hub.storage.credentials import StoredKeys, StoredTokens, looked_up
+from aigne_hub.storage.credentials import OtherIssuers, StoredKeys, StoredTokens, looked_up
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.liveness import FileLocks, Liveness, folder_of
 from aigne_hub.storage.objects import StoredObjects
@@ -67,8 +66,6 @@ PAY_PATH = "/payment/checkout/pay"
 # No proxy reaches what runs on this machine, such as a local Ollama.
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _MIB = 1024 * 1024
-
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +377,7 @@ def build_plane(
         connect=connect,
         verifier=Verifier(
             StoredKeys(hub.engine),
-            StoredTokens(hub.engine, hub.clock, hub.public_url),
+            StoredTokens(hub.engine, hub.clock, hub.public_url, _other_issuers(hub, client)),
             hub.pepper,
             hub.clock.now_us,
         ),
@@ -392,3 +389,12 @@ def build_plane(
         draw=secrets.SystemRandom().random,
         counters=counters,
     )
+
+
+def _other_issuers(hub: Hub, client: Client) -> OtherIssuers | None:
+    declared = hub.hub_file.oauth.issuers
+    if not declared:
+        return None
+    from aigne_hub.providers.issuer_keys import ExternalTokens  # noqa: PLC0415 - few hubs have any
+
+    return ExternalTokens([one.trusted() for one in declared], client, hub.clock)

@@ -13,9 +13,11 @@ from pydantic import (
     model_validator,
 )
 
-from aigne_hub.config_values import Frozen, ProviderUrl
+from aigne_hub.config_values import Frozen, ProviderUrl, WebUrl
 from aigne_hub.domain import names
+from aigne_hub.domain.access import Scope
 from aigne_hub.domain.charged_by import misfit
+from aigne_hub.domain.oauth.external import EMAIL, ExternalIssuer
 from aigne_hub.domain.permissions import OWNERS_ONLY, Permission
 from aigne_hub.domain.roles import BUILT_IN, ROLE_NAME, ROLE_NAME_MEANING, ROLES_MAX
 from aigne_hub.domain.routing import Policy
@@ -23,7 +25,7 @@ from aigne_hub.domain.usage import TOKENS_MAX
 from aigne_hub.hub_file import prices
 from aigne_hub.hub_file.prices import DeclaredPrices
 from aigne_hub.providers.vendors import VENDORS
-from aigne_hub.settings import Scalars
+from aigne_hub.settings import OAuth, Scalars
 
 PROVIDERS_MAX = 256
 CREDENTIALS_MAX = 100
@@ -31,6 +33,8 @@ MODELS_MAX = 10_000
 ALIASES_MAX = 1_000
 FALLBACKS_MAX = 16
 MODEL_LENGTH_MAX = 256
+ISSUERS_MAX = 16
+ISSUER_LENGTH_MAX = 2_048
 
 DEMO: Final = "demo"  # the built-in provider: it may be referenced without being declared
 DEMO_MODELS: Final = frozenset({"demo/echo", "demo/embed", "demo/image"})
@@ -143,10 +147,38 @@ class DeclaredAlias(Frozen):
     policy: Policy | None = None
 
 
+class DeclaredIssuer(Frozen):
+    """Another issuer whose tokens open the data plane, and which claim of them names a user."""
+
+    issuer: WebUrl
+    audience: str = Field(min_length=1, max_length=ISSUER_LENGTH_MAX)
+    jwks_uri: WebUrl | None = None
+    user_claim: str = Field(default=EMAIL, min_length=1, max_length=100)
+    scopes: tuple[Scope, ...] = Field(
+        default=(Scope.INFERENCE, Scope.MODELS), min_length=1, max_length=len(Scope)
+    )
+
+    def trusted(self) -> ExternalIssuer:
+        return ExternalIssuer(
+            name=self.issuer,
+            audience=self.audience,
+            jwks_uri=self.jwks_uri,
+            user_claim=self.user_claim,
+            scopes=frozenset(self.scopes),
+        )
+
+
+class DeclaredOAuth(OAuth):
+    """The authorization server, and the issuers beside it."""
+
+    issuers: tuple[DeclaredIssuer, ...] = Field(default=(), max_length=ISSUERS_MAX)
+
+
 class HubFile(Scalars):
     """hub.yaml with the environment's overrides applied."""
 
     version: Literal[1]
+    oauth: DeclaredOAuth = DeclaredOAuth()
     providers: tuple[DeclaredProvider, ...] = Field(default=(), max_length=PROVIDERS_MAX)
     models: tuple[DeclaredModel, ...] = Field(default=(), max_length=MODELS_MAX)
     aliases: dict[AliasName, DeclaredAlias] = Field(default_factory=dict, max_length=ALIASES_MAX)

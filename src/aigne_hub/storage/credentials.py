@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import Overloaded
+from aigne_hub.domain.oauth.external import ExternalIdentity
 from aigne_hub.ports import Clock
 from aigne_hub.storage import keys, oauth_bearers
 from aigne_hub.storage.engine import reading
@@ -41,16 +42,42 @@ class StoredKeys:
         return holder.principal
 
 
-class StoredTokens:
-    """auth.verifier.TokenDirectory over the database, for tokens of one issuer: the hub."""
+class OtherIssuers(Protocol):
+    """Verifies tokens that the hub did not make."""
 
-    def __init__(self, engine: Engine, clock: Clock, issuer: Callable[[], str]) -> None:
+    def is_theirs(self, token: str) -> bool: ...
+
+    async def identity(self, token: str) -> ExternalIdentity | None:
+        """Return whom a token means; None for one that is not sound. Raises a HubError."""
+        ...
+
+
+class StoredTokens:
+    """auth.verifier.TokenDirectory over the database: the hub's own tokens, and `others`'."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        issuer: Callable[[], str],
+        others: OtherIssuers | None = None,
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._issuer = issuer
+        self._others = others
 
     async def find(self, token: str) -> Principal | None:
-        return await looked_up(lambda: self._find(token))
+        if self._others is None or not self._others.is_theirs(token):
+            return await looked_up(lambda: self._find(token))
+        identity = await self._others.identity(token)
+        if identity is None:
+            return None
+        return await looked_up(lambda: self._known(identity))
+
+    def _known(self, identity: ExternalIdentity) -> Principal | None:
+        with reading(self._engine) as connection:
+            return oauth_bearers.of_identity(connection, identity)
 
     def _find(self, token: str) -> Principal | None:
         with reading(self._engine) as connection:

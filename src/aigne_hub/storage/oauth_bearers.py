@@ -4,8 +4,11 @@ from sqlalchemy import Connection
 
 from aigne_hub.auth.access_tokens import Issuer, checked
 from aigne_hub.domain.access import Principal
+from aigne_hub.domain.errors import NotFound
+from aigne_hub.domain.limits import Subject
 from aigne_hub.domain.oauth.access_token import AccessToken, Refused
-from aigne_hub.storage import oauth_tokens, signing_keys
+from aigne_hub.domain.oauth.external import ExternalIdentity
+from aigne_hub.storage import limits, oauth_tokens, signing_keys, users
 
 
 def issuer_of(connection: Connection, now_us: int, name: str, *, audience: str | None) -> Issuer:
@@ -34,3 +37,23 @@ def principal_of(connection: Connection, now_us: int, name: str, token: str) -> 
     """Return who calls the hub with a token; None when nobody may."""
     found = access_token(connection, now_us, name, token, audience=name)
     return None if found is None else oauth_tokens.principal(connection, found)
+
+
+def of_identity(connection: Connection, identity: ExternalIdentity) -> Principal | None:
+    """Return the user whom another issuer's token means; None for one unknown or disabled."""
+    try:
+        user = users.find(connection, identity.user)
+    except NotFound:
+        return None
+    if user.disabled:
+        return None
+    return Principal(
+        user_id=user.id,
+        user_did=user.did,
+        key_id=f"issuer:{user.id}",
+        app_did=user.did,
+        role=user.role,
+        scopes=identity.issuer.scopes,
+        expires_us=identity.expires_us,
+        limits=limits.of(connection, (Subject.USER, user.id)),
+    )
