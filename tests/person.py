@@ -9,8 +9,10 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import urljoin, urlsplit
 
+from argon2 import PasswordHasher
 from sqlalchemy import ColumnElement, Row, Table
 
+from aigne_hub.crypto import passwords as hashing
 from aigne_hub.storage import schema
 from aigne_hub.storage.engine import create_engine, reading, writing
 from tests.hub import HubProcess
@@ -21,8 +23,16 @@ _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 
 
 def set_password(hub: HubProcess, user: str, password: str = PASSWORD) -> None:
-    """Give a user a password by the command, which reads it from its standard input."""
-    with patch("sys.stdin", TextIOWrapper(BytesIO(f"{password}\n".encode()))):
+    """Give a user a password by the command, which reads it from its standard input.
+
+    Its hash is a quick one, until the first sign-in makes it anew: tests of guessing are no
+    tests of the machine.
+    """
+    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    with (
+        patch.object(hashing, "_hasher", lambda: quick),
+        patch("sys.stdin", TextIOWrapper(BytesIO(f"{password}\n".encode()))),
+    ):
         hub.cli("users", "set-password", user)
 
 

@@ -104,9 +104,9 @@ class Browser:
         found = self._ask("Network.getCookies")["cookies"]
         return {one["name"]: one for one in found}
 
-    def forget(self, name: str) -> None:
-        """Delete a cookie."""
-        self._ask("Network.deleteCookies", name=name, url=self.url)
+    def forget(self) -> None:
+        """Delete all cookies, as somebody else's browser has none of them."""
+        self._ask("Network.clearBrowserCookies")
 
     def look(self, size: tuple[int, int], scheme: int = LIGHT) -> None:
         self._ask(

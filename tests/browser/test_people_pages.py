@@ -24,10 +24,17 @@ def hub(tmp_path_factory):
         yield running
 
 
-@pytest.fixture
-def browser(tmp_path):
-    with Browser(tmp_path / "profile") as running:
+@pytest.fixture(scope="module")
+def window(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("chromium") / "profile") as running:
         yield running
+
+
+@pytest.fixture
+def browser(window):
+    window.forget()
+    window.look(DESK)
+    return window
 
 
 def sign_in(browser, hub, email, password=PASSWORD):
