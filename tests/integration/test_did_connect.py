@@ -351,6 +351,19 @@ def test_a_login_token_is_sealed_for_who_gave_a_key(hub, nobody, wallet):
     key = X25519PrivateKey.generate().public_key().public_bytes_raw()
     from aigne_hub.crypto import base64url  # noqa: PLC0415 - only here
 
+    # A browser that gave a key gets it beside its cookie.
+    answer = nobody.send(
+        "GET",
+        "/api/did/login/token",
+        query={"_ek_": base64url.encode(key)},
+        headers={"sec-fetch-site": "same-origin"},
+    )
+    browser = begin(nobody)
+    browser.token, browser.url = answer.json["token"], answer.json["url"]
+    go_through(browser, Wallet())
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    assert len(browser.status(cookie=cookie).json["loginToken"]) > 100
+    assert "loginToken" not in browser.status().json
     handshake = begin(nobody, _ek_=base64url.encode(key))
     go_through(handshake, wallet)
     token = handshake.status(address="198.51.100.66").json["loginToken"]

@@ -146,11 +146,31 @@ def test_an_account_takes_a_wallets_did(hub):
     me = Api(hub, key).get("/api/user/info").json
     assert me["user"]["did"] == after["did"]
     assert hub.cli("credits", "balance", "--user", email)["balance"] == "7"
+    # Calls of before are recorded by the DID of before.
+    assert hub.cli("keys", "list", "--user", before["did"])
     again = Person(hub)
     page, handshake = shown(again, again.post(PAGE, {}))
     go_through(handshake, wallet)
     again.get(page)
     assert email in again.get("/account").text
+
+
+def test_a_wallet_that_was_replaced_opens_the_account_no_more(hub):
+    person, email = newcomer(hub)
+    person.sign_in(email)
+    lost, new = Wallet(), Wallet()
+    for wallet in (lost, new):
+        page, handshake = shown(person, person.fill(ACCOUNT, {"action": "bind"}), ACCOUNT)
+        handshake.action = "bind"
+        assert go_through(handshake, wallet)["status"] == "ok"
+        person.get(page)
+    finder = Person(hub)
+    page, handshake = shown(finder, finder.post(PAGE, {}))
+    go_through(handshake, lost)
+    finder.get(page)
+    account = finder.get("/account").text
+    assert did_of(lost.did.address) in account
+    assert email not in account
 
 
 def test_a_did_of_another_user_is_not_taken(hub):

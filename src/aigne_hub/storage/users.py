@@ -125,7 +125,7 @@ def _welcome(change: Changes, user: User, amount: int) -> None:
 
 
 def find(connection: Connection, name: str) -> User:
-    """Return the user with this e-mail, DID or id. Raises NotFound."""
+    """Return the user with this e-mail, DID or id, also with a former DID. Raises NotFound."""
     if "@" in name:
         where = schema.user.c.email == name.strip().lower()
     elif name.startswith("did:"):
@@ -133,9 +133,10 @@ def find(connection: Connection, name: str) -> User:
     else:
         where = schema.user.c.id == name
     row = connection.execute(select(*_COLUMNS).where(where)).one_or_none()
-    if row is None:
+    found = _formerly(connection, name) if row is None else _user(*row)
+    if found is None:
         raise NotFound(f"There is no user {name[:_SHOWN_MAX]!r}. See: aigne-hub users list")
-    return _user(*row)
+    return found
 
 
 def find_customer(connection: Connection, name: str) -> User | None:
@@ -144,6 +145,15 @@ def find_customer(connection: Connection, name: str) -> User | None:
         schema.user.c.id == name, schema.user.c.did == name, schema.user.c.did == _did(name)
     )
     row = connection.execute(select(*_COLUMNS).where(known)).first()
+    return _formerly(connection, _did(name)) if row is None else _user(*row)
+
+
+def _formerly(connection: Connection, did: str) -> User | None:
+    """Return the user who had a DID before a wallet's took its place: calls are recorded by it."""
+    had = select(schema.identity.c.user_id).where(
+        schema.identity.c.did == did, schema.identity.c.kind == "user"
+    )
+    row = connection.execute(select(*_COLUMNS).where(schema.user.c.id.in_(had))).one_or_none()
     return None if row is None else _user(*row)
 
 

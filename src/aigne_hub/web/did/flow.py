@@ -167,8 +167,9 @@ def _finish(hub: Backend, change: Changes, session: DidSession, answer: Answer) 
 
 
 def _login_token(hub: Backend, change: Changes, session: DidSession, user: User) -> bytes | None:
-    """Make what a program signs in with; a browser gets a cookie instead. Sealed either way."""
-    if session.wanted.action == "bind" or session.wanted.browser is not None:
+    """Make what a program signs in with; a browser has a cookie, and this if it gave a key."""
+    wanted = session.wanted
+    if wanted.action == "bind" or (wanted.browser and not wanted.encryption_key):
         return None
     made = keys.create(
         change,
@@ -180,8 +181,8 @@ def _login_token(hub: Backend, change: Changes, session: DidSession, user: User)
         expires_us=hub.clock.now_us() + LOGIN_TOKEN_US,
     )
     text = made.text
-    if session.wanted.encryption_key is not None:
-        box = sealed_box.seal(canonical(text), session.wanted.encryption_key, hub.randbytes)
+    if wanted.encryption_key is not None:
+        box = sealed_box.seal(canonical(text), wanted.encryption_key, hub.randbytes)
         text = b64encode(box).decode()
     return hub.keyring.seal(text.encode(), **place_of(session))
 
