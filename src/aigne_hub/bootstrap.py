@@ -351,10 +351,10 @@ def payment_problems(hub: Hub) -> list[Problem]:
 
 def plane_settings(hub: Hub) -> PlaneSettings:
     billing = hub.hub_file.billing
-    link = billing.payment_link or f"{hub.public_url()}{PAY_PATH}/credits"
     return PlaneSettings(
         billing=billing.enabled,
-        payment_link=str(link),
+        payment_link=str(billing.payment_link or f"{hub.public_url()}{PAY_PATH}/credits"),
+        public_url=hub.public_url(),
         in_flight_max=hub.hub_file.limits.calls_in_flight,
         head_within_s=hub.hub_file.limits.head_within_s,
         routing=hub.hub_file.routing.rules,

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import pytest
@@ -96,6 +97,48 @@ def test_keys_are_public_halves_and_may_be_kept(site):
     keys = answer.json["keys"]
     assert {key["alg"] for key in keys} == {"EdDSA", "ES256"}
     assert not any(secret in key for key in keys for secret in ("d", "p", "q", "k"))
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/messages", "/api/user/info"])
+def test_who_sends_nothing_is_told_where_tokens_are(site, path):
+    method = "POST" if path.endswith("messages") else "GET"
+    told = site.ask(method, path, b"{}" if method == "POST" else None)
+    where = f"{site.hub.address}/.well-known/oauth-protected-resource"
+    assert told.status == 401
+    assert told.headers["www-authenticate"] == f'Bearer resource_metadata="{where}"'
+
+
+@pytest.mark.parametrize("path", ["token", "userinfo", "register", "revoke"])
+def test_a_client_may_be_a_page_of_another_origin(site, path):
+    sent = {"origin": "https://app.example.com", "access-control-request-method": "POST"}
+    assert site.ask("OPTIONS", f"/oauth/{path}", headers=sent).status == 204
+    answer = site.ask("POST", f"/oauth/{path}", b"", {"origin": "https://app.example.com"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_pages_are_open_to_no_other_origin(site):
+    sent = {"origin": "https://app.example.com"}
+    for path in ("authorize", "device"):
+        assert (
+            "access-control-allow-origin"
+            not in site.ask("GET", f"/oauth/{path}", headers=sent).headers
+        )
+
+
+def test_one_of_many_redeems_a_code_and_one_a_refresh_token(site, app, ada):
+    """Over HTTP; ten thousand at the stores are in test_oauth_races."""
+    asked = redemption(app, ada.code(app))
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: site.token(**asked), range(48)))
+    (won,) = [answer for answer in answers if answer.status == 200]
+    assert {answer.json["error"] for answer in answers if answer is not won} == {"invalid_grant"}
+    # Whoever came second is who the code was made for, so all of it has ended.
+    assert refresh(site, app, won.json["refresh_token"]).status == 400
+    text = ada.tokens(app)["refresh_token"]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: refresh(site, app, text), range(48)))
+    assert [answer.status for answer in answers].count(200) == 1
 
 
 # -- the way there and back ---------------------------------------------------------------

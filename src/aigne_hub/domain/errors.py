@@ -75,8 +75,11 @@ class UnpricedModel(HubError):
 
 
 class Unauthenticated(HubError):
+    """Nobody knows who calls. `challenge` is how to become somebody (RFC 9110, 11.6.1)."""
+
     code = "unauthenticated"
     status = 401
+    challenge: str | None = None
 
 
 class InsufficientCredits(HubError):

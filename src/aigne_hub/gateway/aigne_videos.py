@@ -79,7 +79,7 @@ async def video(plane: Plane, exchange: Exchange) -> None:
         reply.whole(served.modelWithProvider, credits_, b"application/json", answer)
     except HubError as error:
         plane.counters.refused[error.code] += 1
-        reply.refuse(error)
+        reply.refuse(plane.explained(error))
     except ClientGone:
         plane.counters.refused["client_gone"] += 1
     except Exception:  # noqa: BLE001 - a defect must not take the connection down unanswered

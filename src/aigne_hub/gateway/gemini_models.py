@@ -80,7 +80,7 @@ async def _answer(
         reply.plain(orjson.dumps(answer(principal)))
     except HubError as error:
         plane.counters.refused[error.code] += 1
-        reply.refuse(error)
+        reply.refuse(plane.explained(error))
 
 
 def _entry(plane: Plane, model: Model) -> dict[str, Any]:

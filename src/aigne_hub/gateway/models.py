@@ -69,7 +69,7 @@ async def _answer(
         reply.plain(orjson.dumps(answer(principal, dialect)))
     except HubError as error:
         plane.counters.refused[error.code] += 1
-        reply.refuse(error)
+        reply.refuse(plane.explained(error))
 
 
 def _entry(plane: Plane, model: Model) -> dict[str, Any]:

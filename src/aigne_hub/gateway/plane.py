@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from aigne_hub.auth.verifier import Verifier
 from aigne_hub.catalog.snapshot import Snapshot
-from aigne_hub.domain.errors import HubError, InsufficientCredits, Overloaded
+from aigne_hub.domain.errors import (
+    HubError,
+    InsufficientCredits,
+    Overloaded,
+    Unauthenticated,
+)
+from aigne_hub.domain.oauth.challenge import challenge
 from aigne_hub.domain.routing import Rules
 from aigne_hub.gateway.candidates import Connect
 from aigne_hub.gateway.health import Board
@@ -21,13 +27,15 @@ from aigne_hub.usage.tracker import Tracker
 class PlaneSettings:
     """What the data plane is told of the configuration.
 
-    `payment_link` is where a caller buys credit; `in_flight_max` calls run at once;
+    `public_url` is where the hub is reached; `payment_link` is where a caller buys credit;
+    `in_flight_max` calls run at once;
     `head_within_s` is how long callers that would give up wait for the head of an answer;
     `routing` is how candidates are chosen and tried.
     """
 
     billing: bool
     payment_link: str
+    public_url: str
     in_flight_max: int
     head_within_s: float
     routing: Rules
@@ -91,7 +99,9 @@ class Plane:
             raise Overloaded("The hub is at its limit of concurrent calls. Retry shortly.")
 
     def explained(self, error: HubError) -> HubError:
-        """Complete an error with what only the hub knows: where to buy credit."""
+        """Complete an error with what only the hub knows: where to buy credit, or get a token."""
+        if isinstance(error, Unauthenticated):
+            error.challenge = challenge(self.settings.public_url)
         if isinstance(error, InsufficientCredits) and error.link is None:
             error.link = self.settings.payment_link
         return error

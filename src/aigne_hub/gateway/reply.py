@@ -2,7 +2,7 @@
 
 import re
 
-from aigne_hub.domain.errors import HubError, Overloaded, RateLimited
+from aigne_hub.domain.errors import HubError, Overloaded, RateLimited, Unauthenticated
 from aigne_hub.domain.routing import ATTEMPTS_MAX
 from aigne_hub.gateway.dialects import EVENT_STREAM, Dialect, RefusesInEvents
 from aigne_hub.gateway.exchange import Exchange
@@ -108,6 +108,8 @@ class Reply:
         head = [self.ids, b"x-aigne-hub-credits: 0\r\n", self._timing()]
         if isinstance(error, RateLimited | Overloaded):
             head.append(b"retry-after: %d\r\n" % error.retry_after_s)
+        if isinstance(error, Unauthenticated) and error.challenge is not None:
+            head.append(b"www-authenticate: %b\r\n" % error.challenge.encode())
         if isinstance(self._dialect, RefusesInEvents):
             event = self._dialect.error_event(error, timestamp_ms)
             exchange.respond(200, b"".join((_EVENT_STREAM, *head)), event)

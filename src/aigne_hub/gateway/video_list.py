@@ -37,7 +37,7 @@ async def list_videos(plane: Plane, exchange: Exchange) -> None:
         reply.plain(orjson.dumps(page))
     except HubError as error:
         plane.counters.refused[error.code] += 1
-        reply.refuse(error)
+        reply.refuse(plane.explained(error))
     except ClientGone:
         plane.counters.refused["client_gone"] += 1
     finally:

@@ -13,7 +13,9 @@ from aigne_hub.domain.errors import (
     NotFound,
     Overloaded,
     RateLimited,
+    Unauthenticated,
 )
+from aigne_hub.domain.oauth.challenge import challenge
 from aigne_hub.gateway.dialects.openai.errors import error_body
 from aigne_hub.web.operations import operations_of
 from aigne_hub.web.rendering import renderer_of
@@ -50,8 +52,12 @@ async def method_not_allowed(request: Request, error: Exception) -> Response:
 async def refused(request: Request, error: Exception) -> Response:
     """Answer what a route refused, with its own status and code."""
     assert isinstance(error, HubError)
-    wait = {"retry-after": str(error.retry_after_s)} if isinstance(error, _WAITING) else None
-    return _answer(request, error, wait)
+    headers = {}
+    if isinstance(error, _WAITING):
+        headers["retry-after"] = str(error.retry_after_s)
+    if isinstance(error, Unauthenticated):
+        headers["www-authenticate"] = challenge(operations_of(request).public_url())
+    return _answer(request, error, headers)
 
 
 async def malformed(request: Request, error: Exception) -> Response:
