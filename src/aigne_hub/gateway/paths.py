@@ -20,18 +20,18 @@ _SPELLINGS: Final = (
     ("/v2/", AIGNE_V2),
     ("/api/v1/sdk/", AIGNE_V1),
 )
-_GEMINI_VERSIONS: Final = ("v1", "v1beta")
+GEMINI_VERSIONS: Final = ("v1", "v1beta")
 _COLLECTION: Final = "models/"
 # Operations of their own, which no id of a response can be.
 _OPERATIONS: Final = ("input_tokens", "compact")
 # What may be done with what a provider keeps, by what follows its id.
-_OF_RESPONSES: Final = {
+OF_RESPONSES: Final = {
     "": ("GET", "HEAD", "DELETE"),
     "/cancel": ("POST",),
     "/input_items": ("GET", "HEAD"),
 }
 CONTENT: Final = "/content"
-_OF_VIDEOS: Final = {"": ("GET", "HEAD", "DELETE"), CONTENT: ("GET", "HEAD")}
+OF_VIDEOS: Final = {"": ("GET", "HEAD", "DELETE"), CONTENT: ("GET", "HEAD")}
 
 
 def canonical(path: str) -> str:
@@ -47,7 +47,7 @@ def canonical(path: str) -> str:
 def called(path: str, query: bytes = b"") -> Called | None:
     """Return what a decoded path calls, None when it is no method of Gemini's."""
     version, _, rest = path.removeprefix("/").partition("/")
-    if version not in _GEMINI_VERSIONS or not rest.startswith(_COLLECTION):
+    if version not in GEMINI_VERSIONS or not rest.startswith(_COLLECTION):
         return None
     name, _, method = rest.removeprefix(_COLLECTION).rpartition(":")
     if not name or method not in METHOD_NAMES:
@@ -59,13 +59,13 @@ def called(path: str, query: bytes = b"") -> Called | None:
 
 def stored_response(method: str, path: str) -> Wanted | None:
     """Return what a decoded path asks of a stored response, None when it asks nothing of one."""
-    wanted = _kept(method, path, RESPONSES, (RESPONSE, "response_id"), _OF_RESPONSES)
+    wanted = _kept(method, path, RESPONSES, (RESPONSE, "response_id"), OF_RESPONSES)
     return None if wanted is None or wanted.named.id in _OPERATIONS else wanted
 
 
 def stored_video(method: str, path: str) -> Wanted | None:
     """Return what a decoded path asks of a video, None when it asks nothing of one."""
-    return _kept(method, path, VIDEOS, (VIDEO, "video_id"), _OF_VIDEOS)
+    return _kept(method, path, VIDEOS, (VIDEO, "video_id"), OF_VIDEOS)
 
 
 def _kept(

@@ -1,17 +1,23 @@
-"""Data-plane paths to what answers them, and nothing else."""
+"""Data-plane paths to what answers them and the scope that takes, and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
+from aigne_hub.domain.access import Scope
 from aigne_hub.gateway import formats
+from aigne_hub.gateway.dialects.gemini.called import METHOD_NAMES
 from aigne_hub.gateway.dialects.openai.chat import OpenAIChat
 from aigne_hub.gateway.formats import ALL, ONE, Format
 from aigne_hub.gateway.paths import (
     AIGNE_V1,
     AIGNE_V2,
     GEMINI_MODELS,
+    GEMINI_VERSIONS,
     MODELS,
+    OF_RESPONSES,
+    OF_VIDEOS,
+    RESPONSES,
     VIDEOS,
     called,
     canonical,
@@ -56,6 +62,39 @@ PATHS: Final = (
 )
 
 
+class Served(NamedTuple):
+    """What is served, `{…}` for any name, and the scope that its caller's key needs."""
+
+    method: str
+    path: str
+    scope: Scope
+
+
+class UndeclaredPath(Exception):
+    """A path is routed that `served` does not name: nobody would know what it asks for."""
+
+
+# The scope of what is asked with GET, by its path; whatever is posted to calls a model.
+_LISTS: Final = {MODELS: Scope.MODELS, GEMINI_MODELS: Scope.MODELS}
+
+
+def served() -> Iterator[Served]:
+    """Give every path of the data plane. What answers it asks the verifier for that scope."""
+    for path in sorted(PATHS):
+        yield Served("POST", path, Scope.INFERENCE)
+    for path, scope in _LISTS.items():
+        yield Served("GET", path, scope)
+        yield Served("GET", f"{path}/{{model}}", scope)
+    for version in GEMINI_VERSIONS:
+        for method in METHOD_NAMES:
+            yield Served("POST", f"/{version}/models/{{model}}:{method}", Scope.INFERENCE)
+    yield Served("GET", VIDEOS, Scope.INFERENCE)
+    for base, kept in ((RESPONSES, OF_RESPONSES), (VIDEOS, OF_VIDEOS)):
+        for suffix, methods in kept.items():
+            for method in methods:
+                yield Served(method, f"{base}/{{id}}{suffix}", Scope.INFERENCE)
+
+
 def routes(plane: Plane) -> Callable[[str, str], Handler | None]:
     """Return the look-up of (method, path), None for what the data plane does not serve."""
     return _Routes(plane).find
@@ -76,6 +115,9 @@ class _Routes:
             (MODELS, Format(formats.models, plane)),
             (GEMINI_MODELS, self._gemini),
         )
+        undeclared = {*self._posts, *(path for path, _ in self._lists)} - PATHS - _LISTS.keys()
+        if undeclared:
+            raise UndeclaredPath(f"no scope is declared for {', '.join(sorted(undeclared))}")
 
     def find(self, method: str, path: str) -> Handler | None:
         if method == "POST":

@@ -1,0 +1,154 @@
+"""Every route, asked by everybody: each is let in, or refused, as the route declares.
+
+The rows are those of the routers and of the data plane's table, so a new route is in it. A
+caller who is let in asks for something that is not there, or sends nothing of use: whatever
+the answer is, it is not about who asks.
+"""
+
+import http.client
+import re
+from urllib.parse import urlencode
+
+import pytest
+from tests.callers import Caller, everybody, with_and_without
+from tests.hub import HubProcess
+from tests.oauth import FORM, Site
+
+from aigne_hub.domain.access import Scope
+from aigne_hub.gateway.routes import served
+from aigne_hub.web.api.access import COOKIE_PATHS
+from aigne_hub.web.declared import Access, Asks
+from aigne_hub.web.guards import guarded
+from aigne_hub.web.routers import every_router
+
+GUARDS = guarded(every_router())
+DATA_PLANE = {(one.method, one.path): one.scope for one in served()}
+LET_IN, UNKNOWN, FORBIDDEN, SIGN_IN = "let in", 401, 403, 303
+SAFE = {"GET", "HEAD"}
+# What OAuth clients are not even shown.
+PRIVATE = {("GET", "/api/user/sessions")}
+# Routes that ask nothing of their caller here, and say 401 or 403 of their own accord.
+OWN_ACCORD = ("/oauth/", "/api/app/", "/sign-in", "/sign-out", "/api/did/", "/.well-known/service/")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with HubProcess(tmp_path_factory.mktemp("matrix"), {}) as hub:
+        yield Site(hub)
+
+
+@pytest.fixture(scope="module")
+def callers(site):
+    return everybody(site)
+
+
+@pytest.fixture
+def line(site):
+    made = Line(site)
+    yield made
+    made.close()
+
+
+class Line:
+    """One kept connection, on which one request is sent after the other."""
+
+    def __init__(self, site):
+        self._line = http.client.HTTPConnection("127.0.0.1", site.hub.port, timeout=60)
+
+    def ask(self, caller, method, path, csrf=""):
+        headers, body = dict(caller.headers), None
+        if method not in SAFE | {"DELETE"}:
+            page = not path.startswith(("/api/", "/payment/api/", "/v1", "/v2"))
+            body = urlencode({"csrf": csrf}) if page else "{}"
+            headers["content-type"] = FORM if page else "application/json"
+        self._line.request(method, re.sub(r"{[^}]+}", "none", path), body, headers)
+        answer = self._line.getresponse()
+        return answer.status, answer.read()
+
+    def close(self):
+        self._line.close()
+
+    def csrf_of(self, caller):
+        status, page = self.ask(caller, "GET", "/account")
+        assert status == 200
+        return re.search(rb'name="csrf" value="([^"]+)"', page)[1].decode()
+
+
+def expected(access: Access, caller: Caller, method: str, path: str) -> object:
+    """Return how a caller fares at a route of the control plane."""
+    if access.asks is Asks.NOTHING:
+        return LET_IN
+    if access.asks is Asks.SESSION:
+        return LET_IN if caller.cookie else SIGN_IN
+    by_cookie = access.asks is Asks.KEY and path.startswith(COOKIE_PATHS)
+    if caller.cookie:
+        return LET_IN if by_cookie else UNKNOWN
+    if caller.is_anonymous or caller.dead:
+        return UNKNOWN
+    if access.asks is Asks.KEY:
+        kept = method not in SAFE or (method, path) in PRIVATE
+        return FORBIDDEN if caller.client and kept else LET_IN
+    return LET_IN if caller.may(access.permission) else FORBIDDEN
+
+
+def expected_of_a_call(scope: Scope, caller: Caller) -> object:
+    if caller.is_anonymous or caller.dead or caller.cookie:
+        return UNKNOWN
+    return LET_IN if scope in caller.scopes else FORBIDDEN
+
+
+def fared(status: int, body: bytes) -> object:
+    """Return what an answer says of the caller. Nothing may break, and every path is served."""
+    assert status < 500 or status == 503, (status, body[:300])
+    assert b"Nothing is served at" not in body
+    if status == SIGN_IN:
+        return SIGN_IN
+    return status if status in {UNKNOWN, FORBIDDEN} else LET_IN
+
+
+def test_the_data_plane_lets_in_whose_key_has_the_scope(line, callers):
+    wrong = []
+    for (method, path), scope in DATA_PLANE.items():
+        for caller in callers:
+            found = fared(*line.ask(caller, method, path))
+            if found != expected_of_a_call(scope, caller):
+                wrong.append((method, path, caller.name, found))
+    assert wrong == []
+
+
+def test_the_control_plane_lets_in_whom_its_routes_declare(line, callers):
+    wrong = []
+    csrf = {caller.name: line.csrf_of(caller) for caller in callers if caller.cookie}
+    for (method, path), access in GUARDS.items():
+        if access.asks is Asks.NOTHING:
+            continue
+        for caller in callers:
+            found = fared(*line.ask(caller, method, path, csrf.get(caller.name, "")))
+            wanted = expected(access, caller, method, path)
+            if found != wanted and not (found == SIGN_IN and wanted == LET_IN and caller.cookie):
+                wrong.append((method, path, caller.name, found, wanted))
+    assert wrong == []
+
+
+def test_a_role_of_ones_own_is_let_in_by_its_permission_alone(line, site):
+    wrong, pairs = [], with_and_without(site)
+    for (method, path), access in GUARDS.items():
+        if access.permission not in pairs:
+            continue
+        for caller in pairs[access.permission]:
+            found = fared(*line.ask(caller, method, path))
+            if found != expected(access, caller, method, path):
+                wrong.append((method, path, caller.name, found))
+    assert wrong == []
+
+
+def test_what_is_open_to_all_does_not_look_at_the_caller(line, callers):
+    wrong = []
+    for (method, path), access in GUARDS.items():
+        if access.asks is not Asks.NOTHING or path.startswith(OWN_ACCORD):
+            continue
+        answers = {caller.name: fared(*line.ask(caller, method, path)) for caller in callers}
+        refused = {name for name, found in answers.items() if found in {UNKNOWN, FORBIDDEN}}
+        if refused:
+            wrong.append((method, path, refused))
+    assert wrong == []
