@@ -6,7 +6,10 @@ import re
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
+from tests import oauth
 from tests.hub import HubProcess
+from tests.oauth import Site
+from tests.patience import until
 from tests.person import (
     PASSWORD,
     Person,
@@ -238,6 +241,27 @@ def test_a_password_from_the_operator_ends_sessions(hub):
     set_password(hub, email, "another good password")
     assert person.get("/account").status == 303
     assert person.sign_in(email, "another good password").status == 303
+
+
+def test_programs_that_act_for_a_person_are_seen_and_revoked_by_them_alone(hub):
+    site = Site(hub)
+    ada = oauth.Person.sign_in(site, "ada-of-programs@example.com")
+    client = site.client(client_name="<b>Notes</b>")
+    tokens = ada.tokens(client)
+    person = Person(hub, elsewhere(), {SESSION: ada.cookie})
+    page = person.get("/account").text
+    assert "&lt;b&gt;Notes&lt;/b&gt;" in page
+    assert "call models, which spends your credit" in page
+    path = re.search(r'action="\./(account/programs/[^"]+/revoke)"', page)[1]
+    other, email = newcomer(hub)
+    other.sign_in(email)
+    assert other.fill("/account", {}, f"/{path}").status == 404
+    assert person.post(f"/{path}", {"csrf": other.csrf("/account")}).status == 403
+    token = tokens["access_token"]
+    assert ask(hub, "GET", "/api/user/info", key=token).status == 200
+    assert person.fill("/account", {}, f"/{path}").status == 303
+    assert "Notes" not in person.get("/account").text
+    until(lambda: ask(hub, "GET", "/api/user/info", key=token).status == 401)
 
 
 # -- a program asks for a key -----------------------------------------------------------------

@@ -156,6 +156,10 @@ def test_sessions_are_seen_and_ended_by_their_owner_alone(hub):
     refused = other.fill("/account", {}, f"/account/sessions/{theirs}/end")
     assert refused.status == 404
     assert phone.get("/account").status == 200
+    own = {"sec-fetch-site": "same-origin", "accept": "*/*"}
+    for odd in ("%00", "a%00b", "%27", "..%2f", "%ed%b3%bf", "x" * 64):
+        assert person.send("DELETE", f"/api/user/sessions/{odd}", None, own).status == 404, odd
+        assert person.fill("/account", {}, f"/account/sessions/{odd}/end").status == 404, odd
     assert person.fill("/account", {}, f"/account/sessions/{theirs}/end").status == 303
     assert phone.get("/account").status == 303
     assert person.get("/account").status == 200

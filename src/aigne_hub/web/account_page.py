@@ -1,4 +1,4 @@
-"""/account: what belongs to the person who is signed in. Their sessions, keys and password."""
+"""/account: what belongs to the person who is signed in. Keys, programs, sessions, password."""
 
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from aigne_hub.domain.passwords import BYTES_MAX, CHARS_MIN, require_good
 from aigne_hub.storage import guesses, keys, passwords, sessions
 from aigne_hub.storage.engine import View
 from aigne_hub.storage.users import User
+from aigne_hub.web.account_programs import programs_of, revoke_program
 from aigne_hub.web.backend import Backend, Hub
 from aigne_hub.web.network import network_of
 from aigne_hub.web.rendering import renderer_of, root_of
@@ -192,6 +193,7 @@ def _shown(view: View, hub: Backend, session: Session) -> dict[str, Any]:
             }
             for one in reversed(live)
         ],
+        "programs": programs_of(view, user),
         "sessions": [
             {
                 "id": one.id,
@@ -224,6 +226,7 @@ def account_page_router() -> APIRouter:
     router.get("")(show)
     router.post("/keys")(create_key)
     router.post("/keys/{key_id}/revoke")(revoke_key)
+    router.post("/programs/{grant_id}/revoke")(revoke_program)
     router.post("/sessions/others/end")(end_others)
     router.post("/sessions/{session_id}/end")(end_session)
     router.post("/password")(change_password)

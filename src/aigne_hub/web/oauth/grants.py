@@ -10,7 +10,7 @@ from aigne_hub.domain.money import parse_credits
 from aigne_hub.domain.windows import Window
 from aigne_hub.storage import limits, oauth_grants
 from aigne_hub.storage.engine import View
-from aigne_hub.web.api.access import Caller, actor
+from aigne_hub.web.api.access import Caller, Proven, actor
 from aigne_hub.web.api.bodies import Body, CreditsText
 from aigne_hub.web.backend import Hub
 
@@ -33,7 +33,7 @@ def list_grants(caller: Caller, hub: Hub) -> dict[str, Any]:
 
 
 def set_allowance(
-    caller: Caller, hub: Hub, grant_id: GrantId, body: NewAllowance
+    caller: Proven, hub: Hub, grant_id: GrantId, body: NewAllowance
 ) -> dict[str, Any]:
     """Let a client spend another amount from now on."""
     amount = None if body.credit_limit is None else parse_credits(body.credit_limit)
