@@ -8,7 +8,7 @@ from aigne_hub.domain.errors import NotFound
 from aigne_hub.domain.limits import Subject
 from aigne_hub.domain.oauth.access_token import AccessToken, Refused
 from aigne_hub.domain.oauth.external import ExternalIdentity
-from aigne_hub.storage import limits, oauth_tokens, signing_keys, users
+from aigne_hub.storage import limits, oauth_tokens, roles, signing_keys, users
 
 
 def issuer_of(connection: Connection, now_us: int, name: str, *, audience: str | None) -> Issuer:
@@ -56,4 +56,5 @@ def of_identity(connection: Connection, identity: ExternalIdentity) -> Principal
         scopes=identity.issuer.scopes,
         expires_us=identity.expires_us,
         limits=limits.of(connection, (Subject.USER, user.id)),
+        permissions=roles.permissions_of(connection, user.role),
     )

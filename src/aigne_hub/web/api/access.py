@@ -50,9 +50,14 @@ async def authenticated(request: Request, hub: Hub) -> Principal:
 
 async def _by_key(request: Request, hub: Backend) -> Principal:
     principal = await hub.verify(request.headers.raw, None)
+    require_own_doing(principal, request)
+    return principal
+
+
+def require_own_doing(principal: Principal, request: Request) -> None:
+    """Raise Forbidden for an OAuth client that would change what is its user's own."""
     if principal.app_is_verified and request.method not in _SAFE:
         raise Forbidden("An OAuth client may read the account, not change it.")
-    return principal
 
 
 def _person(user: User, hub: Backend) -> Principal:

@@ -11,6 +11,7 @@ from aigne_hub.domain.permissions import Permission
 from aigne_hub.storage import users
 from aigne_hub.storage.engine import View
 from aigne_hub.storage.users import User
+from aigne_hub.web.api.access import require_own_doing
 from aigne_hub.web.backend import Hub
 from aigne_hub.web.declared import Access, Asks, Declares
 
@@ -51,7 +52,10 @@ class OwnOr(Declares):
 
     async def __call__(self, request: Request, hub: Hub) -> Visitor:
         principal = await hub.verify(request.headers.raw, None)
-        return Visitor(principal, principal.may(self.permission))
+        sees_all = principal.may(self.permission)
+        if not sees_all:
+            require_own_doing(principal, request)
+        return Visitor(principal, sees_all)
 
 
 def own_or(permission: Permission) -> Any:
