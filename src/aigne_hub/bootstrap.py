@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random  # noqa: TID251 - this is where randomness is handed in
-from types import ModuleType
 
 from sqlalchemy import Engine
 
-from aigne_hub.at_first_use import at_first_use
 from aigne_hub.auth.verifier import Verifier
 from aigne_hub.catalog.snapshot import Credential, Provider, Snapshot
 from aigne_hub.clock import SystemClock
@@ -24,6 +22,7 @@ from aigne_hub.domain.access import Role
 from aigne_hub.domain.errors import Conflict
 from aigne_hub.domain.events import JITTER_PERCENT_MAX
 from aigne_hub.domain.ids import IdFactory
+from aigne_hub.gateway.head import MOUNT
 from aigne_hub.gateway.idempotency import Kept
 from aigne_hub.gateway.local import DemoUpstream
 from aigne_hub.gateway.plane import Plane, PlaneSettings
@@ -42,13 +41,18 @@ from aigne_hub.storage import (
     engine,
     keys,
     passwords,
-    revision,
     setup,
     users,
 )
 from aigne_hub.storage.catalogue import load_snapshot
 from aigne_hub.storage.checkpoint import Checkpointer
-from aigne_hub.storage.credentials import OtherIssuers, StoredKeys, StoredTokens, looked_up
+from aigne_hub.storage.credentials import (
+    OtherIssuers,
+    StoredKeys,
+    StoredTokens,
+    looked_up,
+    signatures,
+)
 from aigne_hub.storage.journal import GroupCommitJournal
 from aigne_hub.storage.liveness import FileLocks, Liveness, folder_of
 from aigne_hub.storage.objects import StoredObjects
@@ -114,7 +118,7 @@ def open_hub(settings: Settings, environ: Mapping[str, str]) -> Hub:
     clock = SystemClock()
     database = engine.create_engine(settings.database_url)
     engine.require_usable(database)
-    _bring_up_to_date(database)
+    creation.bring_up_to_date(database)
     keyring = open_keyring(settings)
     return Hub(
         settings=settings,
@@ -125,26 +129,6 @@ def open_hub(settings: Settings, environ: Mapping[str, str]) -> Hub:
         clock=clock,
         ids=IdFactory(lambda: clock.now_us() // 1000, _seeded()),
     )
-
-
-def _bring_up_to_date(database: Engine) -> None:
-    found = revision.found(database)
-    if found is None:
-        creation.create(database)
-        found = revision.found(database)
-    if found == revision.HEAD:
-        return
-    migrate = _migrate()
-    if database.dialect.name == "sqlite":
-        migrate.upgrade(database)
-    migrate.require_current(database)
-
-
-@at_first_use
-def _migrate() -> ModuleType:
-    from aigne_hub.storage import migrate  # noqa: PLC0415 - at first use
-
-    return migrate
 
 
 def _seeded() -> Callable[[int], int]:
@@ -381,6 +365,7 @@ def build_plane(
             hub.pepper,
             hub.clock.now_us,
         ),
+        signatures=signatures(hub.engine, hub.clock, hub.public_url, (MOUNT,)),
         tracker=Tracker(journal, hub.clock),
         answers=StoredAnswers(hub),
         objects=StoredObjects(hub.engine, hub.clock, hub.ids),

@@ -23,7 +23,6 @@ CHATS = ("gpt-4o", "gpt-nousage", "gpt-503", BROKEN)
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": CITY}}]
 ELSEWHERE = ("anthropic/claude-thinking:3", "google/gemini-thinking:3")
-V1 = ("/api/v1", "/api/v1/sdk", "/ai-kit/api/v1")
 
 
 class Site:
@@ -81,12 +80,14 @@ def flat(model: str = "openai/gpt-4o", **members: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": PROMPT}], **members}
 
 
-def as_aigne(site: Site, path: str, body: dict[str, Any], **more: str) -> Reply:
+def as_aigne(
+    site: Site, path: str, body: dict[str, Any], *, customer: Customer | None = None, **more: str
+) -> Reply:
     return post(
         site.hub,
         path,
         json.dumps(body).encode(),
-        key=site.customer.key,
+        key=(customer or site.customer).key,
         headers={**CLIENT, **more},
     )
 
@@ -174,15 +175,14 @@ def test_a_flat_stream_that_breaks_says_so_in_its_last_event(site: Site):
 
 def test_an_error_before_the_answer_is_an_event_for_who_accepts_events(site: Site):
     poor = site.books.customer(1)
-    for base in ("/api/v2", "/api/v1"):
-        path = f"{base}/chat/completions"
-        failed = as_aigne(site, path, flat("openai/gpt-503"))
-        assert (failed.status, failed.error["code"]) == (502, "upstream_error")
-        told = as_aigne(site, path, flat("openai/gpt-503"), **EVENTS)
-        assert (told.status, told.streamed, told.error["code"]) == (200, True, "upstream_error")
-        assert site.call(told)["outcome"] == "upstream_failed"
-    refused = site.ask("/api/v1/chat/completions", flat(), customer=poor)
-    event = site.ask("/api/v1/chat/completions", flat(), customer=poor, accept="text/event-stream")
+    path = "/api/v2/chat/completions"
+    failed = as_aigne(site, path, flat("openai/gpt-503"))
+    assert (failed.status, failed.error["code"]) == (502, "upstream_error")
+    told = as_aigne(site, path, flat("openai/gpt-503"), **EVENTS)
+    assert (told.status, told.streamed, told.error["code"]) == (200, True, "upstream_error")
+    assert site.call(told)["outcome"] == "upstream_failed"
+    refused = as_aigne(site, path, flat(), customer=poor)
+    event = as_aigne(site, path, flat(), customer=poor, **EVENTS)
     assert (refused.status, event.status) == (402, 200)
     for error in (refused.error, event.error):
         assert (error["type"], error["code"]) == ("NOT_ENOUGH", "insufficient_credits")
@@ -202,18 +202,6 @@ def test_an_error_before_the_answer_is_an_event_for_who_accepts_events(site: Sit
 def test_a_malformed_flat_chat_is_the_callers_mistake(site: Site, body: dict[str, Any]):
     reply = as_aigne(site, "/v2/chat/completions", body)
     assert (reply.status, reply.error["code"]) == (400, "invalid_request")
-
-
-@pytest.mark.parametrize("base", V1)
-def test_the_older_version_is_flat_for_everybody(site: Site, base: str):
-    reply = site.ask(f"{base}/chat/completions", flat())
-    assert reply.json["text"] == PROMPT
-    streamed = site.ask(f"{base}/completions", flat(), accept="text/event-stream")
-    assert streamed.events[-1]["usage"]["totalTokens"] == 8
-    embedded = site.ask(f"{base}/embeddings", {"model": "openai/embed", "input": "a b"})
-    assert len(embedded.json["data"][0]["embedding"]) > 10
-    drawn = site.ask(f"{base}/image/generations", {"model": "gpt-image-1", "prompt": "a cat"})
-    assert drawn.json["images"] == drawn.json["data"]
 
 
 # -- models of every provider ----------------------------------------------------------------
@@ -248,9 +236,7 @@ def test_models_whose_providers_speak_other_formats_are_reached(
 # -- whether calls are taken -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/v2/status", "/v2/status", "/api/v1/status", "/ai-kit/api/v1/sdk/status"]
-)
+@pytest.mark.parametrize("path", ["/api/v2/status", "/v2/status", "/ai-kit/api/v2/status"])
 def test_the_status_is_always_a_200(site: Site, path: str):
     poor = site.books.customer(0)
     rich, nobody = Api(site.hub, site.customer.key), Api(site.hub)

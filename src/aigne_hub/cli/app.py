@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "users": "People and programs that call.",
     "roles": "What users may be.",
     "keys": "API keys.",
+    "apps": "Applications that sign their calls.",
     "oauth": "OAuth clients, and the keys that tokens are signed with.",
     "approve": "Approve what waits for a person.",
     "credits": "Grant credit and see where it went.",

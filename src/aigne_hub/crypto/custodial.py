@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from aigne_hub.crypto import base58
 from aigne_hub.crypto.did import DidType, HashType, KeyType, RoleType, address_of, did_of, hash_of
 
 SEED_BYTES = 32
@@ -76,6 +77,16 @@ def verify(
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def public_key_of_text(text: str) -> bytes:
+    """Return a sound key, of hex with or without `0x` or base58 behind a `z`; or ValueError."""
+    key = (
+        base58.decode(text[1:]) if text.startswith("z") else bytes.fromhex(text.removeprefix("0x"))
+    )
+    if not is_sound(key):
+        raise ValueError("not an Ed25519 public key")
+    return key
 
 
 def is_sound(public_key: bytes) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aigne_hub.auth.signed.verifier import SignatureVerifier
 from aigne_hub.auth.verifier import Verifier
 from aigne_hub.catalog.snapshot import Snapshot
 from aigne_hub.domain.errors import (
@@ -51,6 +52,7 @@ class Plane:
         snapshot: Snapshot,
         connect: Connect,
         verifier: Verifier,
+        signatures: SignatureVerifier,
         tracker: Tracker,
         answers: Answers,
         objects: Objects,
@@ -61,6 +63,7 @@ class Plane:
     ) -> None:
         self.settings = settings
         self.verifier = verifier
+        self.signatures = signatures
         self.tracker = tracker
         self.answers = answers
         self.objects = objects
@@ -81,6 +84,7 @@ class Plane:
         """Read another version of the configuration from the next call on."""
         self.router = self._routed(snapshot, self.router)
         self.verifier.forget()
+        self.signatures.forget()
 
     def use(self, settings: PlaneSettings) -> None:
         """Follow other settings from the next call on."""

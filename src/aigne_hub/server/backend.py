@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from threading import Lock
 from typing import Final
 
 from sqlalchemy import Connection
 
+from aigne_hub.auth.signed.claims import Head
 from aigne_hub.auth.verifier import Headers, fields_of
 from aigne_hub.bootstrap import Hub
 from aigne_hub.catalog.snapshot import Provider, Snapshot
@@ -140,3 +141,6 @@ class ProcessBackend:
 
     async def verify(self, headers: Headers, scope: Scope | None) -> Principal:
         return await self._plane.verifier.verify(fields_of(headers), scope)
+
+    async def verify_signed(self, head: Head, body: Callable[[], Awaitable[bytes]]) -> Principal:
+        return await self._plane.signatures.verify(head, body)

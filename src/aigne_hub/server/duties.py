@@ -51,6 +51,7 @@ from aigne_hub.storage import (
     target_health,
     unfinished_orders,
     usage_alarms,
+    used_signatures,
     watch,
 )
 from aigne_hub.storage.engine import StorageError, reading, writing
@@ -317,6 +318,7 @@ class Duties:
                     pruned += connect_sessions.prune(connection, now)
                     pruned += sessions.prune(connection, now) + guesses.prune(connection, now)
                     pruned += did_sessions.prune(connection, now)
+                    pruned += used_signatures.prune(connection, now)
                     pruned += target_health.prune(connection, now)
                 more = outbox.prune() > 0 or pruned > 0
 

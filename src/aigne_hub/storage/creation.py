@@ -4,11 +4,38 @@ That tool would stay in the memory of the process that made it: 10 MiB for as lo
 A test compares what the two make.
 """
 
+from types import ModuleType
+
 from sqlalchemy import Engine, text
 
+from aigne_hub.at_first_use import at_first_use
 from aigne_hub.storage import revision, triggers
 from aigne_hub.storage.schema import metadata
 from aigne_hub.storage.schema_lock import alone
+
+
+def bring_up_to_date(engine: Engine) -> None:
+    """Make or upgrade what a first start needs; PostgreSQL is only made.
+
+    Raises SchemaMismatch for a database of another version that is not upgraded here.
+    """
+    found = revision.found(engine)
+    if found is None:
+        create(engine)
+        found = revision.found(engine)
+    if found == revision.HEAD:
+        return
+    migrate = _migrate()
+    if engine.dialect.name == "sqlite":
+        migrate.upgrade(engine)
+    migrate.require_current(engine)
+
+
+@at_first_use
+def _migrate() -> ModuleType:
+    from aigne_hub.storage import migrate  # noqa: PLC0415 - at first use
+
+    return migrate
 
 
 def create(engine: Engine) -> None:

@@ -1,18 +1,20 @@
 """What the data plane asks of the database about callers, read in threads."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from aigne_hub.auth.signed.claims import Application
+from aigne_hub.auth.signed.verifier import SignatureVerifier
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import Overloaded
 from aigne_hub.domain.oauth.external import ExternalIdentity
 from aigne_hub.ports import Clock
-from aigne_hub.storage import keys, oauth_bearers
-from aigne_hub.storage.engine import reading
+from aigne_hub.storage import applications, keys, oauth_bearers, used_signatures
+from aigne_hub.storage.engine import reading, writing
 
 Found = TypeVar("Found")
 
@@ -83,3 +85,51 @@ class StoredTokens:
         with reading(self._engine) as connection:
             now = self._clock.now_us()
             return oauth_bearers.principal_of(connection, now, self._issuer(), token)
+
+
+class StoredApplications:
+    """auth.signed.claims.Applications over the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def find(self, did: str) -> Application | None:
+        return await looked_up(lambda: self._find(did))
+
+    async def siblings(self) -> Sequence[Application]:
+        return await looked_up(self._siblings)
+
+    def _find(self, did: str) -> Application | None:
+        with reading(self._engine) as connection:
+            return applications.caller(connection, did)
+
+    def _siblings(self) -> Sequence[Application]:
+        with reading(self._engine) as connection:
+            return applications.siblings(connection)
+
+
+class StoredMarks:
+    """auth.signed.claims.Replays over the database, which all processes share."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def is_first(self, mark: bytes, until_us: int) -> bool:
+        return await looked_up(lambda: self._is_first(mark, until_us))
+
+    def _is_first(self, mark: bytes, until_us: int) -> bool:
+        with writing(self._engine) as connection:
+            return used_signatures.use(connection, mark, until_us)
+
+
+def signatures(
+    engine: Engine, clock: Clock, public_url: Callable[[], str], mounts: Sequence[str]
+) -> SignatureVerifier:
+    """Return what verifies signed requests, over the database."""
+    return SignatureVerifier(
+        StoredApplications(engine),
+        StoredMarks(engine),
+        clock.now_us,
+        public_url=public_url,
+        mounts=mounts,
+    )

@@ -52,6 +52,11 @@ def register(connection: Connection, now_us: int, did: str, public_key: bytes) -
         raise Overloaded(
             "Too many applications have registered. Ask the operator.", retry_after_s=3600
         )
+    put(connection, now_us, did, public_key)
+
+
+def put(connection: Connection, now_us: int, did: str, public_key: bytes) -> None:
+    """Keep the public key of an application that keeps its own secret key."""
     # Somebody else may be registering the same key at this moment.
     with suppress(IntegrityError), connection.begin_nested():
         connection.execute(
@@ -59,6 +64,17 @@ def register(connection: Connection, now_us: int, did: str, public_key: bytes) -
                 did=did, kind="application", public_key=public_key, created_us=now_us
             )
         )
+
+
+def kept_by(connection: Connection, did: str) -> Literal["hub", "application"] | None:
+    """Tell who has the secret key of an application's identity; None when nobody knows it."""
+    table = schema.identity.c
+    row = connection.execute(
+        select(table.kind, table.sealed_secret).where(table.did == did)
+    ).first()
+    if row is None:
+        return None
+    return "application" if row.kind == "application" and row.sealed_secret is None else "hub"
 
 
 def known(connection: Connection, did: str) -> bool:

@@ -4,12 +4,13 @@ Handlers that read or change the database are plain functions: FastAPI runs them
 thread, so that no stream waits for them.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Annotated, NamedTuple, Protocol
 
 from fastapi import Depends, Request
 
+from aigne_hub.auth.signed.claims import Head
 from aigne_hub.auth.verifier import Headers
 from aigne_hub.catalog.snapshot import Provider, Snapshot
 from aigne_hub.crypto.envelope import Keyring
@@ -126,6 +127,10 @@ class Backend(Protocol):
 
     async def verify(self, headers: Headers, scope: Scope | None) -> Principal:
         """Return who calls. Raises Unauthenticated or Forbidden."""
+        ...
+
+    async def verify_signed(self, head: Head, body: Callable[[], Awaitable[bytes]]) -> Principal:
+        """Return the application that signed a request. Raises Unauthenticated."""
         ...
 
 

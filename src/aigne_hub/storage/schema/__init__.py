@@ -74,7 +74,14 @@ from aigne_hub.storage.schema.payments import (
 )
 from aigne_hub.storage.schema.selling import checkout_session, payment_link
 from aigne_hub.storage.schema.sessions import password, session, sign_in_failure
-from aigne_hub.storage.schema.users import api_key, identity, role, user
+from aigne_hub.storage.schema.users import (
+    api_key,
+    application,
+    identity,
+    role,
+    used_signature,
+    user,
+)
 from aigne_hub.storage.schema.wallets import did_session, profile
 from aigne_hub.storage.schema.webhooks import (
     event,
@@ -88,6 +95,7 @@ __all__ = [
     "account",
     "alias",
     "api_key",
+    "application",
     "audit_log",
     "auto_recharge",
     "call_attempt",
@@ -152,6 +160,7 @@ __all__ = [
     "transfer",
     "upstream_object",
     "usage_limit",
+    "used_signature",
     "user",
     "webhook_delivery",
     "webhook_endpoint",

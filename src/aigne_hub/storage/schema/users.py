@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -74,4 +75,28 @@ api_key = Table(
     instant("revoked_us", nullable=True),
     CheckConstraint("length(digest) = 32", name="digest"),
     CheckConstraint("scopes <> ''", name="scopes"),
+)
+
+# Applications that may call with signatures; their public keys are their identities'.
+application = Table(
+    "application",
+    metadata,
+    Column("did", Text, ForeignKey("identity.did"), primary_key=True),
+    # Who pays for its calls.
+    Column("user_id", Text, ForeignKey("user.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    # Whether components of the same Blocklet may call, who sign with its key and not its name.
+    Column("sibling", Boolean, nullable=False),
+    instant("created_us"),
+    instant("revoked_us", nullable=True),
+)
+
+# What was signed for one use, until it would be too old anyway.
+used_signature = Table(
+    "used_signature",
+    metadata,
+    Column("mark", LargeBinary, primary_key=True),
+    Column("expires_us", BigInteger, nullable=False, index=True),
+    CheckConstraint("length(mark) = 32", name="mark"),
+    sqlite_with_rowid=False,
 )

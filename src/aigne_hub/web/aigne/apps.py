@@ -1,8 +1,8 @@
 """`/api/app`: applications that call with keys of their own (wire/aigne.md, section 1.10).
 
-An application registers its public key. Requests that it signs are not verified yet: what
-needs a signature answers 401 and says so, and an administrator's key is taken instead where
-the wire allows one.
+An application registers its public key, which lets it do nothing: it may call once an operator
+has added it (`aigne-hub apps add`). Where the wire allows it an administrator's key is taken
+instead of a signature.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,16 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from aigne_hub.auth.verifier import fields_of, presented
-from aigne_hub.crypto import base58
-from aigne_hub.crypto.custodial import is_sound
-from aigne_hub.crypto.did import DidType, InvalidDid, RoleType, address_of, did_of
+from aigne_hub.crypto.custodial import public_key_of_text
+from aigne_hub.crypto.did import DidType, RoleType, address_of, did_of, parse
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import Conflict, InvalidRequest, RateLimited, Unauthenticated
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.permissions import Permission
-from aigne_hub.storage import identities, usage_totals
+from aigne_hub.storage import accounts, identities, usage_totals
 from aigne_hub.storage.usage_totals import Wanted
 from aigne_hub.web.aigne.periods import Within, credits_number
+from aigne_hub.web.aigne.signed import Signed, is_signed
 from aigne_hub.web.api.access import Requires
 from aigne_hub.web.api.bulk_rates import Wire
 from aigne_hub.web.backend import Hub
@@ -34,9 +33,6 @@ ROWS_MAX: Final = 10_000
 KEY_CHARS_MAX: Final = 200
 
 _APPLICATION: Final = DidType(RoleType.APPLICATION)
-_UNSIGNED: Final = (
-    "This hub does not verify the signatures of applications yet. Use an API key of the hub."
-)
 
 
 class AppBody(Wire):
@@ -53,7 +49,7 @@ class AppConfig(Wire):
 
 @dataclass(frozen=True, slots=True)
 class SignedOr(Declares):
-    """Lets in a key with a permission. Raises Unauthenticated for a signed request."""
+    """Lets in an application that signed, or a key with a permission."""
 
     permission: Permission
 
@@ -62,13 +58,22 @@ class SignedOr(Declares):
         return Access(Asks.SIGNATURE, self.permission)
 
     async def __call__(self, request: Request, hub: Hub) -> Principal:
-        if presented(fields_of(request.headers.raw)) is None:
-            raise Unauthenticated(_UNSIGNED)
+        if is_signed(request):
+            return await Signed()(request, hub)
         return await Requires(self.permission)(request, hub)
+
+
+async def signed_or_nobody(request: Request, hub: Hub) -> Principal | None:
+    """Return the application that signed; which applications there are nobody else learns."""
+    try:
+        return await Signed()(request, hub)
+    except Unauthenticated:
+        return None
 
 
 Trusted = Annotated[Principal, Depends(SignedOr(Permission.APPS_READ))]
 TrustedToChange = Annotated[Principal, Depends(SignedOr(Permission.APPS_WRITE))]
+Signer = Annotated[Principal, Depends(Signed())]
 
 
 class Registry:
@@ -85,17 +90,31 @@ class Registry:
             raise RateLimited("Too many applications registered just now.", retry_after_s=60)
         self._begun.note(now)
         address = address_of(public_key, _APPLICATION)
-        if not _registered(hub, address):
-            with hub.posting() as view:
-                identities.register(view, now, did_of(address), public_key)
+        with hub.posting() as view:
+            identities.register(view, now, did_of(address), public_key)
         return {"id": address, "paymentLink": hub.payment_link if hub.billing else None}
 
 
-def status(request: Request, hub: Hub) -> None:
-    """Return null for an application that has not registered; what others see takes a signature."""
-    app_id = request.headers.get("x-app-id", "")
-    if _registered(hub, app_id):
-        raise Unauthenticated(_UNSIGNED)
+def status(
+    application: Annotated[Principal | None, Depends(signed_or_nobody)], hub: Hub
+) -> dict[str, Any] | None:
+    """Say how an application stands that signed and may call; null to everybody else."""
+    if application is None:
+        return None
+    served = True
+    if hub.billing:
+        with hub.reading() as view:
+            account = accounts.load(view, application.user_id, lock=False)
+            account.advance(hub.clock.now_us())
+        served = account.available > 0
+    return {
+        "id": parse(application.app_did).address,
+        "subscription": {
+            "id": application.app_did,
+            "status": "active" if served else "past_due",
+        },
+        "subscriptionDetailUrl": hub.payment_link if hub.billing else None,
+    }
 
 
 def config(_: Trusted) -> dict[str, bool]:
@@ -113,14 +132,16 @@ def change_config(_: TrustedToChange, body: AppConfig) -> dict[str, bool]:
 
 
 def usage(
-    _: Trusted,
+    caller: Trusted,
     hub: Hub,
     period: Within,
     app_did: Annotated[
         str | None, Query(alias="appDid", max_length=256, description="Only of this application.")
     ] = None,
 ) -> Response:
-    """Return what models were used on each day, the newest first."""
+    """Return what models were used on each day, the newest first; of an application its own."""
+    if caller.app_is_verified:
+        app_did = caller.app_did
     with hub.reading() as view:
         found = usage_totals.by_model_and_day(view, Wanted(period, app_did=app_did), limit=ROWS_MAX)
     body = {
@@ -139,34 +160,19 @@ def usage(
     return Response(orjson.dumps(body), media_type="application/json")
 
 
-def subscription() -> None:
-    """Refuse: an application proves who it is by a signature."""
-    raise Unauthenticated(_UNSIGNED)
-
-
-def _registered(hub: Hub, app_id: str) -> bool:
-    try:
-        did = did_of(app_id)
-    except InvalidDid:
-        return False
-    with hub.reading() as view:
-        return identities.known(view, did)
+def subscription(_: Signer) -> None:
+    """Refuse: credit pays for calls, and no subscription."""
+    raise Conflict("There is no subscription here: calls are paid for with credit.")
 
 
 def _key(text: str) -> bytes:
     try:
-        if text.startswith("z"):
-            key = base58.decode(text[1:])
-        else:
-            key = bytes.fromhex(text.removeprefix("0x"))
+        return public_key_of_text(text)
     except ValueError:
-        key = b""
-    if not is_sound(key):
         raise InvalidRequest(
             "publicKey is an Ed25519 key: 32 bytes in hex, or in base58 behind a z.",
             param="publicKey",
-        )
-    return key
+        ) from None
 
 
 def apps_router() -> APIRouter:
@@ -197,7 +203,6 @@ def apps_router() -> APIRouter:
             f"/subscription/{verb}",
             operation_id=f"{verb}Subscription",
             summary=f"{verb.capitalize()} an application's subscription",
-            dependencies=[open_to_all("it refuses everybody")],
             openapi_extra=free,
         )(subscription)
     return router

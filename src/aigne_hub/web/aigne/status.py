@@ -1,6 +1,7 @@
 """`GET /api/v2/status`: whether the caller can be served now. Always 200, whatever it says.
 
 AIGNE's clients ask before they show a form; a key may be missing (wire/aigne.md, section 1.2).
+The older `/api/v1/status` is asked with a signature.
 """
 
 from typing import Annotated, Any, Final
@@ -20,12 +21,14 @@ from aigne_hub.domain.errors import (
 from aigne_hub.gateway.dialects.aigne.errors import NOT_ENOUGH
 from aigne_hub.providers.profiles import is_keyless
 from aigne_hub.storage import accounts
+from aigne_hub.web.aigne.signed import Signed
 from aigne_hub.web.backend import Backend, Hub
 from aigne_hub.web.declared import open_to_all
 
 PATH: Final = "/api/v2/status"
 # Other spellings and the older version, which are not in the OpenAPI document.
-_ALIASES: Final = ("/v2/status", "/api/v1/status", "/api/v1/sdk/status")
+_ALIASES: Final = ("/v2/status",)
+_OLDER: Final = ("/api/v1/status", "/api/v1/sdk/status")
 
 ModelName = Annotated[
     str | None, Query(max_length=500, description="Whether this model can be called, too.")
@@ -40,6 +43,23 @@ async def somebody(request: Request, hub: Hub) -> Principal | HubError | None:
         return await hub.verify(request.headers.raw, Scope.INFERENCE)
     except HubError as error:
         return error
+
+
+async def some_application(request: Request, hub: Hub) -> Principal | HubError:
+    """Return the application that asks, or what is wrong with its signature."""
+    try:
+        return await Signed()(request, hub)
+    except HubError as error:
+        return error
+
+
+def older_status(
+    caller: Annotated[Principal | HubError, Depends(some_application)],
+    hub: Hub,
+    model: ModelName = None,
+) -> dict[str, Any]:
+    """Say whether a call of the application that signed would be taken."""
+    return status(caller, hub, model)
 
 
 def status(
@@ -105,4 +125,6 @@ def status_router() -> APIRouter:
     )(status)
     for path in _ALIASES:
         router.get(path, include_in_schema=False)(status)
+    for path in _OLDER:
+        router.get(path, include_in_schema=False)(older_status)
     return router
