@@ -50,8 +50,13 @@ def find(connection: Connection, order_id: str) -> CheckoutSession:
         select(schema.checkout_session).where(_SESSION.order_id == order_id)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"There is no checkout session {order_id[:80]!r}.")
+        raise unknown(order_id)
     return _session(connection, row)
+
+
+def unknown(order_id: str) -> NotFound:
+    """Return what is said of a session that is not there, or not the caller's."""
+    return NotFound(f"There is no checkout session {order_id[:80]!r}.")
 
 
 def page(

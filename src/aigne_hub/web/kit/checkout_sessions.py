@@ -69,7 +69,8 @@ def get_session(session_id: SessionId, guest: Guest, hub: Hub) -> Answer:
     """Return a session."""
     with hub.reading() as view:
         found = checkout_sessions.find(view, session_id)
-        guest.customer(view, found.order.order.account_id)
+        if not guest.sees(found.order.order.account_id):
+            raise checkout_sessions.unknown(session_id)
     return _shown(hub, found)
 
 
