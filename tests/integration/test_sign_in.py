@@ -94,6 +94,22 @@ def test_a_disabled_user_is_out_at_once(hub):
     assert person.get("/account").status == 303
 
 
+ODD = [
+    ("DELETE", "/api/user/grants/%00"),
+    ("DELETE", "/api/user/webhooks/a%00b"),
+    ("GET", "/api/admin/limits?user=a%00"),
+    ("GET", "/payment/checkout/pay/a%00"),
+    ("POST", "/api/admin/calls/%00/refund"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ODD)
+def test_a_nul_in_an_address_is_the_senders_mistake_on_either_database(hub, method, path):
+    key = hub.cli("keys", "create", "--user", hub.user, "--scope", "admin")["key"]
+    body = {} if method == "POST" else None
+    assert ask(hub, method, path, key=key, body=body).status in (200, 400, 404)
+
+
 def guess(person, email):
     """Guess until it is too often; return how often that was, and the answer."""
     for number in range(12):

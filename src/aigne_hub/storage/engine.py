@@ -17,8 +17,10 @@ from typing import TypeAlias, cast
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
+
+from aigne_hub.domain.errors import InvalidRequest
 
 # Before this version two connections that checkpoint and write at once can corrupt the
 # database (the WAL-reset defect, present since 3.7.0).
@@ -31,6 +33,9 @@ POSTGRES_CONNECT_TIMEOUT_S = 10
 
 # A writer that freezes or loses its network keeps its locks no longer than this.
 _NOT_FROZEN = "SET LOCAL idle_in_transaction_session_timeout = '15s'"
+
+# How the driver refuses a text with one.
+_NUL = "cannot contain NUL"
 
 _BEGIN_OPTION = "sqlite_begin"
 _WAL_RETRY_S = 0.01
@@ -245,9 +250,19 @@ def _postgres_engine(url: URL) -> Engine:
         raise StorageError(
             "PostgreSQL needs its driver: install it with pip install 'aigne-hub[postgres]'."
         )
-    return sqlalchemy.create_engine(
+    engine = sqlalchemy.create_engine(
         url.set(drivername="postgresql+psycopg"),
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         connect_args={"connect_timeout": POSTGRES_CONNECT_TIMEOUT_S},
     )
+
+    @event.listens_for(engine, "handle_error")
+    def refuse_nul(context: ExceptionContext) -> None:
+        """Blame the one text that PostgreSQL cannot take on who sent it: nothing is so named."""
+        if _NUL in str(context.original_exception):
+            raise InvalidRequest(
+                "A text of this request has a NUL character in it, which no name and no id has."
+            )
+
+    return engine
