@@ -34,9 +34,13 @@ def test_limits_are_set_listed_replaced_and_removed(run, user):
 @pytest.mark.parametrize(
     ("options", "code", "word"),
     [
-        ((), 2, "--user, --key or --project"),
+        ((), 2, "--user, --key, --project or --grant"),
         (("--user", EMAIL), 2, "--credits, --requests"),
-        (("--user", EMAIL, "--key", "k", "--requests", "1"), 2, "--user, --key or --project"),
+        (
+            ("--user", EMAIL, "--key", "k", "--requests", "1"),
+            2,
+            "--user, --key, --project or --grant",
+        ),
         (("--user", EMAIL, "--requests", "1", "--tokens", "1"), 2, "--credits, --requests"),
         (("--user", EMAIL, "--requests", "1"), 2, "--window"),
         (("--user", EMAIL, "--streams", "1", "--window", "day"), 2, "at once"),

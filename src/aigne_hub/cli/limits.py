@@ -29,6 +29,10 @@ Key = Annotated[str | None, typer.Option("--key", metavar="ID", help="A key's id
 Project = Annotated[
     str | None, typer.Option("--project", metavar="DID", help="The DID of an application.")
 ]
+Grant = Annotated[
+    str | None,
+    typer.Option("--grant", metavar="ID", help="What a user lets an OAuth client do."),
+]
 
 Kind = TypeVar("Kind")
 Value = TypeVar("Value")
@@ -43,6 +47,7 @@ def set_limit(
     user: User = None,
     key: Key = None,
     project: Project = None,
+    grant: Grant = None,
     credits_: Annotated[
         str | None, typer.Option("--credits", metavar="A", help="Credits it may spend.")
     ] = None,
@@ -63,7 +68,7 @@ def set_limit(
     ] = "UTC",
 ) -> None:
     """Set one limit, replacing the one on the same measure and window."""
-    subject, name = _subject(user, key, project)
+    subject, name = _subject(user, key, project, grant)
     spent = None if credits_ is None else amount(credits_, "--credits")
     measure, most = _one(
         "--credits, --requests, --tokens or --streams",
@@ -104,13 +109,14 @@ def remove(
     user: User = None,
     key: Key = None,
     project: Project = None,
+    grant: Grant = None,
     measure: Annotated[Measure, typer.Option(help="What is counted.")],
     window: Annotated[
         Window | None, typer.Option(help="What it is counted over; not for streams.")
     ] = None,
 ) -> None:
     """Lift one limit."""
-    subject, name = _subject(user, key, project)
+    subject, name = _subject(user, key, project, grant)
     span = _window(measure, window)
     with cli.changing() as (_, change):
         name = subjects.name_of(change.connection, subject, name)
@@ -118,12 +124,15 @@ def remove(
     cli.output.document({"ok": True})
 
 
-def _subject(user: str | None, key: str | None, project: str | None) -> tuple[Subject, str]:
+def _subject(
+    user: str | None, key: str | None, project: str | None, grant: str | None
+) -> tuple[Subject, str]:
     return _one(
-        "--user, --key or --project",
+        "--user, --key, --project or --grant",
         (Subject.USER, user),
         (Subject.KEY, key),
         (Subject.PROJECT, project),
+        (Subject.GRANT, grant),
     )
 
 
