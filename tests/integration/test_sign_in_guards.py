@@ -288,3 +288,26 @@ def test_a_secret_is_made_by_cookie_only_soon_after_signing_in(hub, caller):
     hook = f"/api/user/webhooks/{made.json['id']}"
     assert ask(hub, "DELETE", hook, headers=own).status == 200
     age(hub, "caller@example.com", -RECENT_US)
+
+
+@pytest.mark.parametrize("path", READS)
+def test_no_other_origin_is_let_in_with_the_cookie(hub, caller, path):
+    person, _ = caller
+    asked = {"origin": "https://evil.example", "access-control-request-method": "DELETE"}
+    preflight = person.send("OPTIONS", path, None, asked)
+    answer = person.send("GET", path, None, {"origin": "https://evil.example", "accept": "*/*"})
+    assert answer.status == 403
+    for one in (preflight, answer):
+        # Without this no browser sends the cookie along, nor shows a script the answer.
+        assert "access-control-allow-credentials" not in one.headers
+        assert one.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/account", "/sign-out", "/api/user/info"])
+def test_head_and_options_change_and_tell_nothing(hub, caller, path):
+    person, _ = caller
+    before = {row.id for row in rows(hub, schema.session)}
+    head = person.send("HEAD", path)
+    assert head.body == b""
+    assert person.send("OPTIONS", path).status in (200, 204, 405)
+    assert {row.id for row in rows(hub, schema.session)} == before
