@@ -9,6 +9,7 @@ import pytest
 from tests.hub import HubProcess
 from tests.oauth import CALLBACK, Person, Site, basic, redemption, request
 from tests.patience import until
+from tests.person import set_password
 
 from aigne_hub.domain.access import Role
 from aigne_hub.storage import users
@@ -513,6 +514,14 @@ def test_a_disabled_user_refreshes_nothing_ever_again(site, app):
     site.change(
         lambda _, change: users.enable(change, users.find(change.connection, "fred@example.com"))
     )
+    assert refresh(site, app, given["refresh_token"]).json["error"] == "invalid_grant"
+    assert site.bearer("/oauth/userinfo", given["access_token"]).status == 401
+
+
+def test_another_password_ends_what_was_refreshed(site, app):
+    gina = Person.sign_in(site, "gina@example.com")
+    given = gina.tokens(app)
+    set_password(site.hub, "gina@example.com")
     assert refresh(site, app, given["refresh_token"]).json["error"] == "invalid_grant"
     assert site.bearer("/oauth/userinfo", given["access_token"]).status == 401
 

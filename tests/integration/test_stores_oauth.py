@@ -13,6 +13,7 @@ from aigne_hub.domain.oauth.errors import OAuthError, Refusal
 from aigne_hub.domain.oauth.lifetimes import ACCESS_US, KEY_AGE_US, KEY_NOTICE_US
 from aigne_hub.domain.windows import Window
 from aigne_hub.storage import (
+    identities,
     limits,
     oauth_clients,
     oauth_families,
@@ -207,6 +208,8 @@ def test_what_nobody_uses_is_forgotten_and_what_is_used_stays(hub):
     with writing(hub.engine) as view:
         assert oauth_pruning.prune(view, hub.clock.now_us()) == 2  # the token, the client
         assert oauth_clients.find(view, unused.client.id) is None
+        assert not identities.known(view, unused.client.app_did)
+        assert identities.known(view, used.client.app_did)
         assert oauth_clients.find(view, used.client.id)
         assert oauth_clients.find(view, known.client.id)
     hub.clock.advance(180 * 24 * 3_600)

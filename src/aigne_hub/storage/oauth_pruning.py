@@ -32,7 +32,7 @@ def prune(connection: Connection, now_us: int) -> int:
 def _unused_clients(connection: Connection, now_us: int) -> int:
     grant, device = schema.oauth_grant.c, schema.oauth_device.c
     old = (
-        select(_CLIENT.id)
+        select(_CLIENT.id, _CLIENT.app_did)
         .where(
             _CLIENT.address.is_not(None),
             _CLIENT.created_us <= now_us - UNUSED_US,
@@ -41,6 +41,9 @@ def _unused_clients(connection: Connection, now_us: int) -> int:
         )
         .limit(PRUNE_BATCH)
     )
-    return connection.execute(
-        delete(schema.oauth_client).where(_CLIENT.id.in_(old.scalar_subquery()))
-    ).rowcount
+    rows = connection.execute(old).all()
+    clients = [row.id for row in rows]
+    applications = [row.app_did for row in rows]
+    connection.execute(delete(schema.oauth_client).where(_CLIENT.id.in_(clients)))
+    connection.execute(delete(schema.identity).where(schema.identity.c.did.in_(applications)))
+    return len(rows)
