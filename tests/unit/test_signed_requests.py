@@ -121,9 +121,9 @@ def test_the_vectors_of_a_remote_application_hold(vectors: Any):
     body = json.dumps(said["data"], indent=1).encode()
     claim = blocklet.remote(head(headers), NOW * 1_000_000)
     assert claim.app_did == f"did:abt:{said['appId']}"
-    assert claim.proof(bytes.fromhex(vectors["wallets"][1]["pk"][2:]), body) is not None
-    assert claim.proof(STRANGER.identity.public_key, body) is None
-    assert claim.proof(bytes.fromhex(vectors["wallets"][1]["pk"][2:]), b"{}") is None
+    assert claim.proof([bytes.fromhex(vectors["wallets"][1]["pk"][2:])], body) is not None
+    assert claim.proof([STRANGER.identity.public_key], body) is None
+    assert claim.proof([bytes.fromhex(vectors["wallets"][1]["pk"][2:])], b"{}") is None
 
 
 def test_the_vectors_of_a_component_hold(vectors: Any):
@@ -136,9 +136,9 @@ def test_the_vectors_of_a_component_hold(vectors: Any):
     }
     body = json.dumps(said["body"]).encode()
     claim = blocklet.component(head(headers, query="a=1"), NOW * 1_000_000, ())
-    assert claim.proof(bytes.fromhex(vectors["wallets"][1]["pk"][2:]), body) is not None
+    assert claim.proof([bytes.fromhex(vectors["wallets"][1]["pk"][2:])], body) is not None
     other = blocklet.component(head(headers, query="a=2"), NOW * 1_000_000, ())
-    assert other.proof(bytes.fromhex(vectors["wallets"][1]["pk"][2:]), body) is None
+    assert other.proof([bytes.fromhex(vectors["wallets"][1]["pk"][2:])], body) is None
 
 
 # -- who is let in ---------------------------------------------------------------------------
@@ -461,6 +461,15 @@ def test_a_body_that_two_would_read_differently_is_refused(body: bytes):
         refused(head(headers), body)
 
 
+def test_a_body_that_takes_long_to_write_down_is_signed_by_its_digest():
+    body = b'{"a":[' + b"1," * blocklet.VALUES_MAX + b"1]}"
+    for headers in (APP.remote(body, at=NOW), SIBLING.component(PATH, body, at=NOW)):
+        assert "RFC 9421" in refused(head(headers), body)
+    verified(head(APP.message(f"{PUBLIC_URL}{PATH}", body, at=NOW)), body)
+    picture = json.dumps({"image": "A" * 8_000_000}).encode()
+    verified(head(APP.remote(picture, at=NOW)), picture)
+
+
 def test_a_form_is_not_signed_and_nothing_else_passes_for_one():
     form, path = b"--x\r\n", "/api/v1/audio/transcriptions"
     assert verified(head(APP.remote(at=NOW), path=path), form).app_did == APP.did
@@ -607,5 +616,5 @@ def test_a_parameter_of_a_component_is_not_that_component():
 def test_the_clock_is_the_hubs():
     """The library would ask the machine's, which is years away from NOW."""
     assert http_message.claimed(head(message_headers()), NOW * 1_000_000, [PUBLIC_URL]).proof(
-        APP.identity.public_key, BODY
+        [APP.identity.public_key], BODY
     )

@@ -6,7 +6,7 @@ them, too. Of a form neither signs the body: they sign `{}`.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,9 @@ from aigne_hub.domain.errors import InvalidRequest, Unauthenticated
 REMOTE_WINDOW_S: Final = 600
 COMPONENT_LIFETIME_MAX_S: Final = 300
 PREFIX_CHARS_MAX: Final = 100
+# Of a body, told by its punctuation: a few hundredths of a second to write them down sorted.
+VALUES_MAX: Final = 50_000
+_MARKS: Final = (b",", b":", b"[", b"{")
 # Paths whose bodies are forms.
 _FORMS: Final = ("/audio/transcriptions",)
 _STALE: Final = (
@@ -39,22 +42,19 @@ class RemoteClaim:
     signature: bytes
     is_form: bool
 
-    def proof(self, public_key: bytes, body: bytes) -> Proof | None:
+    def proof(self, public_keys: Sequence[bytes], body: bytes) -> tuple[int, Proof] | None:
         """Try what the signer may have signed: without a user, also an empty one."""
         data = _data(body, is_form=self.is_form)
-        said = {"appId": self.app_id, "timestamp": self.timestamp, "data": data}
-        if self.end_user:
-            said["userDid"] = self.end_user
-            tried: Sequence[dict[str, Any]] = (said,)
-        elif self.end_user is None:
-            tried = (said,)
-        else:
-            tried = (said, {**said, "userDid": ""})
-        until_us = (self.timestamp + REMOTE_WINDOW_S + SKEW_S) * SECOND_US
-        if not _signed(tried, public_key, self.signature):
+        said = canonical({"appId": self.app_id, "data": data, "timestamp": self.timestamp})
+        tried = [_ending(said, "userDid", self.end_user or "")]
+        if not self.end_user:
+            tried = [said] if self.end_user is None else [said, *tried]
+        signer = _signer(tried, public_keys, self.signature)
+        if signer is None:
             return None
-        mark = _mark(b"remote", public_key, self.signature)
-        return Proof(mark, until_us, _end_user(self.end_user))
+        mark = _mark(b"remote", public_keys[signer], self.signature)
+        until_us = (self.timestamp + REMOTE_WINDOW_S + SKEW_S) * SECOND_US
+        return signer, Proof(mark, until_us, _end_user(self.end_user))
 
 
 def remote(head: Head, now_us: int) -> RemoteClaim:
@@ -94,23 +94,22 @@ class ComponentClaim:
         """Siblings have one application's key, and do not say whose."""
         return
 
-    def proof(self, public_key: bytes, body: bytes) -> Proof | None:
-        data = _data(body, is_form=self.is_form)
-        if not _signed(self._tried(data), public_key, self.signature):
-            return None
-        mark = _mark(b"component", public_key, self.signature)
-        return Proof(mark, (self.expires + SKEW_S) * SECOND_US)
-
-    def _tried(self, data: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        for path in self.paths:
-            yield {
+    def proof(self, public_keys: Sequence[bytes], body: bytes) -> tuple[int, Proof] | None:
+        said = canonical(
+            {
                 "iat": self.issued,
                 "exp": self.expires,
-                "body": data,
+                "body": _data(body, is_form=self.is_form),
                 "query": self.asked,
                 "method": self.method,
-                "url": path,
             }
+        )
+        tried = [_ending(said, "url", path) for path in self.paths]
+        signer = _signer(tried, public_keys, self.signature)
+        if signer is None:
+            return None
+        mark = _mark(b"component", public_keys[signer], self.signature)
+        return signer, Proof(mark, (self.expires + SKEW_S) * SECOND_US)
 
 
 def component(head: Head, now_us: int, mounts: Iterable[str]) -> ComponentClaim:
@@ -141,8 +140,20 @@ def component(head: Head, now_us: int, mounts: Iterable[str]) -> ComponentClaim:
 
 
 def _data(body: bytes, *, is_form: bool) -> dict[str, Any]:
-    """Return what of a body is signed. Raises ValueError."""
-    return {} if is_form or not body else read_object(body)
+    """Return what of a body is signed. Raises ValueError, or Unauthenticated for too much."""
+    if is_form or not body:
+        return {}
+    # All of it is read before anybody is known: what that may cost is bounded.
+    if sum(map(body.count, _MARKS)) > VALUES_MAX:
+        raise Unauthenticated(
+            f"A body of more than {VALUES_MAX} values is signed by RFC 9421, by its digest."
+        )
+    return read_object(body)
+
+
+def _ending(said: bytes, name: str, value: str) -> bytes:
+    """Return canonical JSON with one more member, whose name sorts last."""
+    return b'%b,"%b":%b}' % (said[:-1], name.encode(), canonical(value))
 
 
 def _is_form(head: Head) -> bool:
@@ -160,8 +171,13 @@ def _signature(head: Head) -> bytes:
     return signature
 
 
-def _signed(said: Iterable[dict[str, Any]], public_key: bytes, signature: bytes) -> bool:
-    return any(custodial.verify(public_key, canonical(one), signature) for one in said)
+def _signer(said: Iterable[bytes], public_keys: Sequence[bytes], signature: bytes) -> int | None:
+    """Return which key signed one of some messages."""
+    for message in said:
+        for at, public_key in enumerate(public_keys):
+            if custodial.verify(public_key, message, signature):
+                return at
+    return None
 
 
 def _mark(kind: bytes, public_key: bytes, signature: bytes) -> bytes:

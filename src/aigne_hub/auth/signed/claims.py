@@ -58,8 +58,12 @@ class Claim(Protocol):
     @property
     def app_did(self) -> str | None: ...
 
-    def proof(self, public_key: bytes, body: bytes) -> Proof | None:
-        """Return the proof that a key signed the request, None when it did not."""
+    def proof(self, public_keys: Sequence[bytes], body: bytes) -> tuple[int, Proof] | None:
+        """Return which of some keys signed the request, with the proof; None for none of them.
+
+        Raises ValueError for a body that nobody can have signed, Unauthenticated for one that
+        is not read for it.
+        """
         ...
 
 

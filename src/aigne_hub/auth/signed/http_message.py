@@ -79,11 +79,13 @@ class MessageClaim:
     head: Head
     urls: tuple[str, ...]
 
-    def proof(self, public_key: bytes, body: bytes) -> Proof | None:
-        if not is_sound(public_key) or not any(self._holds(public_key, body, u) for u in self.urls):
-            return None
-        said = b"\0".join((b"message", self.app_did.encode(), self.nonce.encode()))
-        return Proof(hashlib.sha256(said).digest(), (self.expires + SKEW_S) * SECOND_US)
+    def proof(self, public_keys: Sequence[bytes], body: bytes) -> tuple[int, Proof] | None:
+        for at, public_key in enumerate(public_keys):
+            if is_sound(public_key) and any(self._holds(public_key, body, u) for u in self.urls):
+                said = b"\0".join((b"message", self.app_did.encode(), self.nonce.encode()))
+                mark = hashlib.sha256(said).digest()
+                return at, Proof(mark, (self.expires + SKEW_S) * SECOND_US)
+        return None
 
     def _holds(self, public_key: bytes, body: bytes, url: str) -> bool:
         verifier = _Verifier(signature_algorithm=ED25519, key_resolver=_OneKey(public_key))

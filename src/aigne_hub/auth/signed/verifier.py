@@ -150,15 +150,14 @@ def _bounded(remembered: Remembered, most: int) -> Remembered:
 def _proven(
     claim: Claim, candidates: Sequence[Application], body: bytes
 ) -> tuple[Application, Proof] | None:
-    for application in candidates:
-        try:
-            proof = claim.proof(application.public_key, body)
-        except ValueError:
-            # What is signed cannot be read, so nobody can have signed it.
-            return None
-        if proof is not None and application is not _NOBODY:
-            return application, proof
-    return None
+    try:
+        found = claim.proof([one.public_key for one in candidates], body)
+    except ValueError:
+        # What is signed cannot be read, so nobody can have signed it.
+        return None
+    if found is None or candidates[found[0]] is _NOBODY:
+        return None
+    return candidates[found[0]], found[1]
 
 
 @at_first_use
