@@ -10,10 +10,11 @@ from aigne_hub.bootstrap import Hub
 from aigne_hub.domain.access import Role, Scope
 from aigne_hub.domain.permissions import EVERYTHING, NOTHING, OWNERS_ONLY, Permission, Permissions
 from aigne_hub.domain.roles import BUILT_IN
-from aigne_hub.storage import keys, roles, schema, users
+from aigne_hub.storage import applications, keys, roles, schema, users
 from aigne_hub.storage.changes import Changes
 from aigne_hub.storage.declarations import Origin
 from tests.oauth import COOKIE, Person, Site
+from tests.signing import App
 
 ALL = frozenset(Scope)
 ELSEWHERE = "https://elsewhere.example.com/"
@@ -24,7 +25,7 @@ class Caller:
     """Who calls, with what. `rights` are those of its user; the scopes say which of them count.
 
     `dead` is a credential that opens nothing any more, or never did. `cookie` is a person who
-    is signed in, `client` a program that an OAuth token was given to.
+    is signed in, `client` a program that an OAuth token was given to, `app` one that signs.
     """
 
     name: str
@@ -34,10 +35,11 @@ class Caller:
     dead: bool = False
     cookie: bool = False
     client: bool = False
+    app: App | None = None
 
     @property
     def is_anonymous(self) -> bool:
-        return not self.headers
+        return not self.headers and self.app is None
 
     def may(self, permission: Permission | None) -> bool:
         return Scope.ADMIN in self.scopes and permission in self.rights
@@ -49,7 +51,13 @@ def bearer(token: str) -> dict[str, str]:
 
 def everybody(site: Site) -> list[Caller]:
     """Make a user of every kind, with every kind of credential."""
-    return [Caller("anonymous", {}), *site.change(_with_keys), *_with_tokens(site)]
+    return [
+        Caller("anonymous", {}),
+        *site.change(_with_keys),
+        *_with_tokens(site),
+        Caller("component", {}, app=site.change(_component)),
+        Caller("component that nobody knows", {}, app=App.new(), dead=True),
+    ]
 
 
 def with_and_without(site: Site) -> dict[Permission, tuple[Caller, Caller]]:
@@ -141,6 +149,13 @@ def _with_tokens(site: Site) -> list[Caller]:
         Caller("session of an owner", cookie(owner), cookie=True),
         Caller("session of a member", cookie(member), cookie=True),
     ]
+
+
+def _component(hub: Hub, change: Changes) -> App:
+    app, payer = App.new(), _user(hub, change, Role.MEMBER)
+    known = app.identity.public_key
+    applications.add(change, hub.keyring, urandom, did=app.did, public_key=known, user=payer)
+    return app
 
 
 def _pairs(hub: Hub, change: Changes) -> dict[Permission, tuple[Caller, Caller]]:

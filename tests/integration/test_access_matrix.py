@@ -14,15 +14,14 @@ from tests.callers import Caller, everybody, with_and_without
 from tests.hub import HubProcess
 from tests.oauth import FORM, Site
 
-from aigne_hub.domain.access import Scope
-from aigne_hub.gateway.routes import served
+from aigne_hub.gateway.routes import Served, served
 from aigne_hub.web.api.access import COOKIE_PATHS
 from aigne_hub.web.declared import Access, Asks
 from aigne_hub.web.guards import guarded
 from aigne_hub.web.routers import every_router
 
 GUARDS = guarded(every_router())
-DATA_PLANE = {(one.method, one.path): one.scope for one in served()}
+DATA_PLANE = list(served())
 LET_IN, UNKNOWN, FORBIDDEN, SIGN_IN = "let in", 401, 403, 303
 SAFE = {"GET", "HEAD"}
 # What OAuth clients are not even shown.
@@ -53,6 +52,7 @@ class Line:
     """One kept connection, on which one request is sent after the other."""
 
     def __init__(self, site):
+        self._address = site.hub.address
         self._line = http.client.HTTPConnection("127.0.0.1", site.hub.port, timeout=60)
 
     def ask(self, caller, method, path, csrf=""):
@@ -61,7 +61,11 @@ class Line:
             page = not path.startswith(("/api/", "/payment/api/", "/v1", "/v2"))
             body = urlencode({"csrf": csrf}) if page else "{}"
             headers["content-type"] = FORM if page else "application/json"
-        self._line.request(method, re.sub(r"{[^}]+}", "none", path), body, headers)
+        target = re.sub(r"{[^}]+}", "none", path)
+        if caller.app is not None:
+            url, sent = f"{self._address}{target}", (body or "").encode()
+            headers |= caller.app.message(url, sent, method=method)
+        self._line.request(method, target, body, headers)
         answer = self._line.getresponse()
         return answer.status, answer.read()
 
@@ -80,21 +84,33 @@ def expected(access: Access, caller: Caller, method: str, path: str) -> object:
         return LET_IN
     if access.asks is Asks.SESSION:
         return LET_IN if caller.cookie else SIGN_IN
-    by_cookie = access.asks is Asks.KEY and path.startswith(COOKIE_PATHS)
-    if caller.cookie:
-        return LET_IN if by_cookie else UNKNOWN
-    if caller.is_anonymous or caller.dead:
+    if not knows(access, caller, path):
         return UNKNOWN
+    if caller.cookie or caller.app is not None:
+        return LET_IN
     if access.asks is Asks.KEY:
         kept = method not in SAFE or (method, path) in PRIVATE
         return FORBIDDEN if caller.client and kept else LET_IN
     return LET_IN if caller.may(access.permission) else FORBIDDEN
 
 
-def expected_of_a_call(scope: Scope, caller: Caller) -> object:
+def knows(access: Access, caller: Caller, path: str) -> bool:
+    """Tell whether a caller proves who it is in a way that a route takes."""
+    if caller.is_anonymous or caller.dead:
+        return False
+    if caller.cookie:
+        return access.asks is Asks.KEY and path.startswith(COOKIE_PATHS)
+    if caller.app is not None:
+        return access.asks is Asks.SIGNATURE
+    return access.asks is not Asks.SIGNATURE or access.permission is not None
+
+
+def expected_of_a_call(one: Served, caller: Caller) -> object:
     if caller.is_anonymous or caller.dead or caller.cookie:
         return UNKNOWN
-    return LET_IN if scope in caller.scopes else FORBIDDEN
+    if one.signed or caller.app is not None:
+        return LET_IN if one.signed and caller.app is not None else UNKNOWN
+    return LET_IN if one.scope in caller.scopes else FORBIDDEN
 
 
 def fared(status: int, body: bytes) -> object:
@@ -108,11 +124,11 @@ def fared(status: int, body: bytes) -> object:
 
 def test_the_data_plane_lets_in_whose_key_has_the_scope(line, callers):
     wrong = []
-    for (method, path), scope in DATA_PLANE.items():
+    for one in DATA_PLANE:
         for caller in callers:
-            found = fared(*line.ask(caller, method, path))
-            if found != expected_of_a_call(scope, caller):
-                wrong.append((method, path, caller.name, found))
+            found = fared(*line.ask(caller, one.method, one.path))
+            if found != expected_of_a_call(one, caller):
+                wrong.append((one.method, one.path, caller.name, found))
     assert wrong == []
 
 

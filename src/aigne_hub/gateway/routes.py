@@ -63,11 +63,15 @@ PATHS: Final = (
 
 
 class Served(NamedTuple):
-    """What is served, `{…}` for any name, and the scope that its caller's key needs."""
+    """What is served, `{…}` for any name, and the scope that its caller's key needs.
+
+    `signed` is what takes no key: applications sign what they send there.
+    """
 
     method: str
     path: str
     scope: Scope
+    signed: bool = False
 
 
 class UndeclaredPath(Exception):
@@ -81,7 +85,7 @@ _LISTS: Final = {MODELS: Scope.MODELS, GEMINI_MODELS: Scope.MODELS}
 def served() -> Iterator[Served]:
     """Give every path of the data plane. What answers it asks the verifier for that scope."""
     for path in sorted(PATHS):
-        yield Served("POST", path, Scope.INFERENCE)
+        yield Served("POST", path, Scope.INFERENCE, signed=path.startswith(AIGNE_V1))
     for path, scope in _LISTS.items():
         yield Served("GET", path, scope)
         yield Served("GET", f"{path}/{{model}}", scope)
