@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.signing import App
 
 from aigne_hub.auth.signed import blocklet, http_message
@@ -513,6 +515,28 @@ def test_a_message_covers_what_the_hub_asks_for(covered: tuple[str, ...]):
     given = {"content-type": "application/json"}
     headers = APP.message(url, BODY, at=NOW, covered=covered, headers=given)
     assert verified(head(headers, query="a=1")).app_did == APP.did
+
+
+def test_a_signature_that_is_made_by_hand_holds():
+    """Written down by the RFC's sections 2.3 and 2.5, and signed without the library."""
+    digest = base64.b64encode(hashlib.sha512(BODY).digest()).decode()
+    params = (
+        f'("@method" "@authority" "@path" "content-digest");created={NOW};expires={NOW + 60}'
+        f';nonce="0123456789abcdef";keyid="{APP.address}";tag="aigne-hub"'
+    )
+    base = (
+        f'"@method": POST\n"@authority": hub.example.com\n"@path": {PATH}\n'
+        f'"content-digest": sha-512=:{digest}:\n"@signature-params": {params}'
+    )
+    key = Ed25519PrivateKey.from_private_bytes(APP.identity.secret_key[:32])
+    signature = base64.b64encode(key.sign(base.encode())).decode()
+    headers = {
+        "content-digest": f"sha-512=:{digest}:",
+        "signature-input": f"by-hand={params}",
+        "signature": f"by-hand=:{signature}:",
+    }
+    assert verified(head(headers)).app_did == APP.did
+    refused(head(headers, method="PATCH"))
 
 
 @pytest.mark.parametrize(
