@@ -3,6 +3,7 @@
 import pytest
 from tests.api import Api
 from tests.hub import HubProcess
+from tests.patience import until
 
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
@@ -213,3 +214,18 @@ def test_roles_on_the_command_line(running):
     running.cli("users", "set-role", "--user", "aud@example.com", "member")
     assert running.cli("roles", "remove", "auditor") == {"ok": True}
     assert running.run("roles", "remove", "auditor").returncode == 4
+
+
+def test_a_changed_role_holds_in_every_process_within_a_moment(tmp_path):
+    with HubProcess(tmp_path, {}, workers=2) as hub:
+        hub.cli("roles", "add", "support", "--permission", "limits.read")
+        support = caller(hub, "support@example.com", "support", "admin")
+
+        def seen():
+            return {support.get("/api/admin/limits").status for _ in range(8)}
+
+        assert seen() == {200}
+        hub.cli("roles", "add", "support", "--permission", "calls.read")
+        until(lambda: seen() == {403})
+        hub.cli("users", "set-role", "--user", "support@example.com", "admin")
+        until(lambda: seen() == {200})

@@ -12,9 +12,12 @@ from aigne_hub.domain import errors
 from aigne_hub.gateway.routes import routes
 from aigne_hub.web.api.access import COOKIE_PATHS
 from aigne_hub.web.codes import ERROR_CODES
+from aigne_hub.web.declared import Asks
 from aigne_hub.web.gauges import Gauge
-from aigne_hub.web.openapi import openapi_document
+from aigne_hub.web.guards import guarded
+from aigne_hub.web.openapi import PERMISSION, openapi_document
 from aigne_hub.web.reference import Reference
+from aigne_hub.web.routers import every_router
 from aigne_hub.web.security import SECURITY_HEADERS
 from aigne_hub.web.surface import (
     AIGNE_BASE,
@@ -252,3 +255,23 @@ def test_the_manual_has_every_header_and_path(manual, document):
         assert f"`{header.lower()}`" in manual.lower(), header
     for path in document["paths"]:
         assert f"`{path}`" in manual or f" {path}`" in manual, path
+
+
+def test_the_manual_and_the_document_name_the_permission_of_every_route(manual, document):
+    rows = {
+        line.split("`")[1]: line
+        for line in manual.splitlines()
+        if re.match(r"\| `\w+\.\w+` \|", line)
+    }
+    named = 0
+    for (method, path), access in guarded(every_router()).items():
+        if access.permission is None or path == "/api/ai" or path.startswith("/api/ai/"):
+            continue
+        written = path.replace(":path}", "}")
+        star = "\\*" if access.asks is Asks.KEY else ""
+        assert f"`{method} {written}`{star}" in rows[access.permission.value], (method, path)
+        operation = document["paths"][written][method.lower()]
+        assert operation[PERMISSION] == access.permission.value
+        assert f"`{access.permission.value}`" in operation["description"]
+        named += 1
+    assert sum(line.count("`") for line in rows.values()) == 2 * (named + len(rows))

@@ -1,5 +1,7 @@
 """The OpenAPI 3.1 document: the data plane, kept by hand, and what FastAPI generates."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +9,10 @@ import yaml
 from fastapi.openapi.utils import get_openapi
 
 from aigne_hub.web.api.access import COOKIE_PATHS
-from aigne_hub.web.api.routers import api_routers
 from aigne_hub.web.codes import ERROR_CODES
-from aigne_hub.web.oauth.routers import oauth_routers
-from aigne_hub.web.pages import pages_router
-from aigne_hub.web.payment.webhooks import webhooks_router
-from aigne_hub.web.probe_routes import operations_router
+from aigne_hub.web.declared import Access, Asks
+from aigne_hub.web.guards import guarded
+from aigne_hub.web.routers import every_router
 
 _DATA_PLANE = Path(__file__).parent / "data_plane.yaml"
 # Paths whose operations take a key, and its four forms.
@@ -26,6 +26,14 @@ _ANY_KEY: list[dict[str, list[str]]] = [
     {"api-key": []},
 ]
 _ACCOUNT = "Account"
+# The member of an operation that names its permission.
+PERMISSION = "x-aigne-hub-permission"
+_SAID = {
+    Asks.PERMISSION: "It takes the permission `{}`.",
+    Asks.KEY: "With the permission `{}` it shows everybody's.",
+    Asks.SIGNATURE: "An application signs it, or a key has the permission `{}`.",
+}
+Guards = Mapping[tuple[str, str], Access]
 _DESCRIPTION = (
     "One address in front of every AI provider. Calls are authenticated with a key of this "
     "hub, recorded, metered and, where billing is on, charged in credits. "
@@ -35,24 +43,20 @@ _DESCRIPTION = (
 
 def openapi_document(public_url: str, version: str) -> dict[str, Any]:
     """Return the document of a hub that is reached at `public_url`."""
+    routers = every_router()
     document = get_openapi(
         title="AIGNE Hub",
         version=version,
         openapi_version="3.1.0",
         description=_DESCRIPTION,
         servers=[{"url": public_url}],
-        routes=[
-            *operations_router().routes,
-            *pages_router().routes,
-            *webhooks_router().routes,
-            *(route for router in oauth_routers() for route in router.routes),
-            *(route for router in api_routers() for route in router.routes),
-        ],
+        routes=[route for router in routers for route in router.routes],
     )
     kept: dict[str, Any] = yaml.safe_load(_DATA_PLANE.read_text(encoding="utf-8"))
     document["tags"] = kept["tags"]
     document["paths"] = {**kept["paths"], **document["paths"]}
     _refuse_as_the_hub_does(document)
+    _say_who_may_call(document, guarded(routers))
     generated = document["components"]["schemas"]
     components = kept["components"]
     components["schemas"] = {**components["schemas"], **generated}
@@ -80,6 +84,23 @@ def _refuse_as_the_hub_does(document: dict[str, Any]) -> None:
                 operation["responses"].setdefault(str(status), reference)
             by_cookie = path.startswith(COOKIE_PATHS) and _ACCOUNT in operation["tags"]
             operation.setdefault("security", _ANY_KEY + [{"session": []}] * by_cookie)
+
+
+def _say_who_may_call(document: dict[str, Any], guards: Guards) -> None:
+    """Add the permission that an operation takes, for people and for programs."""
+    for (method, path), access in guards.items():
+        operation = document["paths"].get(_written(path), {}).get(method.lower())
+        if operation is None or access.permission is None:
+            continue
+        operation[PERMISSION] = access.permission.value
+        said = _SAID[access.asks].format(access.permission.value)
+        before = operation.get("description", "")
+        operation["description"] = f"{before}\n\n{said}".strip()
+
+
+def _written(path: str) -> str:
+    """Return a path as the document has it, without the kinds of its parameters."""
+    return re.sub(r":\w+}", "}", path)
 
 
 def _error_responses() -> dict[str, Any]:
