@@ -10,7 +10,7 @@ from aigne_hub.domain.errors import Conflict, InvalidRequest, NotFound
 from aigne_hub.domain.permissions import NOTHING, Permission
 from aigne_hub.hub_file import load_hub_file
 from aigne_hub.reconcile import reconcile
-from aigne_hub.storage import keys, roles, sessions, users
+from aigne_hub.storage import keys, passwords, roles, sessions, users
 from aigne_hub.storage.changes import changes
 from aigne_hub.storage.declarations import Effect, Origin
 from aigne_hub.storage.engine import reading
@@ -97,6 +97,8 @@ def test_a_service_account_has_keys_and_no_session(hub):
         sessions.begin(
             change, hub.randbytes, hub.pepper, robot, "password", user_agent="", address=""
         )
+    with changing(hub) as change, pytest.raises(Conflict, match="keys only"):
+        passwords.put(change, robot, "hash")
     with changing(hub) as change, pytest.raises(Conflict, match="keys only"):
         users.set_email(change, robot, "robot@example.com")
 

@@ -20,8 +20,9 @@ def stored(connection: Connection, user_id: str) -> str | None:
 def put(change: Changes, user: User, hashed: str) -> None:
     """Give a user a password; OAuth clients have to ask again.
 
-    Whoever calls this ends the sessions that were there.
+    Whoever calls this ends the sessions that were there. Raises Conflict for a service account.
     """
+    user.require_person()
     _write(change, user, hashed)
     oauth_families.end_of_user(change, user.id, "the password changed")
     change.audit("password.set", user.id)
