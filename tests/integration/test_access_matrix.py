@@ -168,3 +168,45 @@ def test_what_is_open_to_all_does_not_look_at_the_caller(line, callers):
         if refused:
             wrong.append((method, path, refused))
     assert wrong == []
+
+
+HOSTS = ("x/?", "x/#", "x/health/live?", "localhost@x", "x:80:80", "", "[::1", "x/..;/health/live")
+# Headers by which other servers are told of another path, method, caller or place.
+OVERRIDES = {
+    "x-original-url": "/health/live",
+    "x-rewrite-url": "/health/live",
+    "x-forwarded-path": "/health/live",
+    "x-forwarded-prefix": "/health/live",
+    "x-http-method-override": "OPTIONS",
+    "x-forwarded-for": "127.0.0.1",
+    "x-forwarded-user": "owner",
+    "x-user-did": "did:abt:z1",
+    "x-user-role": "owner",
+}
+
+
+def test_no_host_and_no_other_header_opens_a_route(line):
+    """What decides is the endpoint that was found, not an address put together from headers."""
+    hosts = [Caller(f"host {host!r}", {"host": host}) for host in HOSTS]
+    wrong = []
+    for (method, path), access in GUARDS.items():
+        if access.asks is not Asks.PERMISSION:
+            continue
+        for caller in (*hosts, Caller("overrides", dict(OVERRIDES))):
+            status, _ = line.ask(caller, method, path)
+            if status not in {400, UNKNOWN}:
+                wrong.append((method, path, caller.name, status))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("before", ["/ai-kit", "//ai-kit", "/health/live/..", "/%2e", "/static/.."])
+def test_no_spelling_of_a_path_opens_a_route(line, before):
+    wrong = []
+    for (method, path), access in GUARDS.items():
+        if access.asks is Asks.PERMISSION:
+            for spelt in (f"{before}{path}", f"{before}{path}/"):
+                status, _ = line.ask(Caller("anonymous", {}), method, spelt)
+                mounted = before == "/ai-kit" and spelt.endswith(path)
+                if status not in ({UNKNOWN} if mounted else {400, UNKNOWN, 404, 405}):
+                    wrong.append((method, spelt, status))
+    assert wrong == []
