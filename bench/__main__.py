@@ -1,6 +1,7 @@
 """`python -m bench`: what a call costs through the hub, beside nginx and its peers."""
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import last, upstreams
+from bench import authentication, last, upstreams
 from bench.hub import Hub, HubOfTwo
 from bench.load import WRK, LoadError
 from bench.loads import LOADS
@@ -59,6 +60,10 @@ def main() -> int:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
     show(measured, machine, console())
+    if not chosen:
+        known = asyncio.run(authentication.measured())
+        for name, took in known.items():
+            print(f"authentication, {name}: {took['median_us']} us")
     if given.out is not None:
         given.out.write_text(json.dumps(as_json(measured, machine), indent=2) + "\n")
     found = rows(measured)
