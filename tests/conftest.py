@@ -24,6 +24,7 @@ LONGEST = (
     "test_enumerated_kills.py",
     "test_ledger_machine.py",
     "test_payment_kit_hubs.py",
+    "test_pool.py",
     "test_fault_table.py",
     "test_kill.py",
     "test_cli.py",

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 
 from aigne_hub.billing.kit_grants import KitGrant
+from aigne_hub.crypto.custodial import new_identity
+from aigne_hub.crypto.did import RoleType
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.lots import Category
 from aigne_hub.storage import grants, mirrored_grants, schema, users
@@ -135,14 +137,7 @@ def test_a_did_is_known_with_and_without_its_method(hub, user):
 
 
 def test_a_customer_that_is_unknown_is_made(hub, user):
-    with changing(hub) as change:
-        made = users.create(
-            change, hub.keyring, hub.randbytes, email="v@example.com", role=Role.MEMBER
-        )
-        did = f"did:abt:{made.did.removeprefix('did:abt:')}"
-        change.connection.execute(
-            update(schema.user).where(schema.user.c.id == made.id).values(did="did:abt:gone")
-        )
+    did = new_identity(RoleType.ACCOUNT, hub.randbytes).did
     assert mirror(hub, foreign(hub, did)) is Outcome.GRANTED
     with reading(hub.engine) as connection:
         assert users.find(connection, did).email is None
