@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.hub import HubProcess
-from tests.oauth import CALLBACK, Person, Site, basic, redemption, request
+from tests.oauth import CALLBACK, COOKIE, Person, Site, basic, redemption, request
 from tests.patience import until
 from tests.person import set_password
 
@@ -319,6 +319,16 @@ def test_consent_is_remembered_until_more_is_asked(site):
     assert dora.authorize(app).status == 303
     assert dora.authorize(app, prompt="consent").status == 200
     assert dora.authorize(app, scope="openid models").status == 200
+
+
+def test_a_head_makes_no_code_for_who_has_consented(site):
+    app = site.client()
+    fay = Person.sign_in(site, "fay@example.com")
+    fay.code(app)
+    path = f"/oauth/authorize?{urlencode(request(app))}"
+    answer = site.ask("HEAD", path, headers={"cookie": f"{COOKIE}={fay.cookie}"})
+    assert answer.status == 405
+    assert "location" not in answer.headers
 
 
 def test_a_native_client_asks_each_time(site, ada):

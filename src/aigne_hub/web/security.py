@@ -20,6 +20,9 @@ SECURITY_HEADERS = {
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
+# In the scope of a HEAD that is handled as a GET.
+AS_HEAD = "aigne_hub.as_head"
+
 
 class SecurityHeaders:
     """ASGI middleware: adds SECURITY_HEADERS and echoes a well-formed `x-request-id`."""
@@ -47,7 +50,10 @@ class SecurityHeaders:
 
 
 class HeadAsGet:
-    """ASGI middleware: answers HEAD with the header of GET and no content (RFC 9110, 9.3.2)."""
+    """ASGI middleware: answers HEAD with the header of GET and no content (RFC 9110, 9.3.2).
+
+    What a GET changes no HEAD may: AS_HEAD in the scope tells its handler.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -62,4 +68,4 @@ class HeadAsGet:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, send_head)
+        await self._app({**scope, "method": "GET", AS_HEAD: True}, receive, send_head)

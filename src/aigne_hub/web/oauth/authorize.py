@@ -23,6 +23,7 @@ from aigne_hub.web.oauth import consent
 from aigne_hub.web.oauth.authorization import Authorization, Returnable, authorization
 from aigne_hub.web.oauth.parameters import Parameters, of_query
 from aigne_hub.web.rendering import renderer_of
+from aigne_hub.web.security import AS_HEAD
 from aigne_hub.web.session import (
     PerhapsSignedIn,
     Session,
@@ -41,6 +42,8 @@ ASKED: Final = "asked"
 
 def authorize(request: Request, hub: Hub, session: PerhapsSignedIn) -> Response:
     """Begin an authorization: ask who it is, what they allow, and go back with a code."""
+    if AS_HEAD in request.scope:  # which must not make a code
+        return Response(status_code=405, headers={"allow": "GET, POST"})
     try:
         parameters = of_query(request)
         asked = authorization(hub, parameters)
