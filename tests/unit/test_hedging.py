@@ -121,6 +121,24 @@ def test_when_both_fail_the_third_is_asked():
     assert [one.load.outstanding for one in found] == [0, 0, 1]
 
 
+def test_who_had_failed_by_itself_when_the_other_answered_has_that_on_record():
+    found, call = good(0.03, 0.03), tracked()
+    found[0].upstream.outcome = refusal(401)
+    world = plane(hedge_percentile=95)
+
+    class Together(HedgedTries):
+        async def _winner(self, ways, legs):
+            await asyncio.wait({leg.task for leg in legs})
+            return await super()._winner(ways, legs[::-1])
+
+    won = tried(found, call=call, plane=world, line=line(found), kind=Together)
+    assert won.candidate is found[1]
+    assert [one.status for one in call.attempts] == [401, 200]
+    assert call.attempts[0].error != OUTRUN
+    assert found[0].targets.credential.is_barred
+    assert [one.load.outstanding for one in found] == [0, 1]
+
+
 def test_a_refusal_of_the_request_stops_the_other_one():
     found = candidates(Answer(pieces=[GOOD]), refusal(400))
     found[0].upstream.delay_s = None

@@ -283,6 +283,12 @@ def test_a_model_that_sees_no_pictures_is_passed_over():
     assert world.first("either", messages=quoted).startswith("one:")
 
 
+def test_keys_of_one_model_are_not_compared_by_what_it_can_serve(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("aigne_hub.gateway.router.misfits", lambda _request: pytest.fail("looked"))
+    world = World(model(ONE, context=1_000))
+    assert len(world.order(messages=[{"role": "user", "content": LONG}])) == 2
+
+
 def test_when_nobody_seems_to_fit_everybody_is_asked():
     world = World(model(ONE, context=100), model(TWO, context=100))
     assert len(world.order(messages=[{"role": "user", "content": LONG}])) == 3

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.operations import Attempt, Reason
 from aigne_hub.gateway.attempt import Result, Streaming, Whole
 from aigne_hub.gateway.attempts import ANSWERS, FINAL, Tries
@@ -114,6 +115,10 @@ class HedgedTries(Tries):
         """Stop a leg that lost, and put it on record with what its provider may charge."""
         leg.drop()
         record, result = await leg.task
+        if isinstance(result, HubError) and not isinstance(result, FINAL):
+            # It had failed by itself, which counts against it.
+            self.noted(ways, leg.candidate, record, result)
+            return
         card = leg.candidate.model.cost
         cost = self.cost(leg.candidate, None)
         if isinstance(result, Streaming):

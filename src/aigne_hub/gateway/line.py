@@ -29,7 +29,7 @@ class Line:
     Iterated, it gives its candidates as they stand: what it comes to where there is one.
     """
 
-    __slots__ = ("budget", "candidates", "groups", "is_single", "latencies", "policy")
+    __slots__ = ("budget", "candidates", "groups", "has_models", "is_single", "latencies", "policy")
 
     def __init__(self, groups: Sequence[Group], policy: Policy, budget: RetryBudget) -> None:
         self.groups = tuple(groups)
@@ -38,6 +38,8 @@ class Line:
         self.latencies = Latencies()
         self.candidates = tuple(one for group in groups for one in group.candidates)
         self.is_single = len(self.candidates) == 1
+        # Whether they differ in what they can serve at all.
+        self.has_models = len({one.model.ref for one in self.candidates}) > 1
 
     def __iter__(self) -> Iterator[Candidate]:
         return iter(self.candidates)

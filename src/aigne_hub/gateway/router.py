@@ -86,10 +86,10 @@ class Router:
         policy, _ = self.policy_for(wishes, request.ask.model)
         line = self.line(wishes.among(request.models), language, policy)
         key = misfit = None
-        if not line.is_single:
+        if line.has_models:
             misfit = misfits(request)
-            if self.rules.affinity:
-                key = key_of(account, session_of(fields, body), body)
+        if not line.is_single and self.rules.affinity:
+            key = key_of(account, session_of(fields, body), body)
         now_us = self.clock.now_us()
         return Route(line, self.board, self._draw, now_us=now_us, key=key, misfit=misfit)
 
