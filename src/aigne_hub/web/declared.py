@@ -4,6 +4,7 @@ A route says it by a dependency: one that `Declares`, or one of the functions th
 `declarations` is told of. Other dependencies ask for nothing.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,14 +40,14 @@ class Access:
     why: str = ""
 
 
-class Declares:
+class Declares(ABC):
     """A dependency that says what its route asks for."""
 
     __slots__ = ()
 
     @property
-    def access(self) -> Access:
-        raise NotImplementedError
+    @abstractmethod
+    def access(self) -> Access: ...
 
 
 @dataclass(frozen=True, slots=True)
