@@ -1,6 +1,7 @@
 """Raw HTTP messages: each gets the one status it deserves, and none a second answer."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,9 @@ from tests.faults.messages import BODY, CASES, CHUNKED, KEY, MODELS, TE, WEBSOCK
 from tests.faults.raw_client import Conversation, RawClient, converse
 from tests.hub import HubProcess
 from tests.upstream.client import FakeUpstream
+
+# So long after its head a body comes: longer than the hub needs to answer without it.
+LATER_S = 0.1
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,17 @@ def test_requests_in_turn_share_a_connection(hub: HubProcess, upstream: FakeUpst
             got = client.rest()
             assert (got.statuses, got.end) == ([200], "open")
     assert len(upstream.log()) == 3
+
+
+def test_a_connection_is_kept_whose_body_comes_after_its_head(hub: HubProcess):
+    """What is asked of a stored object needs no body, and reads it all the same."""
+    head = b"POST /v1/responses/resp_0/cancel HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n"
+    with RawClient(hub.port) as client:
+        client.send(head + KEY.replace(b"{key}", hub.key.encode()) + b"\r\n")
+        time.sleep(LATER_S)
+        client.send(b"{}")
+        got = client.rest()
+    assert (got.statuses, got.end) == ([404], "open")
 
 
 def test_a_head_in_single_bytes(hub: HubProcess):

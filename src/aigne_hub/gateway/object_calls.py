@@ -69,6 +69,7 @@ async def relay_object(
         plane.admit()
         principal = await plane.verifier.verify(exchange.fields)
         reply.mark(AUTH)
+        await exchange.body()  # says nothing; a line whose request was not read cannot be kept
         found = await owned(plane, principal, wanted.named)
         candidate = keeper(plane, found, dialect.language)
         answer = await fetched(exchange, candidate, wanted.method, with_query(wanted, exchange))
