@@ -9,11 +9,13 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 import uvicorn
 from tests.browser.browser import BACKGROUND, DARK, DESK, LIGHT, PHONE, picture
 
+from aigne_hub.gateway.client_connection import ClientConnection
 from aigne_hub.gateway.edge import Edge, EdgeLimits
 from aigne_hub.telemetry import Counters
 from aigne_hub.web.app import create_app
@@ -52,7 +54,8 @@ def address():
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     edge = Edge(lambda *_: None, EdgeLimits())
-    config = uvicorn.Config(create_app(Process(url), None), http=edge.protocol, log_level="warning")
+    http = partial(ClientConnection, edge)
+    config = uvicorn.Config(create_app(Process(url), None), http=http, log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -75,6 +75,15 @@ class RawClient:
             got += data
         return got
 
+    def answer(self) -> Response:
+        """Read one whole response, and no longer than that."""
+        raw = self.until(b"\r\n\r\n")
+        while not (response := parse(raw)[0]).whole:
+            data = self.socket.recv(READ_BYTES)
+            assert data, f"the stream ended within an answer: {raw[-300:]!r}"
+            raw += data
+        return response
+
     def rest(self, *, head: bool = False, within_s: float = WAIT_S) -> Conversation:
         """Read until the server closes, or is quiet after a whole answer that lets it."""
         raw, end = b"", "open"

@@ -43,15 +43,22 @@ def test_the_corpus_is_large():
 
 @pytest.mark.parametrize("name", CASES)
 def test_message(hub: HubProcess, upstream: FakeUpstream, name: str):
+    """A message deserves the same on a new connection and behind calls that it resembles."""
     case = CASES[name]
-    upstream.reset()
-    got = converse(hub.port, case.message.replace(b"{key}", hub.key.encode()))
-    assert got.statuses == list(case.statuses), got.raw[-500:]
-    assert got.end == case.end
-    assert_well_formed(got)
-    if case.end == "closed":
-        assert got.responses[-1].headers.get("connection") == "close"
-    assert len(upstream.log()) == case.served
+    for calls_before in (0, 1, 2):
+        with RawClient(hub.port) as client:
+            for _ in range(calls_before):
+                client.send(call().replace(b"{key}", hub.key.encode()))
+                assert client.answer().status == 200
+            upstream.reset()
+            client.send(case.message.replace(b"{key}", hub.key.encode()))
+            got = client.rest()
+        assert got.statuses == list(case.statuses), got.raw[-500:]
+        assert got.end == case.end
+        assert_well_formed(got)
+        if case.end == "closed":
+            assert got.responses[-1].headers.get("connection") == "close"
+        assert len(upstream.log()) == case.served
     good = converse(hub.port, get(b"Connection: close\r\n"))
     assert good.statuses == [200]
 
@@ -95,6 +102,65 @@ def test_a_connection_is_kept_whose_body_comes_after_its_head(hub: HubProcess):
         client.send(b"{}")
         got = client.rest()
     assert (got.statuses, got.end) == ([404], "open")
+
+
+@pytest.mark.parametrize("calls_before", [1, 2])
+def test_a_head_that_comes_again(hub: HubProcess, upstream: FakeUpstream, calls_before: int):
+    """Whatever the length of the body and however it arrives, nobody's body is another's."""
+    message = call().replace(b"{key}", hub.key.encode())
+    padded = BODY[:-1] + b" " * 1000 + b"}"
+    other = call(body=padded).replace(b"{key}", hub.key.encode())
+    pieces = [
+        [message],
+        [other],
+        [other[: -len(padded)], padded],
+        [message[: -len(BODY)], BODY[:10], BODY[10:]],
+        [other[:-1], other[-1:]],
+        [message[:40], message[40:]],
+        [message[: -len(BODY) - 2], b"\r\n" + BODY],
+    ]
+    with RawClient(hub.port) as client:
+        for _ in range(calls_before):
+            client.send(message)
+            assert client.answer().status == 200
+        upstream.reset()
+        for sent in pieces:
+            for piece in sent:
+                client.send(piece)
+                time.sleep(LATER_S / 10)
+            assert client.answer().status == 200
+    short = upstream.log()[0]["body_bytes"]
+    lengths = [request["body_bytes"] for request in upstream.log()]
+    assert lengths == [short + 1000 * longer for longer in (0, 1, 1, 0, 1, 0, 0)]
+
+
+def test_a_request_behind_a_head_that_comes_again(hub: HubProcess, upstream: FakeUpstream):
+    message = call().replace(b"{key}", hub.key.encode())
+    for surplus in (message, message[:50], b"x"):
+        with RawClient(hub.port) as client:
+            for _ in range(2):
+                client.send(message)
+                assert client.answer().status == 200
+            upstream.reset()
+            client.send(message + surplus)
+            got = client.rest()
+        assert got.statuses[0] == 200
+        assert len(upstream.log()) == 1
+
+
+def test_a_body_that_ends_early_behind_a_head_that_comes_again(
+    hub: HubProcess, upstream: FakeUpstream
+):
+    message = call().replace(b"{key}", hub.key.encode())
+    before = len(hub.calls())
+    with RawClient(hub.port) as client:
+        client.send(message)
+        assert client.answer().status == 200
+        upstream.reset()
+        client.send(message[:-5])
+    assert converse(hub.port, get(b"Connection: close\r\n")).statuses == [200]
+    assert upstream.log() == []
+    assert len(hub.calls()) == before + 1
 
 
 def test_a_head_in_single_bytes(hub: HubProcess):

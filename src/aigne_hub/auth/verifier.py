@@ -46,8 +46,8 @@ class Verifier:
     """Turns request headers into a Principal. `forget` drops everything remembered.
 
     Keys and tokens are remembered by a keyed hash of the whole that is quicker than the one
-    they are stored by, so that no key of an earlier call lies in memory. A token's signature is
-    verified once; it is remembered until it expires or anything changes.
+    they are stored by, so that no key is kept longer than the connection it came on. A token's
+    signature is verified once; it is remembered until it expires or anything changes.
     """
 
     def __init__(

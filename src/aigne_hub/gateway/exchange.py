@@ -41,7 +41,7 @@ class ClientGone(Exception):
 
 
 class Exchange:
-    """A request being answered. The edge protocol fills it; one task answers it.
+    """A request being answered. Its connection fills it; one task answers it.
 
     `headers` have lower-cased names; `task` is set by who starts it. `on_disconnect` is called
     from the loop when the client leaves before the response is complete, or the hub must
@@ -121,7 +121,7 @@ class Exchange:
 
     def add_header(self, name: bytes, value: bytes) -> None:
         """Treat the request as if it had sent this header, too; `name` is lower-cased."""
-        self.headers.append((name, value))
+        self.headers = [*self.headers, (name, value)]
         self.fields = fields_of(self.headers)
 
     def lines(self, names: tuple[bytes, ...]) -> bytes:
@@ -140,6 +140,11 @@ class Exchange:
             self.refuse_size()
         elif self._body_failure is None:
             self._chunks.append(data)
+
+    def take_whole(self, body: bytes) -> None:
+        """Take all of a body at once, its size having been looked at."""
+        self._chunks.append(body)
+        self.more_body = False
 
     def refuse_size(self) -> None:
         self.fail_body(PayloadTooLarge(f"The request body is larger than {self.body_limit} bytes."))
@@ -244,7 +249,7 @@ class Exchange:
             self.drain_waiter.set_result(None)
 
     def lost(self) -> None:
-        """Take note that the connection is gone; called by the edge protocol once."""
+        """Take note that the connection is gone; called by the connection once."""
         if self.response_complete:
             return
         self.disconnected = True

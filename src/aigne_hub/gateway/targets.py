@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import httptools
 
+from aigne_hub.auth.verifier import Fields
 from aigne_hub.gateway.exchange import Exchange
-from aigne_hub.gateway.head import below_mount, check_target
+from aigne_hub.gateway.head import Headers, below_mount, check_target
 
 # How many targets are remembered; others are read each time.
 KNOWN_MAX = 64
@@ -36,6 +37,15 @@ class Target(NamedTuple):
     path: str
     query: bytes
     url: bytes
+
+
+class RequestHead(NamedTuple):
+    """A checked request head: `headers` in lower case as they came, `fields` by name."""
+
+    method: str
+    target: Target
+    headers: Headers
+    fields: Fields
 
 
 class Targets:

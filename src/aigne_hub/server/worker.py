@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import uvicorn
 import uvloop
@@ -29,6 +30,7 @@ from aigne_hub.bootstrap import (
     plane_settings,
     read_snapshot,
 )
+from aigne_hub.gateway.client_connection import ClientConnection
 from aigne_hub.gateway.edge import Edge, EdgeLimits
 from aigne_hub.gateway.routes import routes
 from aigne_hub.hub_file import load_hub_file
@@ -93,8 +95,11 @@ class _Server(uvicorn.Server):
         self._ready()
 
     def _protocol(self) -> asyncio.Protocol:
-        return self._edge.protocol(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        return ClientConnection(
+            self._edge,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
         )
 
     async def on_tick(self, counter: int) -> bool:
@@ -242,7 +247,7 @@ class Worker:
 
         return uvicorn.Config(
             OnDemand(operations, control_plane),
-            http=edge.protocol,  # type: ignore[arg-type] # a factory serves as well as a class
+            http=partial(ClientConnection, edge),  # type: ignore[arg-type] # a factory serves as well as a class
             loop="none",
             ws="none",
             lifespan="off",
