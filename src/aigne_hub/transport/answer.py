@@ -16,6 +16,8 @@ class Line(Protocol):
 
     def fail(self, error: TransportError) -> None: ...
 
+    def pause(self) -> None: ...
+
     def resume(self) -> None: ...
 
     def see_off(self) -> None: ...
@@ -32,23 +34,25 @@ class Answer:
 
     __slots__ = (
         "_body_max",
-        "_error",
         "_line",
         "_loop",
         "_parts",
         "_sink",
         "_spill",
-        "_waiter",
         "complete",
+        "error",
+        "fields",
         "headers",
         "request_sent",
         "status",
         "unread",
+        "waiter",
     )
 
     def __init__(self, line: Line, loop: asyncio.AbstractEventLoop, body_max: int) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.fields: dict[bytes, bytes] = {}  # by name; of a repeated one the first
         self.request_sent = False
         self.complete = False
         self.unread = 0
@@ -56,18 +60,16 @@ class Answer:
         self._loop = loop
         self._body_max = body_max
         self._parts: list[bytes] = []
-        self._error: TransportError | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self.error: TransportError | None = None
+        # Resolves when anything about the answer has changed: its head comes first.
+        self.waiter: asyncio.Future[None] = loop.create_future()
         self._sink: Sink | None = None
         # What ended the sink's turn: it refused to go on, or failed.
         self._spill: BaseException | bool = False
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first value of a header, its name given in lower case."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self.fields.get(name)
 
     async def read(self) -> bytes:
         """Return the rest of the body, at most the client's `body_max` bytes.
@@ -75,7 +77,11 @@ class Answer:
         Raises BodyTooLarge, closing the connection, or what cut the answer short.
         """
         if self.complete and self.unread <= self._body_max:
-            return self.chunk_nowait() or b""
+            # It is all there: no failure can come, and nobody is held back.
+            body = b"".join(self._parts)
+            self._parts.clear()
+            self.unread = 0
+            return body
         declared = self.header(b"content-length")
         room = self._body_max
         parts: list[bytes] = []
@@ -144,10 +150,10 @@ class Answer:
         """
         parts = self._parts
         if not parts:
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
             return None
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        data = b"".join(parts)
         parts.clear()
         held_back = self.unread > UNREAD_MAX
         self.unread = 0
@@ -182,30 +188,28 @@ class Answer:
 
     def news(self) -> asyncio.Future[None]:
         """Return a future that resolves when anything about the answer has changed."""
-        assert self._waiter is None or self._waiter.done(), "an answer has one reader"
-        self._waiter = self._loop.create_future()
-        return self._waiter
+        assert self.waiter.done(), "an answer has one reader"
+        self.waiter = self._loop.create_future()
+        return self.waiter
 
-    @property
-    def error(self) -> TransportError | None:
-        return self._error
+    def keep(self, parts: list[bytes]) -> None:
+        """Take pieces of the body out of a list, for the reader to ask for."""
+        self._parts += parts
+        self.unread += sum(map(len, parts))
+        parts.clear()
 
-    def begin(self, status: int, headers: list[tuple[bytes, bytes]], *, request_sent: bool) -> None:
-        self.status = status
-        self.headers = headers
-        self.request_sent = request_sent
-
-    def receive(self, data: bytes) -> None:
-        self._parts.append(data)
-        self.unread += len(data)
-
-    def arrived(self) -> None:
-        """Let the reader have what was received."""
+    def receive(self, parts: list[bytes]) -> None:
+        """Take pieces of the body out of a list and let the reader have them."""
         sink = self._sink
-        if sink is not None and self._parts and not self._spill:
+        if sink is None or self._spill:
+            self.keep(parts)
+            if self.unread > UNREAD_MAX and self._line is not None:
+                self._line.pause()
+        else:
+            data = b"".join(parts)
+            parts.clear()
             try:
-                data = self.chunk_nowait()
-                if data is None or sink(data):
+                if sink(data):
                     return
                 self._spill = True
             except BaseException as error:  # noqa: BLE001 - it is the reader's, who is waiting
@@ -218,11 +222,10 @@ class Answer:
         self.wake()
 
     def fail(self, error: TransportError) -> None:
-        self._error = error
+        self.error = error
         self._line = None
         self.wake()
 
     def wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if not self.waiter.done():
+            self.waiter.set_result(None)

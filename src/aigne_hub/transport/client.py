@@ -93,7 +93,7 @@ class Client:
                 self.reused += 1
             answer = connection.start(head, body, total_at=total_at, bodiless=head_only_method)
             try:
-                await answer.news()
+                await answer.waiter
             except BaseException:
                 answer.close()
                 raise

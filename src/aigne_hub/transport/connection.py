@@ -4,7 +4,7 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from aigne_hub.transport.answer import UNREAD_MAX, Answer
+from aigne_hub.transport.answer import Answer
 from aigne_hub.transport.errors import (
     ConnectionCut,
     FirstByteTimeout,
@@ -36,13 +36,18 @@ class Connection(asyncio.Protocol):
 
     `deadline` (loop time) is when `expire` has to look at it; bytes that arrive do not move
     it, so a chunk costs no timer work. `gone` resolves when the socket is closed.
+
+    What comes of a body is kept in `_body` by the parser itself, and handed on once for all that
+    was read in one go.
     """
 
     __slots__ = (
         "_answer",
         "_bodiless",
+        "_body",
         "_body_max",
         "_ended",
+        "_flowing",
         "_headers",
         "_heard_at",
         "_keep_alive_s",
@@ -60,6 +65,7 @@ class Connection(asyncio.Protocol):
         "closed",
         "deadline",
         "gone",
+        "on_body",
     )
 
     def __init__(
@@ -77,6 +83,8 @@ class Connection(asyncio.Protocol):
         self._timeouts = timeouts
         self._keep_alive_s = keep_alive_s
         self._body_max = body_max
+        self._body: list[bytes] = []
+        self.on_body = self._body.append  # the parser's callback
         self._parser = HttpResponseParser(self)
         self._transport: asyncio.Transport
         self._answer: Answer | None = None
@@ -86,6 +94,8 @@ class Connection(asyncio.Protocol):
         self._overhead = 0
         self._bodiless = False
         self._ended = False
+        # Whether all that may come is the body, and somebody reads it.
+        self._flowing = False
         self._reusable = False
         self._paused = False
         # How many bytes may still come of an answer that was left, None while it is read.
@@ -106,14 +116,15 @@ class Connection(asyncio.Protocol):
         self._overhead = 0
         self._bodiless = bodiless
         self._ended = False
+        self._flowing = False
         self._leaving = None
         first_byte_at = self._now() + self._timeouts.first_byte
         self.deadline = min(first_byte_at, total_at)
-        framed = b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
-        if len(body) <= JOIN_MAX:
-            self._transport.write(framed + body)
+        size = len(body)
+        if size <= JOIN_MAX:
+            self._transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, size, body))
         else:
-            self._transport.writelines((framed, body))
+            self._transport.writelines((b"%bcontent-length: %d\r\n\r\n" % (head, size), body))
         return answer
 
     @property
@@ -128,6 +139,11 @@ class Connection(asyncio.Protocol):
         if answer is not None:
             answer.fail(error)
 
+    def pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
     def resume(self) -> None:
         if self._paused:
             self._paused = False
@@ -137,6 +153,7 @@ class Connection(asyncio.Protocol):
     def see_off(self) -> None:
         """Wait a moment for the end of an answer that nobody reads any more."""
         self.resume()
+        self._flowing = False
         self._leaving = LEAVE_MAX
         self.deadline = min(self._now() + LEAVE_S, self._total_at)
 
@@ -180,38 +197,39 @@ class Connection(asyncio.Protocol):
             return
         self._heard_at = self._now()
         self._overhead += len(data)
-        waiting = not answer.status
+        body = self._body
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self._ended:
+                answer.keep(body)
                 self.fail(_fault(error))
                 return
             self._reusable = False
+        if body and self._flowing and not self._ended:
+            self._overhead = 0
+            answer.receive(body)
+        else:
+            self._turn(answer, len(data))
+
+    def _turn(self, answer: Answer, size: int) -> None:
+        """Look at what came when it is not just a piece of a body that somebody reads."""
+        body = self._body
         if self._ended:
             self._finish(answer)
-            return
-        if self._leaving is not None:
+        elif self._leaving is not None:
+            body.clear()
             answer.drop()
-            self._leaving -= len(data)
+            self._leaving -= size
             if self._leaving < 0:
                 self.fail(TransportClosed("the answer went on after its end", sent=True))
-            return
-        if self._overhead > HEAD_MAX:
+        elif self._overhead > HEAD_MAX and not body:
             self.fail(_too_long())
-            return
-        if answer.unread > UNREAD_MAX and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-        if waiting and not self._begins(answer):
-            return
-        answer.arrived()
-
-    def _begins(self, answer: Answer) -> bool:
-        """Tell whether the response head is complete; from then on silence has its own limit."""
-        if answer.status:
+        elif answer.status and not self._flowing:
+            # The response head is complete; from now on silence has its own limit.
+            self._flowing = True
             self.deadline = min(self._heard_at + self._timeouts.idle, self._total_at)
-        return answer.status > 0
+            answer.receive(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -251,38 +269,38 @@ class Connection(asyncio.Protocol):
             return
         if status > 599:
             raise ProtocolError(f"unexpected response status {status}", sent=True)
-        for name, value in headers:
-            if name == b"transfer-encoding" and value.lower() != b"chunked":
-                raise ProtocolError("a transfer coding other than chunked", sent=True)
+        fields = dict(reversed(headers))
+        if b"transfer-encoding" in fields:
+            _check_coding(headers)
         self._overhead = 0
         self._reusable = self._parser.should_keep_alive()
-        sent = self._transport.get_write_buffer_size() == 0
-        answer.begin(status, headers, request_sent=sent)
+        answer.status = status
+        answer.headers = headers
+        answer.fields = fields
+        answer.request_sent = self._transport.get_write_buffer_size() == 0
         if self._bodiless:
             self._ended = True
-
-    def on_body(self, data: bytes) -> None:
-        answer = self._answer
-        if answer is None or self._ended:
-            self._reusable = False
-            return
-        self._overhead = 0
-        answer.receive(data)
 
     def on_message_complete(self) -> None:
         answer = self._answer
-        if answer is not None and answer.status:
+        if answer is not None and answer.status and not self._ended:
             self._ended = True
+            answer.keep(self._body)
 
     def _finish(self, answer: Answer) -> None:
         self._answer = None
+        if self._body:  # what no answer has announced
+            self._body.clear()
+            self._reusable = False
         if self._bodiless:
             # The parser still expects the body that a HEAD response only announces.
             self._parser = HttpResponseParser(self)
-        if not self._reusable or self.closed or self._transport.get_write_buffer_size():
+        is_sent = answer.request_sent or not self._transport.get_write_buffer_size()
+        if not self._reusable or self.closed or not is_sent:
             self.abort()
         else:
-            self.resume()
+            if self._paused:
+                self.resume()
             self.deadline = self._heard_at + self._keep_alive_s
             self._keeper.release(self)
         answer.finish()
@@ -311,6 +329,12 @@ def _check_interim(status: int, headers: list[tuple[bytes, bytes]]) -> None:
         raise ProtocolError(f"unexpected response status {status}", sent=True)
     if any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers):
         raise ProtocolError("an interim response with a body", sent=True)
+
+
+def _check_coding(headers: list[tuple[bytes, bytes]]) -> None:
+    for name, value in headers:
+        if name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise ProtocolError("a transfer coding other than chunked", sent=True)
 
 
 def _too_long() -> ProtocolError:
