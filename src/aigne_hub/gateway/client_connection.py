@@ -232,11 +232,11 @@ class ClientConnection(HttpToolsProtocol):
             self.deadline = None
 
     def on_exchange_complete(self) -> None:
-        assert self.exchange is not None
-        self.server_state.total_requests += 1
-        if self.exchange.keep_alive:
+        exchange = self.exchange
+        assert exchange is not None
+        if exchange.keep_alive:
             self._await_next()
-        elif self.exchange.more_body or self._deaf:
+        elif exchange.more_body or self._deaf:
             self._linger()
         else:
             self.expect_within(self.edge.limits.idle_s)
@@ -244,13 +244,12 @@ class ClientConnection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Called by uvicorn's cycle, which has closed the connection if it must not be kept."""
-        self.server_state.total_requests += 1
         self.flow.resume_reading()
         self._await_next()
 
     @property
     def date_line(self) -> bytes:
-        return self.edge.date_line(self.server_state.default_headers)
+        return self.edge.date_line
 
     def _begin_again(self, head: RepeatedHead, data: bytes) -> bool:
         """Begin the request in `data`, if it has the head that is known and nothing follows it."""
@@ -350,9 +349,9 @@ class ClientConnection(HttpToolsProtocol):
         """Wait for the next request, for as long as keep-alive or its begun head allows."""
         if self._deaf:
             self._linger()
-        else:
-            head_s, keep_alive_s = self.edge.limits.head_s, self.edge.limits.keep_alive_s
-            self.expect_within(head_s if self._in_head else keep_alive_s)
+            return
+        limits = self.edge.limits
+        self.expect_within(limits.head_s if self._in_head else limits.keep_alive_s)
 
     def _stop_listening(self) -> None:
         """Answer what is being answered, then close: a pipelined request is sent again."""

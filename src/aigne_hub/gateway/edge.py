@@ -52,15 +52,12 @@ class Edge:
         self.connections: set[Connection] = set()
         self.requests_refused = 0
         self.hurried = False
-        self._date_line = b""
-        self._date_headers: list[tuple[bytes, bytes]] = []
+        # The headers that uvicorn makes anew each second, as lines.
+        self.date_line = b""
 
-    def date_line(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the headers that uvicorn makes anew each second, as lines."""
-        if headers is not self._date_headers:
-            self._date_headers = headers
-            self._date_line = b"".join(b"%b: %b\r\n" % header for header in headers)
-        return self._date_line
+    def date(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Take the headers that every answer of this second has."""
+        self.date_line = b"".join(b"%b: %b\r\n" % header for header in headers)
 
     def interrupt(self) -> None:
         """End every call that is still running; each settles what it delivered.

@@ -105,7 +105,9 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._acceptor is not None:
             self._acceptor.show()
-        return await super().on_tick(counter)
+        ends = await super().on_tick(counter)
+        self._edge.date(self.server_state.default_headers)
+        return ends
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
