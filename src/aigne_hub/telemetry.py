@@ -1,18 +1,22 @@
 """Counters and log lines: cheap enough for the hot path, written off it."""
 
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 
+from aigne_hub.domain.calls import Outcome
 from aigne_hub.domain.operations import Open, Settle, Settled
-from aigne_hub.domain.usage import Report, UsageAlarm
+from aigne_hub.domain.usage import BUCKETS, Report, Usage, UsageAlarm
 from aigne_hub.logs import get_logger
 
 # Seconds; GenAI calls take from milliseconds to minutes.
 DURATION_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_BOUNDS_US = tuple(round(bound * 1e6) for bound in DURATION_BUCKETS_S)
+# Calls that are remembered to be counted together, of one type at one provider.
+ENDED_MAX = 256
 # Log lines kept for the next flush; beyond this they are dropped and counted.
 LINES_MAX = 10_000
 # How many alarms about usage are remembered, so that each is raised once: a provider that
@@ -24,48 +28,76 @@ DAY_US = 86_400_000_000
 class Histogram:
     """Counts by upper bound, with a sum."""
 
-    __slots__ = ("counts", "sum")
+    __slots__ = ("_sum_us", "counts")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(DURATION_BUCKETS_S) + 1)
-        self.sum = 0.0
+        self._sum_us = 0
 
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(DURATION_BUCKETS_S, value)] += 1
-        self.sum += value
+    @property
+    def sum(self) -> float:
+        """All that was observed, in seconds."""
+        return self._sum_us / 1e6
+
+    def observe(self, durations_us: Iterable[int]) -> None:
+        """Count many at once: a call alone would pay as much as all of them."""
+        ordered = sorted(durations_us)
+        below = 0
+        for place, bound in enumerate(_BOUNDS_US):
+            within = bisect_right(ordered, bound)
+            self.counts[place] += within - below
+            below = within
+        self.counts[-1] += len(ordered) - below
+        self._sum_us += sum(ordered)
 
 
 class Tally:
-    """What was counted of one type of call at one provider."""
+    """What was counted of one type of call at one provider.
+
+    A call that ends is only remembered in `ended`; `count` must be called before anything
+    else is read.
+    """
 
     __slots__ = (
         "cache_read_tokens",
         "cache_write_tokens",
+        "charged_nano",
         "duration",
+        "ended",
         "first_byte",
         "input_tokens",
         "outcomes",
         "output_tokens",
+        "written_off_nano",
     )
 
     def __init__(self) -> None:
+        # How it ended, its duration and the time to its first byte (us), usage and settlement.
+        self.ended: list[tuple[Outcome, int, int | None, Usage | None, Settled]] = []
         self.outcomes: dict[str, int] = defaultdict(int)
         self.input_tokens = self.output_tokens = 0
         self.cache_read_tokens = self.cache_write_tokens = 0
+        self.charged_nano = self.written_off_nano = 0
         self.duration = Histogram()
         self.first_byte = Histogram()
 
-    def add(self, settle: Settle) -> None:
-        self.outcomes[str(settle.outcome)] += 1
-        self.duration.observe(settle.duration_us / 1e6)
-        if settle.ttfb_us is not None:
-            self.first_byte.observe(settle.ttfb_us / 1e6)
-        usage = settle.usage
-        if usage is not None:
-            self.input_tokens += usage.input_tokens
-            self.output_tokens += usage.output_tokens
-            self.cache_read_tokens += usage.cache_read_tokens
-            self.cache_write_tokens += usage.cache_write_tokens
+    def count(self) -> None:
+        """Count what ended since, column by column."""
+        if not self.ended:
+            return
+        outcomes, durations, first_bytes, usages, settled = zip(*self.ended, strict=True)
+        self.ended.clear()
+        for outcome, times in Counter(outcomes).items():
+            self.outcomes[str(outcome)] += times
+        self.duration.observe(durations)
+        self.first_byte.observe(us for us in first_bytes if us is not None)
+        # The buckets are the first fields of a usage, and all that is counted of it.
+        columns = zip(*filter(None, usages), strict=True)
+        for bucket, tokens in zip(BUCKETS, columns, strict=False):
+            setattr(self, bucket, getattr(self, bucket) + sum(tokens))
+        charges, written_off = map(sum, zip(*settled, strict=True))
+        self.charged_nano += charges - written_off
+        self.written_off_nano += written_off
 
 
 class Counters:
@@ -77,9 +109,13 @@ class Counters:
         self.refused: dict[str, int] = defaultdict(int)
         self.usage_unknown: dict[str, int] = defaultdict(int)
         self.usage_refused: dict[str, int] = defaultdict(int)
-        self.charged_nano = 0
-        self.written_off_nano = 0
         self.in_flight = 0
+
+    def counted(self) -> dict[tuple[str, str], Tally]:
+        """Return the tallies as they are now, for whoever scrapes."""
+        for tally in self.tallies.values():
+            tally.count()
+        return self.tallies
 
 
 class CallLog:
@@ -169,12 +205,12 @@ class CallObserver:
         self._alarms = alarms
 
     def closed(self, opened: Open, settle: Settle, settled: Settled) -> None:
-        counters = self._counters
-        counters.tallies[opened.type, settle.provider or "-"].add(settle)
-        counters.charged_nano += settled.charge - settled.written_off
-        counters.written_off_nano += settled.written_off
+        tally = self._counters.tallies[opened.type, settle.provider or "-"]
+        usage = settle.usage
+        tally.ended.append((settle.outcome, settle.duration_us, settle.ttfb_us, usage, settled))
+        if len(tally.ended) >= ENDED_MAX:
+            tally.count()
         if self._log.wanted:
-            usage = settle.usage
             self._log.add(
                 {
                     "event": "call",

@@ -118,12 +118,12 @@ def test_metrics_carry_every_counter():
     tally = counters.tallies["chat", "openai"]
     tally.outcomes["completed"] += 2
     tally.cache_read_tokens += 128
-    for seconds in (0.005, 0.05, 0.2, 1_000.0):
-        tally.duration.observe(seconds)
-    tally.first_byte.observe(0.3)
+    tally.duration.observe((5_000, 50_000, 200_000, 1_000_000_000))
+    tally.first_byte.observe([300_000])
     counters.refused["rate_limited"] += 1
-    counters.charged_nano = 2_500_000_000
-    counters.written_off_nano = 1
+    tally.charged_nano = 2_000_000_000
+    tally.written_off_nano = 1
+    counters.tallies["image", "openai"].charged_nano = 500_000_000
     counters.in_flight = 7
     lines = ask(process, "/metrics").text.splitlines()
     labels = 'gen_ai_operation_name="chat",gen_ai_provider_name="openai"'

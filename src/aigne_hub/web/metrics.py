@@ -53,7 +53,7 @@ class HubCollector(Collector):
             yield family(f"aigne_hub_{gauge}", MEANINGS[gauge], value)
 
     def _inference(self) -> Iterator[Metric]:
-        tallies = self._counters.tallies.items()
+        tallies = self._counters.counted().items()
         yield _histogram(
             "gen_ai_server_request_duration_seconds",
             "Time from a call's start to its settlement.",
@@ -78,13 +78,14 @@ class HubCollector(Collector):
 
     def _hub(self) -> Iterator[Metric]:
         counters = self._counters
+        tallies = counters.counted()
         yield _counter(
             "aigne_hub_calls",
             "Settled calls by how they ended.",
             ["type", "provider", "outcome"],
             (
                 ((*labels, outcome), count)
-                for labels, tally in counters.tallies.items()
+                for labels, tally in tallies.items()
                 for outcome, count in tally.outcomes.items()
             ),
         )
@@ -111,12 +112,12 @@ class HubCollector(Collector):
         yield CounterMetricFamily(
             "aigne_hub_charged_credits",
             "Credits charged for settled calls.",
-            counters.charged_nano / NANO_PER_CREDIT,
+            sum(tally.charged_nano for tally in tallies.values()) / NANO_PER_CREDIT,
         )
         yield CounterMetricFamily(
             "aigne_hub_written_off_credits",
             "Credits that settled calls cost beyond what could be charged.",
-            counters.written_off_nano / NANO_PER_CREDIT,
+            sum(tally.written_off_nano for tally in tallies.values()) / NANO_PER_CREDIT,
         )
         yield GaugeMetricFamily(
             "aigne_hub_calls_in_flight", "Calls being served now.", counters.in_flight
