@@ -1,7 +1,7 @@
 """The life of a call, and the one charging table."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TypeAlias
 
 from aigne_hub.domain.usage import Usage
 
@@ -34,14 +34,10 @@ def status_of(outcome: Outcome) -> Status:
     return _SUCCESS if outcome in SUCCESSFUL else _FAILED
 
 
-class Chargeable(NamedTuple):
-    """What of a call is charged: nothing when `usage` is None."""
+# What of a call is charged, and who counted it: nothing without a usage.
+Chargeable: TypeAlias = tuple[Usage, UsageSource] | tuple[None, None]
 
-    usage: Usage | None
-    source: UsageSource | None
-
-
-NOTHING = Chargeable(None, None)
+NOTHING: Chargeable = (None, None)
 # Looking a member up in its class costs more in Python 3.11 than the rest of a look-up here.
 _SUCCESS, _FAILED = Status.SUCCESS, Status.FAILED
 _COMPLETED, _REPORTED = Outcome.COMPLETED, UsageSource.PROVIDER
@@ -56,15 +52,15 @@ def chargeable(
     and delivered output counted by the hub; `delivered` says whether any content left.
     """
     if outcome is _COMPLETED and reported is not None:
-        return Chargeable(reported, _REPORTED)
+        return reported, _REPORTED
     match outcome:
         case Outcome.REJECTED:
             return NOTHING
         case Outcome.COMPLETED | Outcome.CLIENT_CANCELLED:
             if reported is not None:
-                return Chargeable(reported, UsageSource.PROVIDER)
-            return Chargeable(counted, UsageSource.COUNTED)
+                return reported, UsageSource.PROVIDER
+            return counted, UsageSource.COUNTED
         case Outcome.CUT_OFF:
-            return Chargeable(counted, UsageSource.COUNTED)
+            return counted, UsageSource.COUNTED
         case Outcome.UPSTREAM_FAILED | Outcome.UPSTREAM_TIMEOUT | Outcome.INTERRUPTED:
-            return Chargeable(counted, UsageSource.COUNTED) if delivered else NOTHING
+            return (counted, UsageSource.COUNTED) if delivered else NOTHING

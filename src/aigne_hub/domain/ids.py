@@ -29,12 +29,14 @@ class IdFactory:
         else:
             self._last_ms += 1
             self._counter = 0
-        text = "%012x7%03x%016x" % (  # noqa: UP031 - half the cost of an f-string here, and hot
-            self._last_ms,
+        ms, random = self._last_ms, self._random_bits(_RANDOM_BITS)
+        return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - half the cost of an f-string, and hot
+            ms >> 16,
+            ms & 0xFFFF,
             self._counter,
-            0x8000000000000000 | self._random_bits(_RANDOM_BITS),
+            0x8000 | random >> 48,
+            random & 0xFFFFFFFFFFFF,
         )
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def first_id(us: int) -> str:

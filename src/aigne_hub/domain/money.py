@@ -8,6 +8,7 @@ DECIMALS_MAX = 9
 AMOUNT_MAX = 4_000_000_000 * NANO_PER_CREDIT
 
 _DIGITS_MAX = 30
+_PLACES = f"%d.%0{DECIMALS_MAX}d"
 _DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?", re.ASCII)
 _SCIENTIFIC = re.compile(r"([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,2}))?", re.ASCII)
 _SCIENTIFIC_CHARS_MAX = 64
@@ -45,11 +46,12 @@ def parse_credits(text: str) -> int:
 
 def format_credits(nano: int) -> str:
     """Return nano-credits as a decimal string without exponent or trailing zeros."""
-    sign = "-" if nano < 0 else ""
-    whole, fraction = divmod(abs(nano), NANO_PER_CREDIT)
+    if nano < 0:
+        return f"-{format_credits(-nano)}"
+    whole, fraction = divmod(nano, NANO_PER_CREDIT)
     if not fraction:
-        return f"{sign}{whole}"
-    return f"{sign}{whole}.{fraction:0{DECIMALS_MAX}d}".rstrip("0")
+        return str(whole)
+    return (_PLACES % (whole, fraction)).rstrip("0")
 
 
 def parse_amount(text: str) -> int:

@@ -9,6 +9,8 @@ from aigne_hub.domain.usage import STANDARD, TOKENS_MAX, Usage
 
 # Rates are nano-credits per block; every numerator below is scaled to this block.
 BLOCK = 1_000_000
+# What the usage of most calls has beyond its input and output tokens: one request.
+_JUST_TOKENS = tuple(Usage())[2:]
 # More price points than any vendor publishes for one model.
 IMAGE_KINDS_MAX = 64
 TIERS_MAX = 8
@@ -93,6 +95,8 @@ class Rates:
             + usage.output_tokens * self.output
             + usage.requests * self.request * BLOCK
         )
+        if usage[2:] == _JUST_TOKENS:
+            return total
         if usage.cache_read_tokens or usage.cache_write_tokens:
             total += usage.cache_read_tokens * self.cache_read
             total += usage.cache_write_tokens * self.cache_write

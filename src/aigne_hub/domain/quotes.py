@@ -66,12 +66,13 @@ def size_of(body: bytes) -> Size:
             media += piece
             inlined += 1
             bound += tokens - piece
-    if length > EXACT_BYTES_MAX or b'_url"' in body or b'file_id"' in body:
+    # `in` would first try to read the bytes looked for as a number.
+    if length > EXACT_BYTES_MAX or body.find(b'_url"') >= 0 or body.find(b'file_id"') >= 0:
         linked = sum(len(link.findall(body)) for link in _LINKED_MEDIA)
         bound += max(linked - inlined, 0) * MEDIA_TOKENS
     if length > EXACT_BYTES_MAX:
         return Size(bound, length - media)
-    if b'"tools"' in body:
+    if body.find(b'"tools"') >= 0:
         bound += TOOLS_TOKENS
     return Size(bound, sum(map(len, _TEXT.findall(body))))
 
@@ -147,11 +148,12 @@ def quote_tokens(
         wanted, least = output_limit, output_limit if explicit else 1
     per_input, per_output = rates.worst(input_tokens)
     return Quote(
-        fixed=input_tokens * per_input
+        # By position: names would cost as much as all the rest.
+        input_tokens * per_input
         + (rates.request_worst() + searches * rates.search_worst()) * BLOCK,
-        per_token=per_output * n,
-        tokens_wanted=wanted,
-        tokens_min=min(least, wanted),
+        per_output * n,
+        wanted,
+        min(least, wanted),
     )
 
 

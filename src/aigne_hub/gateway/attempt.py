@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+import msgspec
+
 from aigne_hub.domain.errors import (
     HubError,
     Overloaded,
@@ -27,9 +29,8 @@ SHUTTING_DOWN = "The hub is shutting down."
 UNDECIDED_BYTES_MAX = 1024 * 1024
 
 
-@dataclass(slots=True)
-class Whole:
-    """A complete unary answer."""
+class Whole(msgspec.Struct):
+    """A complete unary answer. A structure for its making, which every call pays."""
 
     candidate: Candidate
     body: bytes
@@ -132,8 +133,15 @@ async def attempt(
 ) -> tuple[int | None, Result]:
     """Ask one candidate; return its HTTP status, if it had one, and what came of it."""
     status: int | None = None
+    headers = exchange.lines(dialect.forwards) if dialect.forwards else b""
+    # A caller that leaves cancels just the wait for the response's head.
+    exchange.on_disconnect = exchange.task.cancel
     try:
-        answer = await _send(exchange, upstream, dialect, body, limit)
+        try:
+            answer = await upstream.send(dialect.operation, body, headers)
+        except asyncio.CancelledError:
+            _raise_why(exchange, limit)
+            raise
         status = answer.status
         exchange.on_disconnect = answer.close
         return status, await _judged(candidate, answer, dialect, ask)
@@ -174,28 +182,18 @@ async def _judged(
     return Whole(candidate, body, content_type, report)
 
 
-async def _send(
-    exchange: Waiting, upstream: Upstream, dialect: Dialect, body: bytes, limit: Limit | None
-) -> Answer:
-    """Wait for the response head; a caller that leaves cancels just this wait."""
-    task = exchange.task
-    headers = exchange.lines(dialect.forwards) if dialect.forwards else b""
-    exchange.on_disconnect = task.cancel
-    try:
-        return await upstream.send(dialect.operation, body, headers)
-    except asyncio.CancelledError:
-        is_late = limit is not None and limit.is_over
-        if not (exchange.disconnected or exchange.interrupted or is_late):
-            raise
-        task.uncancel()
-        if exchange.interrupted:
-            raise Overloaded(SHUTTING_DOWN) from None
-        if exchange.disconnected:
-            raise ClientGone from None
-        assert limit is not None
-        raise limit.error from None
-    finally:
-        exchange.on_disconnect = None
+def _raise_why(exchange: Waiting, limit: Limit | None) -> None:
+    """Raise why the wait for a response's head was cancelled; not when the task itself was."""
+    is_late = limit is not None and limit.is_over
+    if not (exchange.disconnected or exchange.interrupted or is_late):
+        return
+    exchange.task.uncancel()
+    if exchange.interrupted:
+        raise Overloaded(SHUTTING_DOWN) from None
+    if exchange.disconnected:
+        raise ClientGone from None
+    assert limit is not None
+    raise limit.error from None
 
 
 async def _streaming(candidate: Candidate, answer: Answer, meter: StreamMeter) -> Streaming:

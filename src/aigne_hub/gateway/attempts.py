@@ -6,8 +6,8 @@ cost of the operator's, never of the caller's.
 """
 
 import asyncio
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Coroutine, Iterator
+from typing import Any, Final
 
 from aigne_hub.domain.errors import (
     HubError,
@@ -79,12 +79,12 @@ class Tries:
         self._attempt_s = plane.settings.routing.attempt_s
         self._errors: list[HubError] = []
 
-    async def first_answer(self, ways: Ways) -> Whole | Streaming:
+    def first_answer(self, ways: Ways) -> Coroutine[Any, Any, Whole | Streaming]:
         """Return the first good answer; raises the best error when no candidate gave one.
 
         Every try is recorded on the call. Raises ClientGone when the caller left meanwhile.
         """
-        return await self.search(ways, iter(ways))
+        return self.search(ways, iter(ways))
 
     async def search(self, ways: Ways, candidates: Iterator[Candidate]) -> Whole | Streaming:
         """Ask those of `ways` that are left, one after the other."""

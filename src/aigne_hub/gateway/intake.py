@@ -1,5 +1,8 @@
 """Step 1 and the making of the entry that steps 3, 4 and 5 commit."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from aigne_hub.auth.verifier import app_did
 from aigne_hub.domain.access import Principal
 from aigne_hub.domain.errors import HubError
@@ -7,7 +10,7 @@ from aigne_hub.domain.operations import Open
 from aigne_hub.domain.quotes import count_text, size_of
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.exchange import Exchange
-from aigne_hub.gateway.idempotency import Replayed, claim_of
+from aigne_hub.gateway.idempotency import claim_of
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.quoting import Request, priced, tokens_wanted
 from aigne_hub.gateway.reply import Reply
@@ -43,53 +46,51 @@ def printable(name: str) -> str:
     return "".join(char if char.isprintable() else "�" for char in name[:NAME_MAX])
 
 
-async def begin(
+def begin(
     plane: Plane,
     reply: Reply,
     dialect: Dialect,
     principal: Principal,
     request: Request | HubError,
-) -> CallTracker:
+) -> Coroutine[Any, Any, CallTracker]:
     """Open the call in one commit: its record, its hold and its authorisation.
 
-    A request that could not be read or is refused is recorded too, then raised. Raises
-    Replayed for an idempotency key that was answered before.
+    A request that could not be read or is refused is recorded too, then raised.
     """
     application = app_did(principal, reply.exchange.fields)
-    opened = Open(
-        call_id=reply.call_id,
-        account_id=principal.user_id,
-        user_did=principal.user_did,
-        app_did=application,
-        key_id=principal.key_id,
-        type=dialect.type,
-        model="",
-        rate_id=None,
-        stream=False,
-        input_counted=0,
-        request_id=reply.request_id,
-        started_us=plane.clock.now_us(),
-        limits=principal.limits + plane.router.snapshot.project_limits.get(application, ()),
-    )
-    rates, n = None, 1
+    rates, n, stream, counted = None, 1, False, 0
+    quote = claim = refusal = None
     if isinstance(request, HubError):
-        opened.refusal = request
-        opened.model = printable(getattr(request, "__notes__", [""])[0])
+        refusal = request
+        model = printable(getattr(request, "__notes__", [""])[0])
     else:
-        ask, rates = request.ask, request.rates
-        n = ask.n
-        opened.model = request.models[0].ref
-        opened.rate_id = None if rates is None else rates.id
-        opened.stream = ask.stream
-        opened.input_counted = count_text(request.size.text_bytes)
-        opened.quote = request.quote
-        opened.claim = request.claim
-        if opened.limits:
-            opened.tokens_wanted = tokens_wanted(request)
-    call = await plane.tracker.start(opened, rates, n, reply.exchange.task)
-    if call.replay is not None:
-        raise Replayed(call.replay)
-    return call
+        ask, quote, claim = request.ask, request.quote, request.claim
+        rates, n, stream = request.rates, ask.n, ask.stream
+        model = request.models[0].ref
+        counted = count_text(request.size.text_bytes)
+    opened = Open(
+        # By position: names would cost as much as all the rest.
+        reply.call_id,
+        principal.user_id,
+        principal.user_did,
+        application,
+        principal.key_id,
+        dialect.type,
+        model,
+        None if rates is None else rates.id,
+        stream,
+        counted,
+        reply.request_id,
+        plane.clock.now_us(),
+        quote,
+        refusal,
+        principal.limits + plane.router.snapshot.project_limits.get(application, ()),
+        0,
+        claim,
+    )
+    if opened.limits and not isinstance(request, HubError):
+        opened.tokens_wanted = tokens_wanted(request)
+    return plane.tracker.start(opened, rates, n, reply.exchange.task)
 
 
 def lowered_limit(request: Request, call: CallTracker) -> int | None:

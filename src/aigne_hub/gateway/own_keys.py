@@ -17,6 +17,6 @@ def key_in(secret: str) -> bytes | None:
 def without_key(data: bytes, secret: str) -> bytes:
     """Return an answer, or a part of one, without the key that it was asked for with."""
     key = secret.encode()
-    if key in data and len(secret) >= SECRET_LENGTH_MIN:
+    if data.find(key) >= 0 and len(secret) >= SECRET_LENGTH_MIN:
         return data.replace(key, HIDDEN)
     return data

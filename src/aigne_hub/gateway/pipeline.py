@@ -83,6 +83,8 @@ async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Princi
     except HubError as refusal:
         request = refusal
     call = await begin(plane, reply, dialect, principal, request)  # 3, 4, 5
+    if call.replay is not None:
+        raise Replayed(call.replay)
     assert isinstance(request, Request)
     assert ways is not None
     reply.mark(OPEN)

@@ -26,6 +26,8 @@ from aigne_hub.providers.upstream import Answer
 from aigne_hub.transport import TransportError
 from aigne_hub.usage.tracker import CallTracker
 
+# Looking a member up in its class costs more in Python 3.11 than comparing it.
+_COMPLETED = Outcome.COMPLETED
 _FAILED = frozenset({Outcome.UPSTREAM_FAILED, Outcome.UPSTREAM_TIMEOUT})
 # Whatever a provider calls their whole answers: these were read as JSON.
 _JSON_TYPES = frozenset({"chat", "embedding", "image", "moderation", "rerank"})
@@ -43,22 +45,20 @@ async def relay_whole(
     reply: Reply, dialect: Dialect, ask: Ask, call: CallTracker, whole: Whole
 ) -> Settled:
     """Settle a complete answer, then send it: its bytes are the upstream's own."""
-    call.ttfb_us = call.elapsed_us()
     model = whole.candidate.model.ref
-    usage = whole.usage
-    output = 0 if usage is not None else dialect.output_of(whole.body)
-    counted = dialect.counted(ask, call.opened.input_counted, output)
-    outcome = Outcome.COMPLETED
-    if reply.exchange.disconnected:
-        outcome = Outcome.CLIENT_CANCELLED
-        counted = dialect.counted(ask, call.opened.input_counted, 0)
-    closing = call.closing(
-        outcome,
-        model=model,
-        reported=usage if outcome is Outcome.COMPLETED else None,
-        counted=counted,
-    )
-    if outcome is Outcome.COMPLETED:
+    usage = whole.report.usage
+    is_wanted = not reply.exchange.disconnected
+    if is_wanted and usage is not None:
+        counted = usage  # what the provider has counted is not counted again
+        closing = call.closing(_COMPLETED, model=model, reported=usage, counted=usage)
+    else:
+        output = dialect.output_of(whole.body) if is_wanted else 0
+        counted = dialect.counted(ask, call.opened.input_counted, output)
+        outcome = _COMPLETED if is_wanted else Outcome.CLIENT_CANCELLED
+        closing = call.closing(outcome, model=model, counted=counted)
+    # All of it came at once.
+    closing.ttfb_us = closing.duration_us
+    if is_wanted:
         closing.made = ask.made
     body = whole.body if usage is not None else _telling(dialect, whole, counted)
     body = without_key(body, whole.candidate.secret)
@@ -66,7 +66,7 @@ async def relay_whole(
     if ask.presented is not None:
         charge = format_credits(closing.charge)
         body = _presented(ask, call, model, charge, _shown(usage, counted), body)
-    if call.kept is not None and outcome is Outcome.COMPLETED:
+    if call.kept is not None and is_wanted:
         closing.answer = call.answer(content_type.decode("latin-1"), model, body)
     settled = await call.settle(closing, whole.report)
     reply.mark(SETTLE)

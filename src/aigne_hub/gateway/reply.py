@@ -64,10 +64,13 @@ class Reply:
         self._spent = [0.0, 0.0, 0.0, 0.0]
         self._is_whole_begun = False
         self.stream_head = _EVENT_STREAM
-        sent = exchange.header(b"x-request-id")
-        known = sent if sent is not None and _REQUEST_ID.fullmatch(sent) else call_id.encode()
-        self.request_id = known.decode()
-        self.ids = _IDS % (known, call_id.encode())
+        known = own = call_id.encode()
+        self.request_id = call_id
+        sent = exchange.fields.get(b"x-request-id")
+        if sent is not None and _REQUEST_ID.fullmatch(sent):
+            known = sent
+            self.request_id = sent.decode()
+        self.ids = _IDS % (known, own)
         if dialect.request_id_header is not None:
             self.ids += b"%b: %b\r\n" % (dialect.request_id_header, known)
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
-from aigne_hub.domain.calls import NOTHING, Chargeable, Outcome, chargeable
+from aigne_hub.domain.calls import NOTHING, Outcome, chargeable
 from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.idempotency import ANSWER_BYTES_MAX, Answer
 from aigne_hub.domain.operations import Attempt, Open, Progress, Settle, Settled
@@ -22,7 +22,7 @@ from aigne_hub.usage.model_statuses import ModelStatuses
 # How often delivered content that no batch has carried yet is journaled.
 SWEEP_S = 0.1
 # Looking a member up in its class costs more in Python 3.11 than comparing it.
-_COMPLETED = Outcome.COMPLETED
+_COMPLETED, _CUT_OFF = Outcome.COMPLETED, Outcome.CUT_OFF
 
 
 class Observer(Protocol):
@@ -210,40 +210,50 @@ class CallTracker:
 
         A call that no upstream was asked to answer costs nothing.
         """
-        opened = self.opened
-        self._tracker.behind.discard(self)
-        due = NOTHING
-        if counted is not None and self.attempts:
-            due = chargeable(
+        opened, attempts, rates = self.opened, self.attempts, self.rates
+        tracker = self._tracker
+        tracker.behind.discard(self)
+        usage, source = NOTHING
+        if counted is not None and attempts:
+            usage, source = chargeable(
                 outcome, reported=reported, counted=counted, delivered=self.delivered > 0
             )
-        last = self.attempts[-1] if self.attempts else None
-        cost = self.cost.cost(due.usage) if self.cost is not None and due.usage else None
-        if last is not None and cost is not None and (error or len(self.attempts) > 1):
-            self.attempts[-1] = last._replace(cost=cost)
+        charge, cost = 0, None
+        if usage is not None:
+            if rates is not None:
+                charge = self.held if outcome is _CUT_OFF else rates.cost(usage)
+            if self.cost is not None:
+                cost = self.cost.cost(usage)
+        provider = credential = None
+        if attempts:
+            last = attempts[-1]
+            provider, credential = last.provider, last.credential
+            if cost is not None and (error is not None or len(attempts) > 1):
+                attempts[-1] = last._replace(cost=cost)
         return Settle(
-            call_id=opened.call_id,
-            account_id=opened.account_id,
-            outcome=outcome,
-            held=self.held,
-            charge=self._charge(outcome, due),
-            usage=due.usage,
-            usage_source=due.source,
-            provider=last.provider if last else None,
-            credential=last.credential if last else None,
-            ended_us=self._tracker.clock.now_us(),
-            duration_us=self.elapsed_us(),
-            ttfb_us=self.ttfb_us,
-            billed=self.rates is not None,
-            model=model,
-            error_code=error.code if error else None,
-            error_message=error.recorded if error else None,
-            rate_id=self._rate_id,
-            attempts=self.attempts,
-            cost=cost,
-            counters=self.counters,
-            tokens_reserved=self.tokens_reserved,
-            claimed=opened.claim is not None,
+            # By position: names would cost as much as all the rest.
+            opened.call_id,
+            opened.account_id,
+            outcome,
+            self.held,
+            charge,
+            usage,
+            source,
+            provider,
+            credential,
+            tracker.clock.now_us(),
+            tracker.clock.monotonic_us() - self._started_us,
+            self.ttfb_us,
+            rates is not None,
+            model,
+            None if error is None else error.code,
+            None if error is None else error.recorded,
+            self._rate_id,
+            attempts,
+            cost,
+            self.counters,
+            self.tokens_reserved,
+            opened.claim is not None,
         )
 
     def keep(self, data: bytes) -> None:
@@ -281,13 +291,6 @@ class CallTracker:
     def price(self, usage: Usage) -> int:
         """Return what a usage costs here, in nano-credits: nothing when billing is off."""
         return 0 if self.rates is None else self.rates.cost(usage)
-
-    def _charge(self, outcome: Outcome, due: Chargeable) -> int:
-        if self.rates is None or due.usage is None:
-            return 0
-        if outcome is Outcome.CUT_OFF:
-            return self.held
-        return self.rates.cost(due.usage)
 
 
 class Tracker:

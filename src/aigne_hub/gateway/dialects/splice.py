@@ -18,9 +18,8 @@ from aigne_hub.providers.languages import written
 HEAD_BYTES = 4_096
 LARGE_BYTES = 16_384
 
-_MODEL = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*"')
 # Before the member only scalars may stand: it is then surely the object's own.
-_SCALARS = re.compile(rb"[ \t\r\n]*\{(?:[^\\{}\[\]]*)")
+_TO_MODEL = re.compile(rb'[ \t\r\n]*\{[^\\{}\[\]]*?"model"[ \t\r\n]*:[ \t\r\n]*"')
 # No encoder escapes the letters of a name; one that does could hide a second member.
 _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 
@@ -48,28 +47,23 @@ def with_members(
     upstream read the same values whichever of two an upstream takes. Raises InvalidRequest
     when it is not an object.
     """
-    match = _MODEL.search(body, 0, HEAD_BYTES)
-    if match is not None and _SCALARS.fullmatch(body, 0, match.start()) is not None:
+    match = _TO_MODEL.match(body, 0, HEAD_BYTES)
+    if match is not None:
         start = match.end()
         old = model.encode()
         end = start + len(old)
-        named_once = body.startswith(old + b'"', start) and not _ESCAPED_LETTER.search(body)
         if (
-            named_once
-            and (_once(body, "model") or _is_only(body, start, end))
-            and all(_once(body, name) for name in relied_on)
+            body.startswith(old + b'"', start)
+            and not _ESCAPED_LETTER.search(body)
+            and (_once(body, b'"model"') or _is_only(body, start, end))
+            and (not relied_on or all(_once(body, b'"%b"' % one.encode()) for one in relied_on))
         ):
-            opening = body.index(b"{") + 1
-            added = orjson.dumps(members)[1:-1] + b"," if members else b""
-            return b"".join(
-                (
-                    body[:opening],
-                    added,
-                    body[opening:start],
-                    orjson.dumps(new_model)[1:-1],
-                    body[end:],
-                )
-            )
+            head = body[:start]
+            if members:
+                opening = head.index(b"{") + 1
+                added = orjson.dumps(members)[1:-1]
+                head = b"%b%b,%b" % (head[:opening], added, head[opening:])
+            return head + orjson.dumps(new_model)[1:-1] + body[end:]
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -111,9 +105,8 @@ def _is_only(body: bytes, start: int, end: int) -> bool:
     return named.model.encode() == changed
 
 
-def _once(body: bytes, name: str) -> bool:
+def _once(body: bytes, quoted: bytes) -> bool:
     """Tell whether a quoted name stands exactly once, as a key or anywhere else."""
-    quoted = b'"%b"' % name.encode()
     if len(body) < LARGE_BYTES:
         return body.count(quoted) == 1
     # A regular expression of one literal searches large bodies faster.

@@ -118,7 +118,7 @@ class OpenAIChat:
             stream=ask.stream,
             explicit=explicit,
             n=ask.n,
-            searches=SEARCHES_HELD if b"search" in ask.body else 1,
+            searches=SEARCHES_HELD if ask.body.find(b"search") >= 0 else 1,
         )
 
     def outgoing(self, ask: Ask, model: str, limit_field: str, output_limit: int | None) -> bytes:
@@ -136,12 +136,12 @@ class OpenAIChat:
 
     def usage(self, _ask: Ask, body: bytes, wire: Wire) -> Report:
         answer = answered(_decode_answer, body)
-        if b'"error"' in body:
+        if body.find(b'"error"') >= 0:
             _require_good_end(body)
         return report_of(wire, answer)
 
     def counted(self, _ask: Ask, input_tokens: int, output: int) -> Usage:
-        return Usage(input_tokens=input_tokens, output_tokens=count_text(output))
+        return Usage(input_tokens, count_text(output))
 
     def output_of(self, body: bytes) -> int:
         return text_bytes(body)

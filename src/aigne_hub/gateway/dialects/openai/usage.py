@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from aigne_hub.domain.usage import TOKENS_MAX, Report, Usage
+from aigne_hub.domain.usage import STANDARD, TOKENS_MAX, Report, Usage
 from aigne_hub.gateway.dialects.reading import UNREADABLE, decoded, is_present
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.openai import TIERS
@@ -68,14 +68,8 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True):
             reasoning = parts.reasoning_tokens or 0
         if read + written > prompt or reasoning > output:
             return None
-        return Usage(
-            input_tokens=prompt - read - written,
-            output_tokens=output,
-            cache_read_tokens=read,
-            cache_write_tokens=written,
-            reasoning_tokens=reasoning,
-            service_tier=tier,
-        )
+        usage = Usage(prompt - read - written, output, read, written, reasoning)
+        return usage if tier == STANDARD else usage._replace(service_tier=tier)
 
 
 _decode_usual = msgspec.json.Decoder(_Usual).decode
