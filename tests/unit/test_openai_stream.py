@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from aigne_hub.domain.errors import UpstreamError
 from aigne_hub.domain.usage import Report, Usage
 from aigne_hub.gateway.dialects.openai.stream import OpenAIStreamMeter, text_bytes
+from aigne_hub.providers.frames import FORMS_MAX, Form
 from aigne_hub.providers.usage import OPENAI
 
 
@@ -24,6 +26,7 @@ def content(text: str, finish: str | None = None, **more) -> bytes:
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 DONE = b"data: [DONE]\n\n"
+CONTENT = re.compile(rb'"content":"([^"\\]*)"')
 PLAIN = [content("Hello"), content(", wörld\n"), content("", "stop")]
 WHOLE = b"".join([*PLAIN, frame(choices=[], usage=USAGE), DONE])
 
@@ -266,3 +269,65 @@ def test_what_is_not_understood_is_remembered_for_the_operator():
     new = {**USAGE, "dream_tokens": 4}
     _, meter = run([*PLAIN, frame(choices=[], usage=new), DONE])
     assert meter.report == Report(Usage(input_tokens=7, output_tokens=3), None, ("dream_tokens",))
+
+
+HOSTILE = st.lists(
+    st.sampled_from(
+        [
+            "word",
+            "é",
+            '"',
+            "\\",
+            "\n",
+            "\r",
+            "[DONE]",
+            "\n\ndata: [DONE]\n\n",
+            "error",
+            "usage",
+            '","error":{"message":"no"},"a":"',
+            '","usage":{"prompt_tokens":1},"a":"',
+            '"}}],"obfuscation":"',
+        ]
+    ),
+    max_size=3,
+).map("".join)
+
+
+@given(st.lists(st.tuples(HOSTILE, st.none() | HOSTILE), min_size=1, max_size=5))
+def test_an_event_fares_alike_whether_its_form_is_known(said: list[tuple[str, str | None]]):
+    known, fresh = (OpenAIStreamMeter(OPENAI, shows_usage=False) for _ in range(2))
+    for text, padding in [("plain", "x"), ("plain", None), *said]:
+        padded = "" if padding is None else f',"obfuscation":"{padding}"'
+        event = f'data: {{"choices":[{{"delta":{{"content":"{text}"}}}}]{padded}}}\n\n'.encode()
+        fresh._form = Form()
+        assert known.feed(event) == fresh.feed(event)
+        assert known.delivered_bytes == fresh.delivered_bytes
+        assert (known.complete, known.begun) == (fresh.complete, fresh.begun)
+        assert (known.failure is None) == (fresh.failure is None)
+        assert known.report == fresh.report
+
+
+@pytest.mark.parametrize("padding", ["", ',"obfuscation":"Xy2"'])
+def test_an_event_of_a_known_form_is_measured_by_its_text_alone(padding: str):
+    def event(text: str, padding: str = padding) -> bytes:
+        return f'data: {{"id":"c","content":"{text}","index":0{padding}}}\n\n'.encode()
+
+    form = Form()
+    assert form.text_in(event("one")) == -1
+    form.learn(event("one"), CONTENT)
+    assert form.text_in(event("two ö", padding.replace("Xy2", "k"))) == len("two ö".encode())
+    assert form.text_in(event("")) == 0
+    for other in ('a"b', "a\\nb", "a\nb"):
+        assert form.text_in(event(other)) == -1
+    assert form.text_in(event("a") + DONE) == -1
+    assert form.text_in(event("a")[:-1]) == -1
+    assert form.text_in(event("a").replace(b'"index":0', b'"index":1')) == -1
+
+
+def test_a_form_that_changes_all_the_time_is_no_longer_looked_for():
+    form = Form()
+    events = [b'data: {"id":"%d","content":"a"}\n\n' % number for number in range(FORMS_MAX + 1)]
+    for event in events:
+        form.learn(event, CONTENT)
+    assert form.text_in(events[-2]) == 1
+    assert form.text_in(events[-1]) == -1

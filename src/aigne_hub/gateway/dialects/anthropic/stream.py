@@ -20,6 +20,7 @@ from aigne_hub.gateway.dialects.reading import rewritten
 from aigne_hub.providers.complaints import reported
 from aigne_hub.providers.frames import (
     FRAME_BYTES_MAX,
+    Form,
     Splitter,
     payload_of,
     unescaped_length,
@@ -56,6 +57,7 @@ class AnthropicStreamMeter:
         self.failure: HubError | None = None
         self._told = UsageStream(wire)
         self._splitter = Splitter()
+        self._form = Form()
         self._held: list[bytes] = []
         self._held_bytes = 0
         # Whether nothing of what came before changes how the next bytes are read.
@@ -86,9 +88,16 @@ class AnthropicStreamMeter:
 
     def feed(self, data: bytes) -> bytes:
         # Whole frames of mere content: nothing to hold, read or drop.
-        if self._flowing and data.endswith(b"\n\n") and not _is_marked(data):
-            self._note(data)
-            return data
+        if self._flowing:
+            text = self._form.text_in(data)
+            if text >= 0:
+                self.delivered_bytes += text
+                return data
+            if data.endswith(b"\n\n") and not _is_marked(data):
+                self._note(data)
+                if self._begun:
+                    self._form.learn(data, _TEXT)
+                return data
         passed = self._take_apart(data)
         self._flowing = not (self._splitter.partial or self._held)
         return passed

@@ -21,6 +21,7 @@ from aigne_hub.gateway.dialects.reading import (
 )
 from aigne_hub.providers.complaints import reported
 from aigne_hub.providers.frames import (
+    Form,
     Splitter,
     payload_of,
     unescaped_length,
@@ -72,6 +73,7 @@ class OpenAIStreamMeter:
         self._tier = msgspec.Raw()
         self._shows_usage = shows_usage
         self._splitter = Splitter()
+        self._form = Form()
         self._held: list[bytes] = []
         # Whether nothing of what came before changes how the next bytes are read.
         self._flowing = True
@@ -90,15 +92,20 @@ class OpenAIStreamMeter:
 
     def feed(self, data: bytes) -> bytes:
         # Whole frames of mere content: nothing to hold, read or drop.
-        if (
-            self._flowing
-            and data.endswith(b"\n\n")
-            and _DONE not in data
-            and b'"error"' not in data
-            and data.count(b'"usage"') == data.count(b'"usage":null')
-        ):
-            self._note(data)
-            return data
+        if self._flowing:
+            text = self._form.text_in(data)
+            if text >= 0:
+                self.delivered_bytes += text
+                return data
+            if (
+                data.endswith(b"\n\n")
+                and _DONE not in data
+                and b'"error"' not in data
+                and data.count(b'"usage"') == data.count(b'"usage":null')
+            ):
+                self._note(data)
+                self._form.learn(data, _TEXT)
+                return data
         passed = self._take_apart(data)
         self._flowing = not (
             self._splitter.partial or self._held or self._done or self._usage_frame
