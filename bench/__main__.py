@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import authentication, last, upstreams
+from bench import authentication, last, markdown, upstreams
 from bench.hub import Hub, HubOfTwo
 from bench.load import WRK, LoadError
 from bench.loads import LOADS
@@ -60,10 +61,12 @@ def main() -> int:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
     show(measured, machine, console())
-    if not chosen:
-        known = asyncio.run(authentication.measured())
-        for name, took in known.items():
-            print(f"authentication, {name}: {took['median_us']} us")
+    known = {} if chosen else asyncio.run(authentication.measured())
+    for name, took in known.items():
+        print(f"authentication, {name}: {took['median_us']} us")
+    if given.page is not None:
+        command = f"python -m {shlex.join(['bench', *sys.argv[1:]])}"
+        given.page.write_text(markdown.page(measured, machine, known, command))
     if given.out is not None:
         given.out.write_text(json.dumps(as_json(measured, machine), indent=2) + "\n")
     found = rows(measured)
@@ -101,6 +104,9 @@ def _arguments() -> argparse.Namespace:
     )
     arguments.add_argument("--rounds", type=int, help=f"default {ROUNDS}, with --quick 1")
     arguments.add_argument("--out", type=Path, metavar="FILE", help="also write JSON there")
+    arguments.add_argument(
+        "--page", type=Path, metavar="FILE", help="also write a page of documentation there"
+    )
     arguments.add_argument(
         "--save", action="store_true", help="make this run the one that others compare with"
     )
