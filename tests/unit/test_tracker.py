@@ -147,6 +147,26 @@ async def test_a_sweep_never_takes_back_what_is_durable():
     assert journal.durable == 25
 
 
+async def test_a_sweep_journals_nothing_that_is_durable_already():
+    journal = HeldBackJournal()
+    tracker, call = await started(journal)
+    for tokens in (8, 10, 25):
+        leaving = asyncio.create_task(call.deliver(tokens))
+        await asyncio.sleep(0)
+        journal.commit()
+        assert await leaving
+    assert (tracker.behind, journal.durable) == ({call}, 25)
+    tracker.sweep()
+    await asyncio.sleep(0)
+    assert journal.queue == []
+    assert await call.deliver(26)
+    assert tracker.behind == {call}
+    tracker.sweep()
+    await asyncio.sleep(0)
+    journal.commit()
+    assert journal.durable == 26
+
+
 async def test_a_sweep_that_cannot_write_harms_nobody():
     journal = HeldBackJournal()
     tracker, call = await started(journal)

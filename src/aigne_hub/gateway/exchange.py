@@ -222,8 +222,11 @@ class Exchange:
         )
 
     def write(self, data: bytes) -> None:
-        if not self.disconnected:
-            self.transport.write(self._framed(data))
+        if self.disconnected:
+            return
+        if self._chunked and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self.transport.write(data)
 
     def finish(self, data: bytes = b"") -> None:
         """Send the last bytes of a streamed response and end it cleanly."""

@@ -241,10 +241,12 @@ class _Passage:
         meter, exchange = self._meter, self._exchange
         out = meter.feed(data)
         if out:
-            if not self._call.passes(count_text(meter.delivered_bytes)):
+            text = meter.delivered_bytes
+            # As `count_text` says, without a call for each piece.
+            if not self._call.passes(-(-text // BYTES_PER_TOKEN)):
                 self.out = out
                 return False
-            self._stream.left_bytes = meter.delivered_bytes
+            self._stream.left_bytes = text
             self.leave(out)
         return not (
             exchange.write_paused

@@ -1,7 +1,6 @@
 """Server-sent events as they pass: where one ends, what it says, how much text is in it."""
 
 import re
-import sys
 
 import orjson
 
@@ -61,24 +60,29 @@ class Form:
     __slots__ = ("_after", "_at", "_before", "_changes", "_end")
 
     def __init__(self) -> None:
-        self._before = self._after = self._end = b""
-        self._at = sys.maxsize  # where the text begins: no form is known yet
+        # Nothing begins with one of none: no form is known yet.
+        self._before: bytes | tuple[bytes, ...] = ()
+        self._at = 0  # where the text begins
+        self._after = self._end = b""
         self._changes = 0
 
     def text_in(self, data: bytes) -> int:
         """Return how many bytes of text are in an event, -1 when it has another form."""
+        if not data.startswith(self._before):
+            return -1
         at = self._at
-        if len(data) < at or not data.startswith(self._before):
-            return -1
         quote = _mark_in(data, at)
-        if quote is None or not data.startswith(self._after, end := quote.start()):
+        if quote is None:
             return -1
-        rest = end + len(self._after)
-        if rest != len(data):
-            quote = _mark_in(data, rest)
-            if quote is None or not self._end or data[quote.start() :] != self._end:
-                return -1
-        return end - at
+        end = quote.start()
+        after = data[end:]
+        return end - at if after == self._after or self._is_padded(after) else -1
+
+    def _is_padded(self, after: bytes) -> bool:
+        if not self._end or not after.startswith(self._after):
+            return False
+        quote = _mark_in(after, len(self._after))
+        return quote is not None and after[quote.start() :] == self._end
 
     def learn(self, data: bytes, text: re.Pattern[bytes]) -> None:
         """Take the form of an event in which `text` is found once; the text is its first group."""

@@ -37,13 +37,13 @@ class Answer:
         "_line",
         "_loop",
         "_parts",
-        "_sink",
         "_spill",
         "complete",
         "error",
         "fields",
         "headers",
         "request_sent",
+        "sink",
         "status",
         "unread",
         "waiter",
@@ -63,7 +63,7 @@ class Answer:
         self.error: TransportError | None = None
         # Resolves when anything about the answer has changed: its head comes first.
         self.waiter: asyncio.Future[None] = loop.create_future()
-        self._sink: Sink | None = None
+        self.sink: Sink | None = None
         # What ended the sink's turn: it refused to go on, or failed.
         self._spill: BaseException | bool = False
 
@@ -129,14 +129,14 @@ class Answer:
                 continue
             if self.complete:
                 return True
-            self._sink = sink
+            self.sink = sink
             try:
                 await self.news()
             except BaseException:
                 self.close()
                 raise
             finally:
-                self._sink = None
+                self.sink = None
             spill, self._spill = self._spill, False
             if isinstance(spill, BaseException):
                 raise spill
@@ -199,21 +199,16 @@ class Answer:
         parts.clear()
 
     def receive(self, parts: list[bytes]) -> None:
-        """Take pieces of the body out of a list and let the reader have them."""
-        sink = self._sink
-        if sink is None or self._spill:
-            self.keep(parts)
-            if self.unread > UNREAD_MAX and self._line is not None:
-                self._line.pause()
-        else:
-            data = b"".join(parts)
-            parts.clear()
-            try:
-                if sink(data):
-                    return
-                self._spill = True
-            except BaseException as error:  # noqa: BLE001 - it is the reader's, who is waiting
-                self._spill = error
+        """Take pieces of the body out of a list and wake the reader."""
+        self.keep(parts)
+        if self.unread > UNREAD_MAX and self._line is not None:
+            self._line.pause()
+        self.wake()
+
+    def spill(self, failure: BaseException | None = None) -> None:
+        """End the sink's turn: it refused to go on, or failed. What comes now is kept."""
+        self.sink = None
+        self._spill = failure or True
         self.wake()
 
     def finish(self) -> None:

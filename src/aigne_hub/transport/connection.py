@@ -43,11 +43,11 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_begun",
         "_bodiless",
         "_body",
         "_body_max",
         "_ended",
-        "_flowing",
         "_headers",
         "_heard_at",
         "_keep_alive_s",
@@ -94,8 +94,8 @@ class Connection(asyncio.Protocol):
         self._overhead = 0
         self._bodiless = False
         self._ended = False
-        # Whether all that may come is the body, and somebody reads it.
-        self._flowing = False
+        # Whether silence has the limit of a body, not that of a head.
+        self._begun = False
         self._reusable = False
         self._paused = False
         # How many bytes may still come of an answer that was left, None while it is read.
@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
         self._overhead = 0
         self._bodiless = bodiless
         self._ended = False
-        self._flowing = False
+        self._begun = False
         self._leaving = None
         first_byte_at = self._now() + self._timeouts.first_byte
         self.deadline = min(first_byte_at, total_at)
@@ -153,7 +153,6 @@ class Connection(asyncio.Protocol):
     def see_off(self) -> None:
         """Wait a moment for the end of an answer that nobody reads any more."""
         self.resume()
-        self._flowing = False
         self._leaving = LEAVE_MAX
         self.deadline = min(self._now() + LEAVE_S, self._total_at)
 
@@ -206,14 +205,21 @@ class Connection(asyncio.Protocol):
                 self.fail(_fault(error))
                 return
             self._reusable = False
-        if body and self._flowing and not self._ended:
-            self._overhead = 0
-            answer.receive(body)
-        else:
+        sink = answer.sink
+        if sink is None or not body or self._ended:
             self._turn(answer, len(data))
+            return
+        self._overhead = 0
+        piece = b"".join(body)
+        body.clear()
+        try:
+            if not sink(piece):
+                answer.spill()
+        except BaseException as failure:  # noqa: BLE001 - it is the reader's, who is waiting
+            answer.spill(failure)
 
     def _turn(self, answer: Answer, size: int) -> None:
-        """Look at what came when it is not just a piece of a body that somebody reads."""
+        """Look at what came when it is not just a piece of a body that passes at once."""
         body = self._body
         if self._ended:
             self._finish(answer)
@@ -223,13 +229,14 @@ class Connection(asyncio.Protocol):
             self._leaving -= size
             if self._leaving < 0:
                 self.fail(TransportClosed("the answer went on after its end", sent=True))
-        elif self._overhead > HEAD_MAX and not body:
-            self.fail(_too_long())
-        elif answer.status and not self._flowing:
-            # The response head is complete; from now on silence has its own limit.
-            self._flowing = True
-            self.deadline = min(self._heard_at + self._timeouts.idle, self._total_at)
+        elif body or (answer.status and not self._begun):
+            self._overhead = 0
+            if not self._begun:
+                self._begun = True
+                self.deadline = min(self._heard_at + self._timeouts.idle, self._total_at)
             answer.receive(body)
+        elif self._overhead > HEAD_MAX:
+            self.fail(_too_long())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True

@@ -60,6 +60,7 @@ class CallTracker:
     """
 
     __slots__ = (
+        "_free",
         "_journal",
         "_kept_bytes",
         "_rate_id",
@@ -71,6 +72,7 @@ class CallTracker:
         "delivered",
         "durable",
         "held",
+        "is_behind",
         "kept",
         "n",
         "opened",
@@ -102,6 +104,9 @@ class CallTracker:
         self.replay: str | None = None
         self.delivered = 0
         self.durable = 0
+        # Up to how many tokens need no commit: what is held pays for them, and half are durable.
+        self._free = 0
+        self.is_behind = False
         self.attempts: list[Attempt] = []
         self.ttfb_us: int | None = None
 
@@ -125,10 +130,11 @@ class CallTracker:
 
     def passes(self, tokens: int) -> bool:
         """Tell whether content up to `tokens` in all may leave without waiting for a commit."""
-        if tokens > 2 * self.durable or (self.rates is not None and tokens > self.tokens_held):
+        if tokens > self._free:
             return False
         self.delivered = tokens
-        if tokens > self.durable:
+        if tokens > self.durable and not self.is_behind:
+            self.is_behind = True
             self._tracker.behind.add(self)
         return True
 
@@ -156,6 +162,7 @@ class CallTracker:
             self.tokens_held = tokens + STREAM_STEP_TOKENS
         elif price:
             self.tokens_held += added * BLOCK // price
+        self._set_free()
         return tokens <= self.tokens_held
 
     async def catch_up(self) -> None:
@@ -164,7 +171,8 @@ class CallTracker:
         Read when the entry is queued, not when the sweep came by: an entry with less, behind
         one with more, would take back what is durable.
         """
-        await self._record(self.delivered, 0)
+        if self.delivered > self.durable:
+            await self._record(self.delivered, 0)
 
     async def _record(self, tokens: int, extend_by: int) -> int:
         opened = self.opened
@@ -180,7 +188,12 @@ class CallTracker:
         )
         self.held += added
         self.durable = max(self.durable, tokens)
+        self._set_free()
         return added
+
+    def _set_free(self) -> None:
+        free = 2 * self.durable
+        self._free = free if self.rates is None else min(free, self.tokens_held)
 
     async def close(
         self,
@@ -355,6 +368,7 @@ class Tracker:
         loop = asyncio.get_running_loop()
         behind, self.behind = self.behind, set()
         for call in behind:
+            call.is_behind = False
             task = loop.create_task(call.catch_up())
             self._sweeping.add(task)
             task.add_done_callback(self._swept)
