@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import orjson
+import msgspec
 
 from aigne_hub.domain.calls import Outcome
 from aigne_hub.domain.operations import Open, Settle, Settled
@@ -23,6 +23,7 @@ LINES_MAX = 10_000
 # makes up names cannot fill the memory, the log or the database.
 ALARMS_MAX = 1_000
 DAY_US = 86_400_000_000
+_encoder = msgspec.json.Encoder()
 
 
 class Histogram:
@@ -118,25 +119,50 @@ class Counters:
         return self.tallies
 
 
+class Line(msgspec.Struct, tag_field="event", tag="call", gc=False):
+    """What the log says of every call: an allow-list of fields, and nothing that holds others."""
+
+    call_id: str
+    request_id: str
+    outcome: str
+    model: str
+
+
+class ClosedLine(Line, tag="call", gc=False):
+    provider: str | None
+    credential: str | None
+    user_did: str
+    input_tokens: int
+    output_tokens: int
+    duration_ms: float
+    attempts: int
+    error: str | None
+
+
+class RefusedLine(Line, tag="call", gc=False):
+    user_did: str
+    error: str
+
+
 class CallLog:
-    """One JSON line a call, built from an allow-list of fields and written in batches."""
+    """One JSON line a call, made and written in batches."""
 
     def __init__(self, write: Callable[[bytes], Any] | None) -> None:
         self._write = write
-        self._lines: list[bytes] = []
+        self._lines: list[Line] = []
         self.wanted = write is not None
         self.dropped = 0
 
-    def add(self, fields: dict[str, Any]) -> None:
+    def add(self, line: Line) -> None:
         if len(self._lines) >= LINES_MAX:
             self.dropped += 1
             return
-        self._lines.append(orjson.dumps(fields))
+        self._lines.append(line)
 
     def flush(self) -> None:
         if self._lines and self._write is not None:
             lines, self._lines = self._lines, []
-            self._write(b"\n".join(lines) + b"\n")
+            self._write(_encoder.encode_lines(lines))
 
 
 class UsageAlarms:
@@ -212,21 +238,20 @@ class CallObserver:
             tally.count()
         if self._log.wanted:
             self._log.add(
-                {
-                    "event": "call",
-                    "call_id": opened.call_id,
-                    "request_id": opened.request_id,
-                    "outcome": str(settle.outcome),
-                    "model": settle.model,
-                    "provider": settle.provider,
-                    "credential": settle.credential,
-                    "user_did": opened.user_did,
-                    "input_tokens": usage.input_tokens if usage else 0,
-                    "output_tokens": usage.output_tokens if usage else 0,
-                    "duration_ms": settle.duration_us / 1000,
-                    "attempts": len(settle.attempts),
-                    "error": settle.error_code,
-                }
+                ClosedLine(
+                    opened.call_id,
+                    opened.request_id,
+                    settle.outcome,
+                    settle.model,
+                    settle.provider,
+                    settle.credential,
+                    opened.user_did,
+                    0 if usage is None else usage.input_tokens,
+                    0 if usage is None else usage.output_tokens,
+                    settle.duration_us / 1000,
+                    len(settle.attempts),
+                    settle.error_code,
+                )
             )
 
     def doubted(self, settle: Settle, report: Report) -> None:
@@ -236,13 +261,12 @@ class CallObserver:
         self._counters.tallies[opened.type, "-"].outcomes["rejected"] += 1
         if self._log.wanted:
             self._log.add(
-                {
-                    "event": "call",
-                    "call_id": opened.call_id,
-                    "request_id": opened.request_id,
-                    "outcome": "rejected",
-                    "model": opened.model,
-                    "user_did": opened.user_did,
-                    "error": code,
-                }
+                RefusedLine(
+                    opened.call_id,
+                    opened.request_id,
+                    "rejected",
+                    opened.model,
+                    opened.user_did,
+                    code,
+                )
             )

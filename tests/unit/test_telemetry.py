@@ -82,3 +82,25 @@ def test_types_and_providers_are_counted_apart(counters: Counters, observer: Cal
     charged = {key: tally.charged_nano for key, tally in counters.counted().items()}
     assert charged == {("chat", "openai"): 1, ("chat", "groq"): 2, ("chat", "-"): 0}
     assert counters.tallies["chat", "-"].outcomes == {"rejected": 1}
+
+
+def test_a_call_is_one_line_of_the_log(counters: Counters):
+    written: list[bytes] = []
+    log = CallLog(written.append)
+    observer = CallObserver(counters, log, UsageAlarms(counters))
+    log.flush()
+    assert written == []
+    entry = settle()
+    entry.usage, entry.duration_us = Usage(7, 3), 12_345
+    observer.closed(OPENED, entry, Settled(10, 0))
+    observer.refused(OPENED, "forbidden")
+    log.flush()
+    assert b"".join(written) == (
+        b'{"event":"call","call_id":"call","request_id":"request","outcome":"completed",'
+        b'"model":"openai/m","provider":"openai","credential":"main","user_did":"did",'
+        b'"input_tokens":7,"output_tokens":3,"duration_ms":12.345,"attempts":0,"error":null}\n'
+        b'{"event":"call","call_id":"call","request_id":"request","outcome":"rejected",'
+        b'"model":"m","user_did":"did","error":"forbidden"}\n'
+    )
+    log.flush()
+    assert len(written) == 1

@@ -74,7 +74,7 @@ def size_of(body: bytes) -> Size:
         return Size(bound, length - media)
     if body.find(b'"tools"') >= 0:
         bound += TOOLS_TOKENS
-    return Size(bound, sum(map(len, _TEXT.findall(body))))
+    return Size(bound, len(b"".join(_TEXT.findall(body))))
 
 
 def _inlined(body: bytes) -> Iterator[tuple[int, int]]:

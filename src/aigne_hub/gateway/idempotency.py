@@ -31,20 +31,12 @@ class Answers(Protocol):
         ...
 
 
-class Replayed(Exception):
-    """The key was answered before, by this call. Nothing was opened."""
-
-    def __init__(self, call_id: str) -> None:
-        super().__init__(call_id)
-        self.call_id = call_id
-
-
 def claim_of(exchange: Exchange, principal: Principal, dialect: Dialect, ask: Ask) -> Claim | None:
     """Return what a request claims, None when it sent no key. Raises InvalidRequest.
 
     A key is its principal's own; the same key for another operation is another body.
     """
-    sent = exchange.header(HEADER)
+    sent = exchange.fields.get(HEADER)
     if sent is None:
         return None
     if not 0 < len(sent) <= KEY_CHARS_MAX or not sent.isascii() or not sent.decode().isprintable():

@@ -10,7 +10,7 @@ from aigne_hub.domain.operations import Open
 from aigne_hub.domain.quotes import count_text, size_of
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.exchange import Exchange
-from aigne_hub.gateway.idempotency import claim_of
+from aigne_hub.gateway.idempotency import HEADER, claim_of
 from aigne_hub.gateway.plane import Plane
 from aigne_hub.gateway.quoting import Request, priced, tokens_wanted
 from aigne_hub.gateway.reply import Reply
@@ -34,7 +34,8 @@ def read(
             ask.size or size_of(ask.body),
             billing=plane.settings.billing,
         )
-        request.claim = claim_of(exchange, principal, dialect, ask)
+        if HEADER in exchange.fields:
+            request.claim = claim_of(exchange, principal, dialect, ask)
     except HubError as error:
         error.add_note(ask.model)
         raise
@@ -65,7 +66,8 @@ def begin(
         model = printable(getattr(request, "__notes__", [""])[0])
     else:
         ask, quote, claim = request.ask, request.quote, request.claim
-        rates, n, stream = request.rates, ask.n, ask.stream
+        n, stream = ask.n, ask.stream
+        rates = request.rates
         model = request.models[0].ref
         counted = count_text(request.size.text_bytes)
     opened = Open(

@@ -18,7 +18,7 @@ from aigne_hub.gateway.delivery import close_unanswered, pass_on
 from aigne_hub.gateway.dialects import Dialect
 from aigne_hub.gateway.exchange import ClientGone, Exchange
 from aigne_hub.gateway.hedging import HedgedTries
-from aigne_hub.gateway.idempotency import Replayed, repeat
+from aigne_hub.gateway.idempotency import repeat
 from aigne_hub.gateway.intake import begin, lowered_limit, read
 from aigne_hub.gateway.object_calls import bound
 from aigne_hub.gateway.plane import Plane
@@ -48,10 +48,7 @@ async def handle(
         else:
             principal = await verify(plane, exchange)
         reply.mark(AUTH)
-        try:
-            await _serve(plane, reply, dialect, principal)
-        except Replayed as replayed:
-            await repeat(plane.answers, reply, replayed.call_id)
+        await _serve(plane, reply, dialect, principal)
     except HubError as error:
         plane.counters.refused[error.code] += 1
         reply.refuse(plane.explained(error))
@@ -68,36 +65,36 @@ async def handle(
 async def _serve(plane: Plane, reply: Reply, dialect: Dialect, principal: Principal) -> None:
     request: Request | HubError
     ways: Ways | None = None
+    exchange = reply.exchange
     try:
-        body = reply.exchange.body_nowait()  # 1
+        body = exchange.body_nowait()  # 1
         if body is None:
-            body = await reply.exchange.body()
-        request = read(plane, reply.exchange, dialect, principal, body)
+            body = await exchange.body()
+        request = read(plane, exchange, dialect, principal, body)
         if request.ask.follows is not None:
             request.bound = await bound(
                 plane, principal, request, request.ask.follows, dialect.language
             )
-        ways = plane.router.ways(
-            request, dialect.language, reply.exchange.fields, principal.user_id
-        )
+        ways = plane.router.ways(request, dialect.language, exchange.fields, principal.user_id)
     except HubError as refusal:
         request = refusal
     call = await begin(plane, reply, dialect, principal, request)  # 3, 4, 5
     if call.replay is not None:
-        raise Replayed(call.replay)
+        await repeat(plane.answers, reply, call.replay)
+        return
     assert isinstance(request, Request)
     assert ways is not None
     reply.mark(OPEN)
     ask = request.ask
     waiting = expected(plane, reply, ask) if ask.head else None
-    hedges = plane.settings.routing.hedge_percentile is not None and not ways.is_single
+    hedges = not ways.is_single and plane.settings.routing.hedge_percentile is not None
     tries = (HedgedTries if hedges else Tries)(
-        plane, reply.exchange, dialect, ask, call, lowered_limit(request, call)
+        plane, exchange, dialect, ask, call, lowered_limit(request, call)
     )
     try:
         answer = await tries.first_answer(ways)  # 6
     except (HubError, ClientGone) as failure:
-        interrupted = reply.exchange.interrupted
+        interrupted = exchange.interrupted
         await close_unanswered(dialect, request, call, failure, interrupted=interrupted)
         raise
     finally:

@@ -129,7 +129,8 @@ class Reply:
             self.ids,
             model.encode(),
             charge.encode(),
-            self._timing(),
+            # The settlement was marked just now.
+            _TIMING % (*self._spent, (self._last - self._began) / 1000),
         )
         self.exchange.respond(200, head, body)
 

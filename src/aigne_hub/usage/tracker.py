@@ -287,12 +287,12 @@ class CallTracker:
 
     async def settle(self, closing: Settle, report: Report = NO_REPORT) -> Settled:
         """Commit the entry that closes this call; `report` is what its provider said of usage."""
+        tracker = self._tracker
         end = self._journal.void if closing.usage is None else self._journal.settle
         try:
             settled = await end(closing)
         finally:
-            self._tracker.forget(self)
-        tracker = self._tracker
+            tracker.forget(self)
         if closing.outcome is not _COMPLETED or closing.model not in tracker.statuses.answering:
             tracker.statuses.note(closing)
         observer = tracker.observer

@@ -10,6 +10,8 @@ from aigne_hub.providers.complaints import blamed
 
 # What a decoder raises for what is not the JSON it was made for.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# What a member is that is not there: told at a glance where a structure has it as its default.
+ABSENT = msgspec.Raw()
 _ABSENT = frozenset({b"", b"null"})
 
 
@@ -56,7 +58,7 @@ def json_length(value: object) -> int:
 
 def is_present(raw: msgspec.Raw) -> bool:
     """Tell whether a member stands in the JSON and is not null."""
-    return bytes(raw) not in _ABSENT
+    return raw is not ABSENT and bytes(raw) not in _ABSENT
 
 
 def decoded(raw: msgspec.Raw) -> object:

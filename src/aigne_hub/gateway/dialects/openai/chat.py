@@ -17,7 +17,7 @@ from aigne_hub.gateway.dialects.openai.errors import error_body, error_event
 from aigne_hub.gateway.dialects.openai.neutral import ChatForm
 from aigne_hub.gateway.dialects.openai.stream import OpenAIStreamMeter, text_bytes
 from aigne_hub.gateway.dialects.openai.usage import Reporting, report_of
-from aigne_hub.gateway.dialects.reading import UNREADABLE, answered, peeked
+from aigne_hub.gateway.dialects.reading import ABSENT, UNREADABLE, answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 from aigne_hub.providers.profiles import OPENAI_LANGUAGE
 from aigne_hub.providers.usage import Wire
@@ -59,7 +59,7 @@ class _CompletionPeek(msgspec.Struct):
 
 
 class _Answer(Reporting):
-    error: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = ABSENT
 
 
 class _Choice(msgspec.Struct):

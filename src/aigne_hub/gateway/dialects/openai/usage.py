@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from aigne_hub.domain.usage import STANDARD, TOKENS_MAX, Report, Usage
-from aigne_hub.gateway.dialects.reading import UNREADABLE, decoded, is_present
+from aigne_hub.gateway.dialects.reading import ABSENT, UNREADABLE, decoded, is_present
 from aigne_hub.providers.usage import Wire
 from aigne_hub.providers.usage.openai import TIERS
 
@@ -19,9 +19,9 @@ _Tokens = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)] | None
 class Reporting(msgspec.Struct):
     """The members of an answer or event that usage is read from."""
 
-    usage: msgspec.Raw = msgspec.Raw()
-    service_tier: msgspec.Raw = msgspec.Raw()
-    x_groq: msgspec.Raw = msgspec.Raw()
+    usage: msgspec.Raw = ABSENT
+    service_tier: msgspec.Raw = ABSENT
+    x_groq: msgspec.Raw = ABSENT
 
 
 class _Prompt(msgspec.Struct, forbid_unknown_fields=True):
