@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from aigne_hub.domain.money import AMOUNT_MAX
@@ -39,7 +40,8 @@ _LINKED_MEDIA = (re.compile(rb'_url"\s*:'), re.compile(rb'file_id"\s*:'))
 _TYPE_BYTES = 96
 
 
-class Size(NamedTuple):
+@dataclass(slots=True)
+class Size:
     """What a JSON request body holds: an upper bound of its prompt tokens, and its text.
 
     `text_bytes` is about how many bytes of it are text; small bodies are read value by
@@ -142,10 +144,8 @@ def quote_tokens(
     A stream is held step by step and admitted when one token fits; a unary call is held
     whole, and an explicit limit that cannot be paid is refused rather than lowered.
     """
-    if stream:
-        wanted, least = min(output_limit, STREAM_STEP_TOKENS), 1
-    else:
-        wanted, least = output_limit, output_limit if explicit else 1
+    wanted = min(output_limit, STREAM_STEP_TOKENS) if stream else output_limit
+    least = wanted if explicit and not stream else min(wanted, 1)
     per_input, per_output = rates.worst(input_tokens)
     return Quote(
         # By position: names would cost as much as all the rest.
@@ -153,7 +153,7 @@ def quote_tokens(
         + (rates.request_worst() + searches * rates.search_worst()) * BLOCK,
         per_output * n,
         wanted,
-        min(least, wanted),
+        least,
     )
 
 

@@ -88,14 +88,11 @@ class OpenAIChat:
 
     def ask(self, body: bytes) -> Ask:
         peek = peeked(self._decode, body)
-        limit = peek.max_completion_tokens
-        if limit is None:
-            limit = peek.max_tokens
-        if limit is not None and not 0 < limit <= OUTPUT_TOKENS_MAX:
-            raise InvalidRequest("The output limit is not a sensible number.", param="max_tokens")
-        n = max(peek.n or 1, peek.best_of or 1)
-        if not 0 < n <= N_MAX:
-            raise InvalidRequest(f"`n` is between 1 and {N_MAX}.", param="n")
+        limit: int | None = None
+        n = 1
+        relied_on: tuple[str, ...] = ()
+        if not (peek.max_tokens is peek.max_completion_tokens is peek.n is peek.best_of is None):
+            limit, n, relied_on = _bounds(peek)
         options = peek.stream_options
         given = options is not msgspec.UNSET
         return Ask(
@@ -106,7 +103,7 @@ class OpenAIChat:
             n=n,
             shows_usage=bool(given and options and options.include_usage),
             options_given=given,
-            relied_on=_relied_on(peek),
+            relied_on=relied_on,
         )
 
     def quote(self, ask: Ask, rates: RateCard, *, input_tokens: int, output_max: int) -> Quote:
@@ -118,7 +115,7 @@ class OpenAIChat:
             stream=ask.stream,
             explicit=explicit,
             n=ask.n,
-            searches=SEARCHES_HELD if ask.body.find(b"search") >= 0 else 1,
+            searches=SEARCHES_HELD if rates.search_worst() and b"search" in ask.body else 1,
         )
 
     def outgoing(self, ask: Ask, model: str, limit_field: str, output_limit: int | None) -> bytes:
@@ -178,8 +175,15 @@ def _require_good_end(body: bytes) -> None:
         raise UpstreamError("The upstream ended its answer with an error.")
 
 
-def _relied_on(peek: Any) -> tuple[str, ...]:
-    if peek.max_tokens is peek.max_completion_tokens is peek.n is peek.best_of is None:
-        return ()
+def _bounds(peek: Any) -> tuple[int | None, int, tuple[str, ...]]:
+    """Return the output limit, how many answers are wanted, and the members that say so."""
+    limit = peek.max_completion_tokens
+    if limit is None:
+        limit = peek.max_tokens
+    if limit is not None and not 0 < limit <= OUTPUT_TOKENS_MAX:
+        raise InvalidRequest("The output limit is not a sensible number.", param="max_tokens")
+    n = max(peek.n or 1, peek.best_of or 1)
+    if not 0 < n <= N_MAX:
+        raise InvalidRequest(f"`n` is between 1 and {N_MAX}.", param="n")
     names = ("max_tokens", "max_completion_tokens", "n", "best_of")
-    return tuple(name for name in names if getattr(peek, name) is not None)
+    return limit, n, tuple(name for name in names if getattr(peek, name) is not None)
