@@ -51,7 +51,7 @@ def check_user_credit_balance(
     amount = quote.amount(tokens)
     if amount and account is not None:
         account.hold(amount)
-    return Admission(held=amount, tokens=tokens)
+    return Admission(amount, tokens)
 
 
 def _refusal(

@@ -288,17 +288,18 @@ class ClientConnection(HttpToolsProtocol):
         handler = target.handler
         assert handler is not None
         exchange = Exchange(
-            method=method,
-            path=target.path,
-            query=target.query,
-            headers=headers,
-            fields=fields,
-            transport=self.transport,
-            server=self,
-            keep_alive=keep_alive,
-            chunked=chunked,
-            expects_continue=self.expect_100_continue,
-            body_limit=self.edge.limits.body_bytes,
+            # By position: names would cost as much as all the rest.
+            method,
+            target.path,
+            target.query,
+            headers,
+            fields,
+            self.transport,
+            self,
+            keep_alive,
+            chunked,
+            self.expect_100_continue,
+            self.edge.limits.body_bytes,
         )
         if declared > exchange.body_limit:
             exchange.refuse_size()

@@ -75,9 +75,8 @@ class Exchange:
         "write_paused",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - naming them costs twice what making an exchange does
         self,
-        *,
         method: str,
         path: str,
         query: bytes,
