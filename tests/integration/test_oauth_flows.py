@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
@@ -12,6 +13,8 @@ from tests.patience import until
 from tests.person import set_password
 
 from aigne_hub.domain.access import Role
+from aigne_hub.domain.oauth.lifetimes import DAY_US, REFRESH_US
+from aigne_hub.domain.oauth.scopes import MEANINGS
 from aigne_hub.storage import users
 
 CODE_AGAIN = "code is not valid, has expired or was used"
@@ -389,6 +392,23 @@ def test_what_a_client_says_of_itself_is_text(site, ada):
     assert "&lt;script&gt;" in page.text
     assert "javascript" not in page.text
     assert "registered itself" in page.text
+
+
+def test_a_person_is_told_what_they_allow_to_whom_and_until_when(app, ada):
+    page = ada.authorize(app, prompt="consent", resource="https://api.example.com").text
+    assert "You go back to <strong>app.example.com" in page
+    for scope in ("openid", "inference"):
+        assert MEANINGS[scope] in page
+    assert "<code>https://api.example.com</code>" in page
+    assert f"{REFRESH_US // DAY_US} days at the latest" in page
+    assert ada.user.did in page or ada.user.email in page
+
+
+def test_every_page_of_who_is_signed_in_has_a_way_out(app, ada):
+    consent = ada.authorize(app, prompt="consent").text
+    pages = [ada.get(path).text for path in ("/account", "/account/wallet", "/oauth/device")]
+    for page in (consent, *pages):
+        assert re.search(r'<form [^>]*method="post" action="[./]*sign-out">', page)
 
 
 def test_the_form_is_worth_no_more_than_an_address(app, ada):

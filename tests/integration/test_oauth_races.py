@@ -7,6 +7,7 @@ import pytest
 from aigne_hub.domain.access import Role
 from aigne_hub.domain.oauth.clients import described
 from aigne_hub.domain.oauth.errors import OAuthError
+from aigne_hub.domain.oauth.lifetimes import MINUTE_US, REFRESH_UNUSED_US, REFRESH_US
 from aigne_hub.storage import (
     oauth_clients,
     oauth_codes,
@@ -109,6 +110,36 @@ def at_once(attempt, count):
     """Attempt many times from many threads; return how many had what they wanted."""
     with ThreadPoolExecutor(THREADS) as pool:
         return sum(pool.map(lambda _: attempt(), range(count)))
+
+
+def live(server, text, after_us):
+    """Tell whether a refresh token is good for another so much later."""
+    hub = server.hub
+    with reading(hub.engine) as view:
+        later = hub.clock.now_us() + after_us
+        return oauth_families.presented(view, later, hub.pepper, text, server.client.id).is_live
+
+
+def test_a_code_is_good_for_a_minute(server, hub):
+    text, began = server.code(), hub.clock.now_us()
+    with reading(hub.engine) as view:
+        for later, is_live in ((0, True), (MINUTE_US, False)):
+            found = oauth_codes.find(view, began + later, hub.pepper, text, server.client.id)
+            assert found.is_live is is_live
+
+
+def test_a_refresh_token_ends_unused_and_with_its_chain(server, hub):
+    assert server.redeem(server.code())
+    assert live(server, server.token, REFRESH_UNUSED_US - MINUTE_US)
+    assert not live(server, server.token, REFRESH_UNUSED_US)
+    with reading(hub.engine) as view:
+        now = hub.clock.now_us()
+        found = oauth_families.presented(view, now, hub.pepper, server.token, server.client.id)
+    with writing(hub.engine) as view:
+        late = now + REFRESH_US - MINUTE_US
+        text = oauth_families.issue(view, late, hub.randbytes, hub.pepper, found.family.id)
+    assert live(server, text, REFRESH_US - MINUTE_US)
+    assert not live(server, text, REFRESH_US)
 
 
 COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.full)]

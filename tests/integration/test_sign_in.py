@@ -216,3 +216,46 @@ def test_an_operator_sees_and_ends_sessions(hub):
     assert [person.get("/account").status, phone.get("/account").status] == [303, 303]
     assert hub.run("users", "sessions", email, "--all", "--revoke", "x").returncode == 2
     assert hub.run("users", "sessions", "nobody@example.com").returncode == 4
+
+
+def told(hub, event):
+    lines = (json.loads(line) for line in hub.log().splitlines() if line.startswith("{"))
+    return [line for line in lines if line["event"] == event]
+
+
+def test_who_signs_in_and_who_is_refused_is_on_record(hub):
+    person, email = newcomer(hub)
+    user_id = id_of(hub, email)
+    assert person.sign_in(email, "a secret that is wrong").status == 401
+    assert person.sign_in("a secret in the wrong box", "x").status == 401
+    tried = [one for one in told(hub, "a sign-in was refused") if one["address"] == person.address]
+    assert [(one["user"], one["code"], one["factor"]) for one in tried] == [
+        (user_id, "unauthenticated", "password"),
+        ("", "unauthenticated", "password"),
+    ]
+    assert all(one["timestamp"].endswith("Z") for one in tried)
+    person.sign_in(email)
+    begun = rows(hub, schema.audit_log, schema.audit_log.c.action == "session.begin")
+    assert json.loads(begun[-1].detail) == {"user": user_id, "method": "password"}
+    wrong = {"current": "wrong", "new": "another good password", "again": "another good password"}
+    assert person.fill("/account", wrong, "/account/password").status == 403
+    assert told(hub, "a sign-in was refused")[-1]["path"] == "/account"
+    assert "secret" not in hub.log()
+
+
+def test_who_lacks_a_right_is_in_the_log(hub):
+    key = hub.cli("keys", "create", "--user", hub.user)["key"]
+    assert ask(hub, "GET", "/api/admin/users", key=key).status == 403
+    (refused,) = told(hub, "a request was refused")[-1:]
+    assert (refused["code"], refused["method"], refused["path"]) == (
+        "forbidden",
+        "GET",
+        "/api",
+    )
+    forged = f"{key[:-1]}{'2' if key[-1] != '2' else '3'}"
+    before = len(told(hub, "a key was refused"))
+    for _ in range(2):
+        assert ask(hub, "GET", "/v1/models", key=forged).status == 401
+    first, second = told(hub, "a key was refused")[before:]
+    assert first["key"] == second["key"]
+    assert key[12:] not in hub.log()

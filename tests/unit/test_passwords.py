@@ -8,6 +8,7 @@ import pytest
 from aigne_hub.auth import passwords as checking
 from aigne_hub.auth.passwords import HASHES_AT_ONCE, PLACES_AN_ADDRESS, WAITING_MAX, Passwords
 from aigne_hub.crypto import passwords
+from aigne_hub.domain.easy_passwords import OF_THE_HUB
 from aigne_hub.domain.errors import InvalidRequest, Overloaded
 from aigne_hub.domain.passwords import BYTES_MAX, FREE_TRIES, WAIT_MAX_S, require_good, wait_s
 
@@ -26,10 +27,11 @@ def randbytes(size):
         "twelve chars",
         "ünïcödé häßlich",
         "パスワードパスワード二文字",
-        "            x",
-        "a\x00bcdefghijkl",
+        "hubert owns a gateway to ponder",
+        "two 2026 tokens",
+        "a\x00much wider gap",
         "x7" * 4 + "longer than it repeats",
-        "é" * 6 + "abcdef",
+        "é" * 6 + "kfzpwm",
         "z" + "q8" * 511,
     ],
 )
@@ -53,12 +55,27 @@ def test_a_good_password_is_taken(password):
         ("passwordpassword", "first that are tried"),
         ("abcabcabcabca", "first that are tried"),
         ("ADA@example.com", "first that are tried"),
+        ("Ada.Example-2026", "first that are tried"),
+        ("            x", "first that are tried"),
+        ("1qaz2wsx3edc4rfv", "first that are tried"),
+        ("q1w2e3r4t5y6u7i8", "first that are tried"),
+        ("123456789987654321", "first that are tried"),
+        ("Liverpool-1234567!", "first that are tried"),
+        ("qwertyuiop[]2026", "first that are tried"),
     ],
 )
 def test_a_bad_password_is_refused_and_not_repeated(password, words):
     with pytest.raises(InvalidRequest, match=words) as refused:
         require_good(password.encode(), "ada@example.com")
     assert not password or password not in refused.value.message
+
+
+@pytest.mark.parametrize("word", OF_THE_HUB)
+def test_a_word_of_this_hub_makes_no_password(word):
+    for easy in (f"{word}{word}123456", f"{word.upper()}-aigne-hub-2026!", f"12345{word}password"):
+        with pytest.raises(InvalidRequest, match="first that are tried"):
+            require_good(easy.encode(), None)
+    require_good(f"{word} beside nine other things".encode(), None)
 
 
 def test_the_wait_grows_with_each_wrong_try_up_to_a_limit():

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import unquote
 
+from aigne_hub.auth.refusals import Refusals
 from aigne_hub.crypto import api_key
 from aigne_hub.domain.access import Principal, Scope
 from aigne_hub.domain.errors import Unauthenticated
@@ -63,6 +64,7 @@ class Verifier:
         # Copied for every call, so that its own part of the work is done once.
         self._keyed = hashlib.blake2b(key=pepper, digest_size=32)
         self._now_us = now_us
+        self._refusals = Refusals()
         self._known: dict[bytes, Principal] = {}
         self._unknown: set[bytes] = set()
 
@@ -91,7 +93,7 @@ class Verifier:
         is_token = api_key.looks_like_jwt(token)
         wrong = _WRONG_TOKEN if is_token else _WRONG
         if mark in self._unknown or not (is_token or api_key.is_well_formed(token)):
-            raise Unauthenticated(wrong)
+            raise self._refused(wrong, mark)
         known, unknown = self._known, self._unknown
         if is_token:
             principal = await self._tokens.find(token)
@@ -101,12 +103,17 @@ class Verifier:
             if len(unknown) >= UNKNOWN_MAX:
                 unknown.clear()
             unknown.add(mark)
-            raise Unauthenticated(wrong)
+            raise self._refused(wrong, mark)
         if len(known) >= PRINCIPALS_MAX:
             known.clear()
         # Into the memory of before the lookup: a change meanwhile has dropped it already.
         known[mark] = principal
         return principal
+
+    def _refused(self, message: str, mark: bytes) -> Unauthenticated:
+        """Tell the log by a keyed hash, which is the same for the same key and shows none."""
+        self._refusals.tell(self._now_us(), "a key was refused", key=mark[:8].hex())
+        return Unauthenticated(message)
 
 
 def presented(fields: Fields) -> bytes | None:

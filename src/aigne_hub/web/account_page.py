@@ -7,7 +7,14 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from aigne_hub.domain.access import Role
-from aigne_hub.domain.errors import Conflict, Forbidden, HubError, InvalidRequest, NotFound
+from aigne_hub.domain.errors import (
+    Conflict,
+    Forbidden,
+    HubError,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+)
 from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.passwords import BYTES_MAX, CHARS_MIN, require_good
 from aigne_hub.storage import guesses, keys, passwords, sessions
@@ -16,6 +23,7 @@ from aigne_hub.storage.users import User
 from aigne_hub.web.account_programs import programs_of, revoke_program
 from aigne_hub.web.backend import Backend, Hub
 from aigne_hub.web.network import network_of
+from aigne_hub.web.refusals import tell
 from aigne_hub.web.rendering import renderer_of, root_of
 from aigne_hub.web.session import (
     Session,
@@ -88,6 +96,8 @@ async def change_password(
             hashed = await hashing.hash(new, user.id)
         token = await run_in_threadpool(_changed, request, hub, session, stored, hashed, subjects)
     except HubError as error:
+        if isinstance(error, Forbidden | RateLimited):
+            tell(request, "a sign-in was refused", error.code, factor="password", user=user.id)
         return await run_in_threadpool(_page, request, hub, session, problem=error)
     done = _back(request)
     set_cookie(done, request, token)

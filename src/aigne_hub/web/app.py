@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from aigne_hub import __version__
+from aigne_hub.auth.refusals import Refusals
 from aigne_hub.domain.errors import HubError
 from aigne_hub.domain.oauth.errors import OAuthError
 from aigne_hub.web.backend import Backend
@@ -73,6 +74,7 @@ def create_app(operations: Operations, backend: Backend) -> FastAPI:
     app.state.backend = backend
     app.state.renderer = Renderer()
     app.state.passwords = None
+    app.state.refusals = Refusals()
     app.state.wrong_names = PerMinute(WRONG_A_MINUTE_MAX)
     routers = every_router()
     app.state.guards = guarded(routers)

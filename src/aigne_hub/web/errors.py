@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from aigne_hub.domain.errors import (
+    Forbidden,
     HubError,
     InvalidRequest,
     NotFound,
@@ -18,10 +19,12 @@ from aigne_hub.domain.errors import (
 from aigne_hub.domain.oauth.challenge import challenge
 from aigne_hub.gateway.dialects.openai.errors import error_body
 from aigne_hub.web.operations import operations_of
+from aigne_hub.web.refusals import tell
 from aigne_hub.web.rendering import renderer_of
 from aigne_hub.web.surface import allowed_methods, explanation
 
 _WAITING = (RateLimited, Overloaded)
+_SECURITY = (Unauthenticated, Forbidden, RateLimited)
 
 
 class MethodNotAllowed(InvalidRequest):
@@ -53,6 +56,8 @@ async def refused(request: Request, error: Exception) -> Response:
     """Answer what a route refused, with its own status and code."""
     assert isinstance(error, HubError)
     headers = {}
+    if isinstance(error, _SECURITY):
+        tell(request, "a request was refused", error.code)
     if isinstance(error, _WAITING):
         headers["retry-after"] = str(error.retry_after_s)
     if isinstance(error, Unauthenticated):

@@ -35,7 +35,7 @@ class FailureBoundary:
             await self._app(scope, receive, send_watched)
         except Exception:
             get_logger("aigne_hub.web").exception(
-                "request_failed", method=scope["method"], path=_loggable(scope["path"])
+                "request_failed", method=scope["method"], path=loggable(scope["path"])
             )
             if started:
                 raise
@@ -44,6 +44,6 @@ class FailureBoundary:
             await response(scope, receive, send)
 
 
-def _loggable(path: str) -> str:
+def loggable(path: str) -> str:
     """Return a path without what may be a secret in it: only its first part."""
     return f"/{path.strip('/').partition('/')[0]}"

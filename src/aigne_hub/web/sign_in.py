@@ -33,6 +33,7 @@ from aigne_hub.web.forms import LONG_FORM_BYTES_MAX, Form, fields, form_of
 from aigne_hub.web.network import network_of
 from aigne_hub.web.next_page import own_path, target
 from aigne_hub.web.origin import require_own
+from aigne_hub.web.refusals import tell
 from aigne_hub.web.rendering import renderer_of, root_of
 from aigne_hub.web.session import (
     CSRF_FIELD,
@@ -87,13 +88,15 @@ async def submit(
 ) -> Response:
     form = await form_of(request, LONG_FORM_BYTES_MAX)
     person = session if "step-up" in form else None
+    name = form.get("email", "") if person is None else person.user.email or ""
     try:
         require_own(request, hub.public_url())
         browser = _checked_device(request, hub, form)
-        name = form.get("email", "") if person is None else person.user.email or ""
         user, stored, renewed = await _proved(request, hub, hashing, form, name)
         token = await run_in_threadpool(_entered, request, hub, user, stored, renewed)
     except HubError as error:
+        user_id = await run_in_threadpool(_named, hub, name)
+        tell(request, "a sign-in was refused", error.code, factor="password", user=user_id)
         return _page(request, hub, form, person, error)
     done = RedirectResponse(target(request, own_path(form.get("next", ""))), 303, FRESH)
     set_cookie(done, request, token)
@@ -172,6 +175,15 @@ def _attempt(request: Request, hub: Backend, name: str) -> Attempt:
     with hub.posting() as view:
         guesses.claim(view, now, subjects)
     return Attempt(user, stored, subjects)
+
+
+def _named(hub: Backend, name: str) -> str:
+    """Return whom a try was about, for the log: a stranger's text may be a password."""
+    try:
+        with hub.reading() as view:
+            return users.find(view, users.normalised_email(name[: users.EMAIL_MAX])).id
+    except (InvalidRequest, NotFound):
+        return ""
 
 
 def _forgiven(hub: Backend, subjects: list[guesses.Subject]) -> None:

@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from aigne_hub.crypto import multibase
-from aigne_hub.domain.errors import Conflict, InvalidRequest, PayloadTooLarge
+from aigne_hub.domain.errors import Conflict, HubError, InvalidRequest, PayloadTooLarge
 from aigne_hub.storage import did_sessions, users
 from aigne_hub.storage.did_sessions import DidSession
 from aigne_hub.web.backend import Backend, Hub
@@ -28,6 +28,7 @@ from aigne_hub.web.did.messages import (
 )
 from aigne_hub.web.forms import fields
 from aigne_hub.web.origin import require_own
+from aigne_hub.web.refusals import tell
 from aigne_hub.web.session import PerhapsSignedIn, begin, set_cookie
 
 ANSWER_BYTES_MAX: Final = 131_072
@@ -132,11 +133,14 @@ async def take(request: Request, hub: Hub, action: ActionName, token: Token = ""
     known, sent = action_of(action), await _sent(request)
     named = token or str(sent.get(TOKEN, ""))
 
+    def refused(error: HubError) -> None:
+        tell(request, "a wallet was refused", error.code, factor="wallet", action=known)
+
     def answered() -> dict[str, str]:
         found = _named(hub, known, named)
         if isinstance(found, str):
             return final_message(hub, error=found)
-        return flow.answered(hub, found, sent, prefix_of(request))
+        return flow.answered(hub, found, sent, prefix_of(request), refused)
 
     return _said(await run_in_threadpool(answered))
 

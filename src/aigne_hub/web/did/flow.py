@@ -3,7 +3,7 @@
 import hmac
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aigne_hub.crypto import arcblock_jwt, multibase, sealed_box
@@ -35,12 +35,17 @@ _TAKEN = "This DID is another user's here. Sign in with it instead."
 
 
 def answered(
-    hub: Backend, session: DidSession, sent: Mapping[str, Any], prefix: str
+    hub: Backend,
+    session: DidSession,
+    sent: Mapping[str, Any],
+    prefix: str,
+    refused: Callable[[HubError], None],
 ) -> dict[str, str]:
     """Return what a wallet is told for its answer. Every refusal is told in a signed message."""
     try:
         return _answered(hub, session, sent, prefix)
     except HubError as error:
+        refused(error)
         return final_message(hub, error=error.message)
 
 

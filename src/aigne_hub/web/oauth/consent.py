@@ -11,6 +11,7 @@ from aigne_hub.domain.errors import InvalidRequest
 from aigne_hub.domain.money import format_credits, parse_credits
 from aigne_hub.domain.oauth import redirects
 from aigne_hub.domain.oauth import scopes as scopes_of
+from aigne_hub.domain.oauth.lifetimes import DAY_US, REFRESH_US
 from aigne_hub.domain.windows import Window
 from aigne_hub.storage import oauth_grants
 from aigne_hub.storage.oauth_grants import Allowance
@@ -49,7 +50,9 @@ def page(
         scopes=meanings(asked.scopes),
         resource=None if asked.resource == hub.public_url() else asked.resource,
         back_to=redirects.shown(asked.redirect_uri),
+        days=REFRESH_US // DAY_US,
         user=session.user,
+        person=session,
         csrf=csrf_field(session),
         problem=problem,
         **allowance_fields(hub, asked.scopes, grant),

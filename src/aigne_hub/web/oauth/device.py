@@ -14,7 +14,13 @@ from aigne_hub.domain.instants import format_instant
 from aigne_hub.domain.oauth import resources
 from aigne_hub.domain.oauth import scopes as scopes_of
 from aigne_hub.domain.oauth.clients import GrantType
-from aigne_hub.domain.oauth.lifetimes import DEVICE_INTERVAL_S, DEVICE_US, SECOND_US
+from aigne_hub.domain.oauth.lifetimes import (
+    DAY_US,
+    DEVICE_INTERVAL_S,
+    DEVICE_US,
+    REFRESH_US,
+    SECOND_US,
+)
 from aigne_hub.storage import oauth_clients, oauth_devices, oauth_grants
 from aigne_hub.web.backend import Backend, Hub
 from aigne_hub.web.declared import open_to_all
@@ -114,6 +120,7 @@ def _shown(
         began=format_instant(waiting.created_us)[:19].replace("T", " "),
         scopes=consent.meanings(waiting.scopes),
         resource=None if waiting.resource == hub.public_url() else waiting.resource,
+        days=REFRESH_US // DAY_US,
         **consent.allowance_fields(hub, waiting.scopes, grant),
     )
 
@@ -180,9 +187,14 @@ def _decide(
 
 
 def _page(request: Request, session: Session, status: int = 200, **values: object) -> HTMLResponse:
-    shown = {"problem": "", "user": session.user, "csrf": csrf_field(session), **values}
+    shown = {"problem": "", "user": session.user, "csrf": csrf_field(session)}
     return renderer_of(request).page(
-        request, "oauth_device.html", status=status, headers=_FRESH, **shown
+        request,
+        "oauth_device.html",
+        status=status,
+        headers=_FRESH,
+        person=session,
+        **{**shown, **values},
     )
 
 
