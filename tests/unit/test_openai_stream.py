@@ -293,18 +293,36 @@ HOSTILE = st.lists(
 ).map("".join)
 
 
-@given(st.lists(st.tuples(HOSTILE, st.none() | HOSTILE), min_size=1, max_size=5))
-def test_an_event_fares_alike_whether_its_form_is_known(said: list[tuple[str, str | None]]):
-    known, fresh = (OpenAIStreamMeter(OPENAI, shows_usage=False) for _ in range(2))
-    for text, padding in [("plain", "x"), ("plain", None), *said]:
-        padded = "" if padding is None else f',"obfuscation":"{padding}"'
-        event = f'data: {{"choices":[{{"delta":{{"content":"{text}"}}}}]{padded}}}\n\n'.encode()
-        fresh._form = Form()
-        assert known.feed(event) == fresh.feed(event)
-        assert known.delivered_bytes == fresh.delivered_bytes
-        assert (known.complete, known.begun) == (fresh.complete, fresh.begun)
-        assert (known.failure is None) == (fresh.failure is None)
-        assert known.report == fresh.report
+class Unknown(Form):
+    """A form that is never known."""
+
+    def text_in(self, _data: bytes) -> int:
+        return -1
+
+
+@given(
+    st.lists(st.tuples(HOSTILE, st.none() | HOSTILE), min_size=1, max_size=5),
+    st.integers(1, 3),
+    st.sampled_from([b"", DONE, content("!", "stop", usage=USAGE) + DONE, b'data: {"choices"']),
+)
+def test_events_fare_alike_whether_their_form_is_known(
+    said: list[tuple[str, str | None]], together: int, rest: bytes
+):
+    known, other = (OpenAIStreamMeter(OPENAI, shows_usage=False) for _ in range(2))
+    other._form = Unknown()
+    events = [
+        f'data: {{"choices":[{{"delta":{{"content":"{text}"}}}}]{padded}}}\n\n'.encode()
+        for text, padding in [("plain", "x"), ("plain", None), ("a", None), *said, *said]
+        for padded in ["" if padding is None else f',"obfuscation":"{padding}"']
+    ]
+    pieces = [b"".join(events[at : at + together]) for at in range(0, len(events), together)]
+    for piece in (*pieces[:-1], pieces[-1] + rest):
+        assert known.feed(piece) == other.feed(piece)
+        assert known.delivered_bytes == other.delivered_bytes
+        assert (known.complete, known.begun) == (other.complete, other.begun)
+        assert (known.failure is None) == (other.failure is None)
+        assert known.report == other.report
+        assert (known._held, known._splitter.partial) == (other._held, other._splitter.partial)
 
 
 @pytest.mark.parametrize("padding", ["", ',"obfuscation":"Xy2"'])
@@ -317,10 +335,14 @@ def test_an_event_of_a_known_form_is_measured_by_its_text_alone(padding: str):
     form.learn(event("one"), CONTENT)
     assert form.text_in(event("two ö", padding.replace("Xy2", "k"))) == len("two ö".encode())
     assert form.text_in(event("")) == 0
+    assert form.text_in(event("one") + event("three")) == len("onethree")
     for other in ('a"b', "a\\nb", "a\nb"):
         assert form.text_in(event(other)) == -1
+        assert form.text_in(event("a") + event(other)) == -1
     assert form.text_in(event("a") + DONE) == -1
+    assert form.text_in(event("a") + event("b")[:-1]) == -1
     assert form.text_in(event("a")[:-1]) == -1
+    assert form.text_in(event("").replace(b'""', b'"')) == -1
     assert form.text_in(event("a").replace(b'"index":0', b'"index":1')) == -1
 
 

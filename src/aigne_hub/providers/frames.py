@@ -36,9 +36,15 @@ class Splitter:
         buffer = self.partial + data
         frames: list[bytes] = []
         start = 0
-        for match in FRAME_END.finditer(buffer, max(len(self.partial) - END_BYTES_MAX + 1, 0)):
-            frames.append(buffer[start : match.end()])
-            start = match.end()
+        looked = max(len(self.partial) - END_BYTES_MAX + 1, 0)
+        if b"\r" in buffer:
+            for match in FRAME_END.finditer(buffer, looked):
+                frames.append(buffer[start : match.end()])
+                start = match.end()
+        else:  # the one end that is left is found much sooner
+            while (end := buffer.find(b"\n\n", looked) + 2) > 1:
+                frames.append(buffer[start:end])
+                start = looked = end
         self.partial = buffer[start:]
         return frames
 
@@ -52,54 +58,74 @@ class Splitter:
 class Form:
     """What the events of a stream have in common: all but one text, and padding if there is any.
 
-    To compare an event with it costs a fifth of looking for all that may stand in one. What is
-    around the text are the bytes of an event that was looked through, and within it nothing
+    To compare events with it costs a fifth of looking for all that may stand in them. What is
+    around the texts are the bytes of an event that was looked through, and within them nothing
     could be taken for anything else.
     """
 
-    __slots__ = ("_after", "_at", "_before", "_changes", "_end")
+    __slots__ = ("_after", "_at", "_before", "_between", "_changes", "_end")
 
     def __init__(self) -> None:
         # Nothing begins with one of none: no form is known yet.
         self._before: bytes | tuple[bytes, ...] = ()
-        self._at = 0  # where the text begins
-        self._after = self._end = b""
+        self._after = self._between = self._end = b""
+        self._at = 0  # where the text of an event begins
         self._changes = 0
 
     def text_in(self, data: bytes) -> int:
-        """Return how many bytes of text are in an event, -1 when it has another form."""
+        """Return how many bytes of text are in events, -1 when one has another form."""
         if not data.startswith(self._before):
             return -1
-        at = self._at
-        quote = _mark_in(data, at)
+        quote = _mark_in(data, self._at)
         if quote is None:
             return -1
         end = quote.start()
-        after = data[end:]
-        return end - at if after == self._after or self._is_padded(after) else -1
+        if data[end:] == self._after and not self._end:
+            return end - self._at
+        return self._padded(data) if self._end else self._several(data)
 
-    def _is_padded(self, after: bytes) -> bool:
-        if not self._end or not after.startswith(self._after):
-            return False
-        quote = _mark_in(after, len(self._after))
-        return quote is not None and after[quote.start() :] == self._end
+    def _several(self, data: bytes) -> int:
+        if not data.endswith(self._after) or len(data) < len(self._between):
+            return -1
+        texts = data[self._at : -len(self._after)].replace(self._between, b"")
+        return -1 if _mark_in(texts) else len(texts)
+
+    def _padded(self, data: bytes) -> int:
+        text = at = 0
+        while at < len(data) and data.startswith(self._before, at):
+            quote = _mark_in(data, at + self._at)
+            if quote is None or not data.startswith(self._after, quote.start()):
+                return -1
+            text += quote.start() - at - self._at
+            closing = _mark_in(data, quote.start() + len(self._after))
+            if closing is None or not data.startswith(self._end, closing.start()):
+                return -1
+            at = closing.start() + len(self._end)
+        return text if at == len(data) else -1
 
     def learn(self, data: bytes, text: re.Pattern[bytes]) -> None:
-        """Take the form of an event in which `text` is found once; the text is its first group."""
+        """Take the form of the last event, in which `text` must be found once.
+
+        The text is the pattern's first group. The event ends with two line feeds.
+        """
         if self._changes >= FORMS_MAX:
             return
-        found = text.search(data)
-        if found is None or b"\\" in found[1] or text.search(data, found.end()):
+        earlier = data.rfind(b"\n\n", 0, -2)
+        event = data if earlier < 0 else data[earlier + 2 :]
+        found = text.search(event)
+        if found is None or b"\\" in found[1] or text.search(event, found.end()):
             return
-        after, padding, rest = data[found.end(1) :].partition(_PADDING)
+        after, padding, rest = event[found.end(1) :].partition(_PADDING)
         closing = rest.find(b'"')
         if padding and closing < 0:
             return
         self._changes += 1
-        self._at = found.start(1)
-        self._before = data[: self._at]
+        before = event[: found.start(1)]
+        self._before = before
         self._after = after + padding
+        self._between = self._after + before
         self._end = rest[closing:] if padding else b""
+        self._at = len(before)
 
 
 def payload_of(frame: bytes) -> bytes | None:

@@ -97,12 +97,7 @@ class OpenAIStreamMeter:
             if text >= 0:
                 self.delivered_bytes += text
                 return data
-            if (
-                data.endswith(b"\n\n")
-                and _DONE not in data
-                and b'"error"' not in data
-                and data.count(b'"usage"') == data.count(b'"usage":null')
-            ):
+            if data.endswith(b"\n\n") and _is_mere(data):
                 self._note(data)
                 self._form.learn(data, _TEXT)
                 return data
@@ -150,16 +145,22 @@ class OpenAIStreamMeter:
         """Read one frame; return whether it may leave now."""
         if self._done or self.failure is not None:
             return False
+        is_flowing = self._usage_frame is None and not self._held
+        if is_flowing and (text := self._form.text_in(frame)) >= 0:
+            self.delivered_bytes += text
+            return True
         payload = payload_of(frame)
         if payload == _DONE:
             self._done = self.complete = True
             return False
         if payload is not None and self._is_terminal(frame, payload):
             return False
-        if self._usage_frame is not None or self._held:
+        if not is_flowing:
             self._held.append(frame)
             return False
         self._note(frame)
+        if frame.endswith(b"\n\n") and _is_mere(frame):
+            self._form.learn(frame, _TEXT)
         return True
 
     def _is_terminal(self, frame: bytes, payload: bytes) -> bool:
@@ -218,6 +219,15 @@ class OpenAIStreamMeter:
             usage["total_tokens"] = prompt + shown.output_tokens
         usage["credits"] = charge
         return rewritten(value, b"data: %b\n\n" % (carrier or b""))
+
+
+def _is_mere(data: bytes) -> bool:
+    """Tell whether there is nothing in it but content."""
+    return (
+        _DONE not in data
+        and b'"error"' not in data
+        and data.count(b'"usage"') == data.count(b'"usage":null')
+    )
 
 
 def _failure(event: _Frame) -> UpstreamError | None:
