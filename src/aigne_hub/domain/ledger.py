@@ -6,7 +6,7 @@ zero. Money moves only by transfers, which are never changed; a hold is a pendin
 that is resolved once, by capture (all, part or nothing) or by recovery.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aigne_hub.domain.lots import Lot
@@ -65,16 +65,7 @@ class Account:
         below its overdraft limit; the remainder is owed by the write-off account.
         """
         self.release(held)
-        paid = min(charge, max(self.available, 0))
-        parts = self._burn(paid)
-        transfers = self._numbered(call_id, "capture", REVENUE, parts, call_id, at_us)
-        if charge > paid:
-            transfers.append(
-                self._written_off(
-                    call_id, len(transfers), REVENUE, charge - paid, call_id, None, at_us
-                )
-            )
-        return transfers
+        return self._charge(call_id, "capture", charge, call_id, at_us)
 
     def meter(self, operation_id: str, amount: int, at_us: int, *, seq: int = 0) -> list[Transfer]:
         """Charge a metered event as far as there is credit, the overdraft included.
@@ -84,8 +75,8 @@ class Account:
         """
         if amount <= 0:
             raise ValueError("what is metered is positive")
-        parts = self._burn(min(amount, max(self.available, 0)))
-        return self._numbered(operation_id, "capture", REVENUE, parts, None, at_us, first=seq)
+        paid = min(amount, max(self.available, 0))
+        return self._burn(paid, operation_id, "capture", REVENUE, None, at_us, first=seq)
 
     def advance(self, at_us: int) -> list[Transfer]:
         """Let time pass: post grants that became effective and expiries that are due.
@@ -172,16 +163,7 @@ class Account:
 
     def adjust(self, operation_id: str, amount: int, call_id: str, at_us: int) -> list[Transfer]:
         """Charge `amount` more for a settled call; what cannot be paid is written off."""
-        paid = min(amount, max(self.available, 0))
-        parts = self._burn(paid)
-        transfers = self._numbered(operation_id, "adjustment", REVENUE, parts, call_id, at_us)
-        if amount > paid:
-            transfers.append(
-                self._written_off(
-                    operation_id, len(transfers), REVENUE, amount - paid, call_id, None, at_us
-                )
-            )
-        return transfers
+        return self._charge(operation_id, "adjustment", amount, call_id, at_us)
 
     def reverse(
         self, operation_id: str, lot: Lot, amount: int, source: str, at_us: int
@@ -195,15 +177,7 @@ class Account:
             raise ValueError("a reversal is positive")
         posted = [] if lot.posted else [self._post(lot, at_us)]
         paid = min(amount, max(self.available, 0))
-        own = min(lot.remaining, paid)
-        parts: list[tuple[str | None, int]] = []
-        if own:
-            lot.remaining -= own
-            self.balance -= own
-            self.touched.add(lot.id)
-            parts.append((lot.id, own))
-        parts += self._burn(paid - own)
-        transfers = self._numbered(operation_id, "reversal", source, parts, None, at_us)
+        transfers = self._burn(paid, operation_id, "reversal", source, None, at_us, before=lot)
         if amount > paid:
             transfers.append(
                 self._written_off(
@@ -254,41 +228,77 @@ class Account:
             self.touched.add(lot_id)
         return debt
 
-    def _burn(self, amount: int) -> list[tuple[str | None, int]]:
-        """Take `amount` from the lots in burn order; what no lot covers is overdraft (None)."""
-        self.balance -= amount
-        parts: list[tuple[str | None, int]] = []
-        lots = self.lots
-        if len(lots) > 1:
-            lots = sorted(lots, key=Lot.burn_order)
-        for lot in lots:
-            if not amount:
-                break
-            if lot.remaining and lot.posted:
-                taken = min(lot.remaining, amount)
-                lot.remaining -= taken
-                amount -= taken
-                self.touched.add(lot.id)
-                parts.append((lot.id, taken))
-        if amount:
-            parts.append((None, amount))
-        return parts
+    def _charge(
+        self, operation_id: str, kind: TransferKind, amount: int, call_id: str, at_us: int
+    ) -> list[Transfer]:
+        """Take what is available of `amount`; the rest is owed by the write-off account."""
+        available = self.available
+        paid = amount if amount <= available else max(available, 0)
+        transfers = self._burn(paid, operation_id, kind, REVENUE, call_id, at_us)
+        if amount > paid:
+            transfers.append(
+                self._written_off(
+                    operation_id, len(transfers), REVENUE, amount - paid, call_id, None, at_us
+                )
+            )
+        return transfers
 
-    def _numbered(
+    def _burn(
         self,
+        amount: int,
         operation_id: str,
         kind: TransferKind,
         to: str,
-        parts: Sequence[tuple[str | None, int]],
         call_id: str | None,
         at_us: int,
         *,
         first: int = 0,
+        before: Lot | None = None,
     ) -> list[Transfer]:
-        return [
-            Transfer(self.id, operation_id, seq, kind, self.id, to, amount, lot_id, call_id, at_us)
-            for seq, (lot_id, amount) in enumerate(parts, first)
-        ]
+        """Move `amount` to another account, a transfer for each lot it comes from.
+
+        Lots are spent in burn order, after `before`; what none covers is overdraft. Transfers
+        are numbered from `first`.
+        """
+        self.balance -= amount
+        lots: Iterable[Lot] = self.lots
+        if len(self.lots) > 1:
+            lots = sorted(self.lots, key=Lot.burn_order)
+        if before is not None:
+            lots = (before, *lots)
+        transfers: list[Transfer] = []
+        for lot in lots:
+            if not amount:
+                break
+            left = lot.remaining
+            if not left or not lot.posted:
+                continue
+            taken = min(left, amount)
+            lot.remaining = left - taken
+            amount -= taken
+            self.touched.add(lot.id)
+            transfers.append(
+                Transfer(
+                    self.id,
+                    operation_id,
+                    first + len(transfers),
+                    kind,
+                    self.id,
+                    to,
+                    taken,
+                    lot.id,
+                    call_id,
+                    at_us,
+                )
+            )
+        if amount:
+            seq = first + len(transfers)
+            transfers.append(
+                Transfer(
+                    self.id, operation_id, seq, kind, self.id, to, amount, None, call_id, at_us
+                )
+            )
+        return transfers
 
     def _written_off(
         self,

@@ -11,8 +11,9 @@ import orjson
 
 from aigne_hub.billing import allowance
 from aigne_hub.billing.credits import check_user_credit_balance, create_meter_event
-from aigne_hub.domain.calls import status_of
+from aigne_hub.domain.calls import Outcome, status_of
 from aigne_hub.domain.errors import HubError, InsufficientCredits
+from aigne_hub.domain.limits import Counter, Limit
 from aigne_hub.domain.objects import ASK_AFTER_US, VIDEO
 from aigne_hub.domain.operations import Admission, Open, Probe, Progress, Reason, Settle, Settled
 from aigne_hub.domain.usage import Usage
@@ -25,8 +26,9 @@ HOLD_LIFE_US = 24 * 3600 * 1_000_000
 _NO_USAGE = Usage(requests=0)
 # Looking a member up in its class costs more in Python 3.11 than comparing it.
 _CHOSEN = Reason.CHOSEN
-# Drivers bind plain str and int several times faster than their subclasses.
-_PROCESSING, _FAILED, _REJECTED = "processing", "failed", "rejected"
+_NOTHING_HELD = Admission(0, 0)
+# Status and outcome as plain text: drivers bind it several times faster than its subclasses.
+_ENDED = {outcome: (str(status_of(outcome)), str(outcome)) for outcome in Outcome}
 
 
 class Fold:
@@ -42,6 +44,7 @@ class Fold:
         self._counters = Counters(view)
         self._claims = Claims(view)
         self.open_call: list[Row] = []
+        self.refuse_call: list[Row] = []
         self.close_call: list[Row] = []
         self.progress: list[Row] = []
         self.open_hold: list[Row] = []
@@ -73,6 +76,7 @@ class Fold:
         """Return all rows by the name of the statement that writes them."""
         return {
             "open_call": self.open_call,
+            "refuse_call": self.refuse_call,
             "open_hold": self.open_hold,
             "sent": [(call_id,) for call_id in sent],
             "progress": self.progress,
@@ -96,7 +100,7 @@ class Fold:
 
     def _open(self, op: Open, now_us: int) -> Admission | HubError:
         refusal = op.refusal
-        admission = Admission(0, 0)
+        admission = _NOTHING_HELD
         if refusal is None and op.claim is not None:
             met = self._claims.meet(op, now_us)
             if isinstance(met, HubError):
@@ -105,72 +109,63 @@ class Fold:
                 return Admission(0, 0, replay=met.call_id)
         if refusal is None:
             try:
-                admission = self._admit(op, now_us)
+                admission = self._admit(op, now_us) if op.limits else self._hold(op, None, now_us)
             except HubError as error:
                 refusal = error
-        if refusal is None and op.claim is not None:
-            self._claims.take(op, now_us)
-        refused = refusal is not None
-        self.open_call.append(
-            (
-                op.call_id,
-                _FAILED if refused else _PROCESSING,
-                _REJECTED if refused else None,
-                op.account_id,
-                op.user_did,
-                op.app_did,
-                op.key_id,
-                self._process_id,
-                op.request_id,
-                op.type,
-                op.model,
-                1 if op.stream else 0,
-                op.rate_id,
-                op.input_counted,
-                op.started_us,
-                0 if refused else None,
-                max(now_us - self._ahead_us - op.started_us, 0) if refused else None,
-                None if refusal is None else refusal.code,
-                None if refusal is None else refusal.message,
-                "\n".join(admission.counters) or None,
-                admission.tokens_reserved,
-            )
+        begun = (
+            op.call_id,
+            op.account_id,
+            op.user_did,
+            op.app_did,
+            op.key_id,
+            self._process_id,
+            op.request_id,
+            op.type,
+            op.model,
+            1 if op.stream else 0,
+            op.rate_id,
+            op.input_counted,
+            op.started_us,
         )
-        return admission if refusal is None or refusal is op.refusal else refusal
+        if refusal is None:
+            if op.claim is not None:
+                self._claims.take(op, now_us)
+            counters = "\n".join(admission.counters) or None
+            self.open_call.append((*begun, counters, admission.tokens_reserved))
+            return admission
+        took_us = max(now_us - self._ahead_us - op.started_us, 0)
+        self.refuse_call.append((*begun, took_us, refusal.code, refusal.message))
+        return admission if refusal is op.refusal else refusal
 
     def _admit(self, op: Open, now_us: int) -> Admission:
         """Hold credit, and room under every limit; raises RateLimited or InsufficientCredits."""
         checked = [(limit, self._counters.of(limit, now_us)) for limit in op.limits]
-        admission = Admission(0, 0)
-        if checked:
-            allowance.require_room(checked, op, now_us)
-        if op.quote is not None:
-            account = self._accounts.get(op.account_id, now_us)
-            limited = allowance.tightest(checked) if checked else None
-            try:
-                admission = check_user_credit_balance(account, op.quote, limited, now_us)
-            except InsufficientCredits as error:
-                if error.limit is not None and limited is not None:
-                    self._counters.alert([limited[1]], op.account_id, now_us, refused=True)
-                raise
-            self.open_hold.append(
-                (
-                    op.call_id,
-                    op.account_id,
-                    admission.held,
-                    "pending",
-                    op.started_us,
-                    op.started_us + HOLD_LIFE_US,
-                )
-            )
-        if not checked:
-            return admission
+        allowance.require_room(checked, op, now_us)
+        limited = allowance.tightest(checked)
+        try:
+            admission = self._hold(op, limited, now_us)
+        except InsufficientCredits as error:
+            if error.limit is not None and limited is not None:
+                self._counters.alert([limited[1]], op.account_id, now_us, refused=True)
+            raise
         return Admission(
             admission.held,
             admission.tokens,
             allowance.reserve(checked, op, admission.held),
             op.tokens_wanted,
         )
+
+    def _hold(self, op: Open, limited: tuple[Limit, Counter] | None, now_us: int) -> Admission:
+        """Hold the worst case of a call, unless billing is off; raises InsufficientCredits."""
+        if op.quote is None:
+            return _NOTHING_HELD
+        account = self._accounts.get(op.account_id, now_us)
+        admission = check_user_credit_balance(account, op.quote, limited, now_us)
+        begun_us = op.started_us
+        self.open_hold.append(
+            (op.call_id, op.account_id, admission.held, begun_us, begun_us + HOLD_LIFE_US)
+        )
+        return admission
 
     def _progress(self, op: Progress, now_us: int) -> int:
         self.progress.append((op.rate_id, op.output_counted, op.call_id))
@@ -204,36 +199,39 @@ class Fold:
         return Settled(op.charge, written_off)
 
     def _close_call(self, op: Settle) -> None:
-        usage = op.usage or _NO_USAGE
-        detail = usage.detail() if op.usage is not None else None
+        usage = op.usage
+        units, detail = 0, None
+        if usage is None:
+            usage = _NO_USAGE
+        elif not usage.is_plain:
+            units, detail = usage.units, orjson.dumps(usage.detail()).decode()
+        tried = op.attempts
         self.close_call.append(
             (
-                str(status_of(op.outcome)),
-                str(op.outcome),
+                *_ENDED[op.outcome],
                 op.model,
                 op.rate_id,
-                1 if op.attempts else 0,
+                1 if tried else 0,
                 op.provider,
                 op.credential,
                 usage.input_tokens,
                 usage.output_tokens,
                 usage.cache_read_tokens,
                 usage.cache_write_tokens,
-                usage.units,
-                orjson.dumps(detail).decode() if detail else None,
+                units,
+                detail,
                 None if op.usage_source is None else str(op.usage_source),
                 op.charge,
                 op.cost,
                 op.duration_us,
                 op.ttfb_us,
-                len(op.attempts),
+                len(tried),
                 op.error_code,
                 op.error_message,
                 op.call_id,
             )
         )
         # A call answered at its first try is its own attempt; its row says all about it.
-        tried = op.attempts
         if len(tried) > 1 or op.error_code or (tried and tried[0].reason is not _CHOSEN):
             self.attempt.extend(
                 (op.call_id, seq, *one[:-2], str(one.reason), one.cost)
@@ -241,23 +239,24 @@ class Fold:
             )
 
     def _resolve_hold(self, op: Settle) -> int:
+        """Charge the account and give back the rest of the hold; return what it could not pay."""
         account = self._accounts.get(op.account_id, op.ended_us)
         if account is None:
             raise LookupError(f"call {op.call_id} holds on an account that does not exist")
-        transfers = []
+        written_off = 0
         if op.charge:
             self._accounts.with_lots(account)
             transfers = account.capture(
                 op.call_id, held=op.held, charge=op.charge, at_us=op.ended_us
             )
+            if transfers[-1].kind == "write_off":
+                written_off = transfers[-1].amount
+            self._accounts.transfers += transfers
         else:
             account.release(op.held)
-        last = transfers[-1] if transfers else None
-        written_off = last.amount if last is not None and last.kind == "write_off" else 0
         released = "expired" if op.hold_expired else "voided"
         state = released if op.usage is None else "captured"
         self.close_hold.append((state, op.charge - written_off, op.ended_us, op.call_id))
-        self._accounts.transfers.extend(transfers)
         self._accounts.advance(account, op.ended_us)
         return written_off
 

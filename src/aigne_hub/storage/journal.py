@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from typing import Any, Protocol
 
 from aigne_hub.domain.errors import HubError, Overloaded
@@ -32,6 +33,7 @@ CLOSE_S = 5.0
 # `sent` notes wait this long: most calls have ended by then, which says the same of them.
 SENT_LINGER_S = 0.1
 
+_OPERATION = itemgetter(0)
 _UNRECORDED = "The hub cannot record calls right now. Retry shortly."
 
 
@@ -162,7 +164,8 @@ class GroupCommitJournal:
         assert self._loop is not None
         future = self._loop.create_future()
         self._queue.append((operation, future))
-        self._notify()
+        if self._wake is not None:
+            self._notify()
         return future
 
     def _flush_sent(self) -> None:
@@ -171,8 +174,10 @@ class GroupCommitJournal:
         self._notify()
 
     def _notify(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        """Wake the writer, if it waits to be woken."""
+        wake, self._wake = self._wake, None
+        if wake is not None and not wake.done():
+            wake.set_result(None)
 
     async def _write(self) -> None:
         assert self._loop is not None
@@ -199,7 +204,7 @@ class GroupCommitJournal:
     ) -> None:
         """Commit a batch, retry it, or take it apart; every future is resolved or requeued."""
         try:
-            answers = await self._store.commit([op for op, _ in batch], sent)
+            answers = await self._store.commit(list(map(_OPERATION, batch)), sent)
         except CommitUnknown as doubt:
             if not await self._landed(doubt):
                 await self._commit(batch, sent)

@@ -78,7 +78,7 @@ def _statements() -> Iterator[tuple[str, ClauseElement]]:
     for field in fields(single):
         prepared: Prepared = getattr(single, field.name)
         if isinstance(prepared.clause, Insert):
-            yield field.name, _insert(prepared.clause, prepared.names)
+            yield field.name, _insert(prepared.clause, prepared)
         elif isinstance(prepared.clause, Update | Delete):
             changing = _over_rows(prepared.clause, prepared.names)
             yield field.name, _every(changing) if field.name in MUST_CHANGE else changing
@@ -206,9 +206,9 @@ def _members(clause: ClauseElement, names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _insert(clause: Insert, names: tuple[str, ...]) -> ClauseElement:
-    members = _members(clause, names)
-    made: Any = insert(clause.table).from_select(names, select(*members.values()))
+def _insert(clause: Insert, prepared: Prepared) -> ClauseElement:
+    members = _members(clause, prepared.names) | prepared.same
+    made: Any = insert(clause.table).from_select(list(members), select(*members.values()))
     # What happens on a conflict stays as it is.
     made._post_values_clause = clause._post_values_clause  # noqa: SLF001 - nothing public reads it
     inserted: ClauseElement = made
