@@ -16,7 +16,7 @@ from aigne_hub.gateway.dialects import Ask, NeutralForm
 from aigne_hub.gateway.dialects.openai.errors import error_body, error_event
 from aigne_hub.gateway.dialects.openai.neutral import ChatForm
 from aigne_hub.gateway.dialects.openai.stream import OpenAIStreamMeter, text_bytes
-from aigne_hub.gateway.dialects.openai.usage import Reporting, report_of
+from aigne_hub.gateway.dialects.openai.usage import Reporting, unusual_report, usual_report
 from aigne_hub.gateway.dialects.reading import ABSENT, UNREADABLE, answered, peeked
 from aigne_hub.gateway.dialects.splice import with_members
 from aigne_hub.providers.profiles import OPENAI_LANGUAGE
@@ -132,10 +132,12 @@ class OpenAIChat:
         return with_members(ask.body, ask.model, model, members, relied_on)
 
     def usage(self, _ask: Ask, body: bytes, wire: Wire) -> Report:
-        answer = answered(_decode_answer, body)
+        report = usual_report(body)
+        if report is None:
+            report = unusual_report(wire, answered(_decode_answer, body))
         if body.find(b'"error"') >= 0:
             _require_good_end(body)
-        return report_of(wire, answer)
+        return report
 
     def counted(self, _ask: Ask, input_tokens: int, output: int) -> Usage:
         return Usage(input_tokens, count_text(output))

@@ -72,6 +72,13 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True):
         return usage if tier == STANDARD else usage._replace(service_tier=tier)
 
 
+class _UsualAnswer(msgspec.Struct):
+    usage: _Usual
+    service_tier: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+_decode_usual_answer = msgspec.json.Decoder(_UsualAnswer).decode
 _decode_usual = msgspec.json.Decoder(_Usual).decode
 
 
@@ -94,5 +101,23 @@ def report_of(wire: Wire, answer: Reporting, **more: object) -> Report:
             usage = None
         if usage is not None:
             return Report(usage)
+    return unusual_report(wire, answer, **more)
+
+
+def usual_report(body: bytes) -> Report | None:
+    """Return what a good answer reports that is as OpenAI documents it, read in one go."""
+    try:
+        answer = _decode_usual_answer(body)
+    except UNREADABLE:
+        return None
+    tier = _TIERS.get(bytes(answer.service_tier))
+    if tier is None or is_present(answer.error):
+        return None
+    usage = answer.usage.buckets(tier)
+    return None if usage is None else Report(usage)
+
+
+def unusual_report(wire: Wire, answer: Reporting, **more: object) -> Report:
+    """Return what an answer reports, looked up field by field."""
     members = {name: decoded(getattr(answer, name)) for name in Reporting.__struct_fields__}
     return wire.read({**members, **more})
