@@ -49,11 +49,13 @@ class Answer:
         "waiter",
     )
 
+    # These the connection sets together with the status.
+    headers: list[tuple[bytes, bytes]]
+    fields: dict[bytes, bytes]  # by name; of a repeated one the first
+    request_sent: bool
+
     def __init__(self, line: Line, loop: asyncio.AbstractEventLoop, body_max: int) -> None:
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.fields: dict[bytes, bytes] = {}  # by name; of a repeated one the first
-        self.request_sent = False
         self.complete = False
         self.unread = 0
         self._line: Line | None = line

@@ -205,8 +205,11 @@ class Connection(asyncio.Protocol):
                 self.fail(_fault(error))
                 return
             self._reusable = False
+        if self._ended:
+            self._finish(answer)
+            return
         sink = answer.sink
-        if sink is None or not body or self._ended:
+        if sink is None or not body:
             self._turn(answer, len(data))
             return
         self._overhead = 0
@@ -221,9 +224,7 @@ class Connection(asyncio.Protocol):
     def _turn(self, answer: Answer, size: int) -> None:
         """Look at what came when it is not just a piece of a body that passes at once."""
         body = self._body
-        if self._ended:
-            self._finish(answer)
-        elif self._leaving is not None:
+        if self._leaving is not None:
             body.clear()
             answer.drop()
             self._leaving -= size
@@ -271,11 +272,9 @@ class Connection(asyncio.Protocol):
         if self._overhead > HEAD_MAX and sum(len(k) + len(v) for k, v in headers) > HEAD_MAX:
             raise _too_long()
         status = self._parser.get_status_code()
-        if status < 200:
+        if not 200 <= status <= 599:
             _check_interim(status, headers)
             return
-        if status > 599:
-            raise ProtocolError(f"unexpected response status {status}", sent=True)
         fields = dict(reversed(headers))
         if b"transfer-encoding" in fields:
             _check_coding(headers)
@@ -331,8 +330,11 @@ def _fault(error: Exception) -> TransportError:
 
 
 def _check_interim(status: int, headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse an interim response that changes the protocol or claims a body (RFC 9110, 15.2)."""
-    if status < 100 or status == 101:
+    """Refuse what is no interim response, changes the protocol or claims a body.
+
+    RFC 9110, 15.2.
+    """
+    if not 100 <= status < 200 or status == 101:
         raise ProtocolError(f"unexpected response status {status}", sent=True)
     if any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers):
         raise ProtocolError("an interim response with a body", sent=True)
