@@ -56,7 +56,7 @@ class Tally:
     """What was counted of one type of call at one provider.
 
     A call that ends is only remembered in `ended`; `count` must be called before anything
-    else is read.
+    else is read. All of it happens in the event loop, so no call is lost in between.
     """
 
     __slots__ = (
