@@ -245,6 +245,39 @@ def test_every_answer_carries_the_security_headers(path):
     }
 
 
+@pytest.mark.parametrize("path", ["/openapi.json", "/metrics", "/no", "/api/user/no", "/v1/no"])
+def test_nobody_keeps_an_answer_that_does_not_ask_for_it(path):
+    assert ask(Process(), path).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/",
+        "/static",
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/.git/config",
+        "/hub.db",
+    ],
+)
+def test_no_folder_is_listed_and_no_file_served_but_the_hubs_own(path):
+    answer = ask(Process(), path)
+    assert answer.status_code == 404
+    assert not re.search("hub.css|import |SQLite", answer.text)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/metrics", "/static/hub.css"])
+def test_trace_is_not_served(path):
+    answer = ask(Process(), path, "TRACE", headers={"x-secret": "hunter2"})
+    assert answer.status_code == 405
+    assert "hunter2" not in answer.text
+
+
+def test_nothing_runs_in_debug_mode():
+    assert not application().debug
+
+
 @pytest.mark.parametrize("path", ["/", "/health/ready", "/metrics", "/static/hub.css", "/no"])
 def test_head_is_get_without_content(path):
     get, head = ask(Process(), path), ask(Process(), path, "HEAD")

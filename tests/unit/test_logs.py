@@ -85,3 +85,11 @@ def test_records_of_libraries_are_lines_of_the_same_kind(say):
     assert Lines().format(record).endswith("[error  ] a cat")
     # A server's news at `info` is not an operator's.
     assert logging.getLogger("uvicorn.error").level == logging.WARNING
+
+
+def test_logs_go_to_standard_error_alone(say):
+    assert len(say("once")) == 1
+    (handler,) = logging.getLogger().handlers
+    assert type(handler) is logging.StreamHandler
+    others = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    assert [one.name for one in others if one.name.startswith("aigne_hub") and one.handlers] == []

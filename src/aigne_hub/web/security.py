@@ -20,12 +20,18 @@ SECURITY_HEADERS = {
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
+# What is the same for everybody; no browser and no proxy keeps anything else unless it says so.
+_KEPT = "/static/"
+
 # In the scope of a HEAD that is handled as a GET.
 AS_HEAD = "aigne_hub.as_head"
 
 
 class SecurityHeaders:
-    """ASGI middleware: adds SECURITY_HEADERS and echoes a well-formed `x-request-id`."""
+    """ASGI middleware: adds SECURITY_HEADERS and echoes a well-formed `x-request-id`.
+
+    Caches keep what says so, and nothing else.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,6 +48,8 @@ class SecurityHeaders:
                 for name, value in SECURITY_HEADERS.items():
                     # A page whose form leads elsewhere says so in a policy of its own.
                     headers.setdefault(name, value)
+                if not scope["path"].startswith(_KEPT):
+                    headers.setdefault("cache-control", "no-store")
                 if _REQUEST_ID.fullmatch(request_id):
                     headers["x-request-id"] = request_id
             await send(message)
