@@ -20,6 +20,7 @@ LEVELS = """
 12.1=122 12.2=11 12.3=2222
 13.1=2 13.2=22222 13.3=22 13.4=12222
 14.1=22 14.2=1222 14.3=122
+15.1=122 15.2=122 15.3=1222222
 16.1=2 16.2=22222 16.3=2222 16.4=222 16.5=222
 """
 ASKED = {
@@ -43,3 +44,10 @@ def test_the_tests_of_a_requirement_are_there(number):
     for path, name in named:
         text = (ROOT / path).read_text(encoding="utf-8")
         assert re.search(rf"^(?:async )?def {name}\(", text, re.MULTILINE), f"{path}::{name}"
+
+
+def test_the_page_begins_with_what_is_not_met():
+    listed = re.search(r"Not met, in whole or in part: ([\d., \n]+)\.", PAGE)
+    assert listed is not None
+    named = re.findall(r"\d+\.\d+\.\d+", listed[1])
+    assert named == [number for number, row in ROWS.items() if " | not met" in row]
