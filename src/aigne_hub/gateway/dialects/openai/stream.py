@@ -1,8 +1,8 @@
 """Reading an OpenAI event stream as it passes.
 
-Frames without usage are not parsed. The fast path looks for four byte patterns and sums the
-length of text values; anything else, including a frame cut between two reads, is taken
-apart frame by frame.
+Frames without usage are not parsed. One that has the form of an earlier one is measured by its
+text alone; in another the fast path looks for four byte patterns and sums the length of text
+values; anything else, including a frame cut between two reads, is taken apart frame by frame.
 """
 
 import re
