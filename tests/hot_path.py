@@ -11,11 +11,11 @@ import sys
 ROOM = 1.0 if sys.version_info[:2] == (3, 11) else 1.25
 
 # On SQLite, on the thread of the event loop. A unary call, from its first byte to its last:
-CALL_OPCODES_MAX = 8_730 * ROOM
-CALL_C_CALLS_MAX = 260 * ROOM
+CALL_OPCODES_MAX = 7_750 * ROOM
+CALL_C_CALLS_MAX = 237 * ROOM
 # A chunk of a stream that arrives alone:
-CHUNK_OPCODES_MAX = 380 * ROOM
-CHUNK_C_CALLS_MAX = 14 * ROOM
+CHUNK_OPCODES_MAX = 250 * ROOM
+CHUNK_C_CALLS_MAX = 7 * ROOM
 
 # Through SQLAlchemy, which is to say outside the journal.
 CALL_READS_MAX = 0
