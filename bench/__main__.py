@@ -65,8 +65,7 @@ def main() -> int:
     for name, took in known.items():
         print(f"authentication, {name}: {took['median_us']} us")
     if given.page is not None:
-        command = f"python -m {shlex.join(['bench', *sys.argv[1:]])}"
-        given.page.write_text(markdown.page(measured, machine, known, command))
+        given.page.write_text(markdown.page(measured, machine, known, _command(given)))
     if given.out is not None:
         given.out.write_text(json.dumps(as_json(measured, machine), indent=2) + "\n")
     found = rows(measured)
@@ -111,6 +110,15 @@ def _arguments() -> argparse.Namespace:
         "--save", action="store_true", help="make this run the one that others compare with"
     )
     return arguments.parse_args()
+
+
+def _command(given: argparse.Namespace) -> str:
+    """Return what makes the same page again, wherever else this run's figures go."""
+    words = ["python", "-m", "bench", *(["--quick"] if given.quick else [])]
+    for name in ("only", "rounds", "page"):
+        value = getattr(given, name)
+        words += [f"--{name}", str(value)] if value else []
+    return shlex.join(words)
 
 
 def _machine() -> dict[str, Any]:

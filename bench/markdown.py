@@ -30,7 +30,7 @@ def page(
         _table(
             ("", "at most", "here", ""),
             [
-                (each.name, f"{each.limit:g} {each.unit}", _figure(each.figure, 2), each.verdict)
+                (each.name, f"{each.limit:,.4g} {each.unit}", _figure(each.figure, 2), each.verdict)
                 for each in budgets(found, lives)
             ],
         ),
@@ -48,7 +48,7 @@ def page(
         lines = [(name, _figure(took["median_us"])) for name, took in known.items()]
         parts += ["## Knowing who calls\n", _table(("", "µs"), lines)]
     if measured.notes:
-        parts += ["## Notes\n", "\n".join(f"- {note}" for note in measured.notes) + "\n"]
+        parts += ["## Notes, round by round\n", _notes(measured.notes)]
     return "\n".join(parts)
 
 
@@ -122,6 +122,16 @@ def _footprints(lives: Sequence[Footprint]) -> str:
             line("installed, packages", lambda life: life.installed and life.installed.packages),
         ],
     )
+
+
+def _notes(notes: Sequence[str]) -> str:
+    """Return a line for each thing noted, with what was noted of it in each round."""
+    of: dict[str, list[str]] = {}
+    for note in notes:
+        what, _, said = note.partition(": ")
+        of.setdefault(what, []).append(said)
+    lines = (f"- {what}: {'; '.join(said)}".removesuffix(": ") for what, said in of.items())
+    return "\n".join([*lines, ""])
 
 
 def _figure(value: float | None, digits: int = 1) -> str:

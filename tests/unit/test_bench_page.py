@@ -59,12 +59,12 @@ def test_the_page_has_every_target_beside_the_others(known: dict[str, dict[str, 
             [Sample(step, "nginx", result, 10.0, None), Sample(step, "hub", result, 85.0, None)]
         ],
         lives=[Footprint("hub", 900.0, 82.0)],
-        notes=["the calls were split evenly"],
+        notes=["chat x32 hub: 49 % / 51 %", "chat x32 hub: 50 % / 50 %", "nothing more"],
     )
     page = markdown.page(measured, MACHINE, known, "python -m bench")
     assert "| chat, 32 connections | 10.0 (1.0) | 85.0 (8.5) |" in page
     assert "| chat, 32 connections | 50 | 50 |" in page
     assert "| a call | 9 x nginx | 8.50 | met |" in page
     assert "| memory at rest, MiB | 82 |" in page
-    assert "- the calls were split evenly" in page
+    assert "- chat x32 hub: 49 % / 51 %; 50 % / 50 %\n- nothing more\n" in page
     assert ("| a known key | 1.2 |" in page) is bool(known)
