@@ -103,7 +103,6 @@ class ClientConnection(HttpToolsProtocol):
         if self._deaf:
             self._drop(len(data))
             return
-        self._arrived = None
         if self._owed:
             data = self._take_owed(data)
         elif not (self._in_head or self._in_body or self._busy()):
@@ -113,6 +112,7 @@ class ClientConnection(HttpToolsProtocol):
                 self._arrived = data
         if data:
             self._parse(data)
+            self._arrived = None
 
     def _parse(self, data: bytes) -> None:
         self._fruitful = False
