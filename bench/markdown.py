@@ -18,6 +18,12 @@ no records. A figure in brackets is the multiple of nginx in the same round.
 """
 
 
+# What people compare: the load, its connections, and what the bars are.
+DRAWN = (("chat", 32, "µs a call"), ("stream 40", 32, "µs a chunk"))
+BAR_CELLS = 60
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
 def page(
     measured: Measured, machine: dict[str, Any], known: dict[str, dict[str, float]], command: str
 ) -> str:
@@ -35,6 +41,7 @@ def page(
             ],
         ),
         "## CPU of the target\n",
+        *(_drawn(found, *drawn) for drawn in DRAWN),
         _loads(found, "µs a call", lambda row: row.cpu_us_per_chunk is None, _cpu),
         _loads(found, "µs a chunk", lambda row: row.cpu_us_per_chunk is not None, _cpu),
         "## Calls a second\n",
@@ -50,6 +57,24 @@ def page(
     if measured.notes:
         parts += ["## Notes, round by round\n", _notes(measured.notes)]
     return "\n".join(parts)
+
+
+def _drawn(found: Sequence[Row], load: str, connections: int, title: str) -> str:
+    """Return bars of what each target took of the processor for a load, on one scale."""
+    cpu = {
+        row.target: row.cpu_us_per_chunk or row.cpu_us_per_call or 0.0
+        for row in found
+        if (row.load, row.connections) == (load, connections)
+    }
+    if not cpu:
+        return ""
+    most, width = max(cpu.values()), max(map(len, cpu))
+    lines = [f"{load}, {connections} connections, {title}", ""]
+    for target, figure in cpu.items():
+        eighths = max(round(8 * BAR_CELLS * figure / most), 1)
+        bar = "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+        lines.append(f"{target:<{width}}  {bar} {_figure(figure)}")
+    return "\n".join(["```text", *lines, "```", ""])
 
 
 def _cpu(row: Row) -> str:

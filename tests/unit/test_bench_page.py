@@ -64,6 +64,7 @@ def test_the_page_has_every_target_beside_the_others(known: dict[str, dict[str, 
     page = markdown.page(measured, MACHINE, known, "python -m bench")
     assert "| chat, 32 connections | 10.0 (1.0) | 85.0 (8.5) |" in page
     assert "| chat, 32 connections | 50 | 50 |" in page
+    assert f"\nnginx  {'█' * 7} 10.0\nhub    {'█' * 60} 85.0\n" in page
     assert "| a call | 9 x nginx | 8.50 | met |" in page
     assert "| memory at rest, MiB | 82 |" in page
     assert "- chat x32 hub: 49 % / 51 %; 50 % / 50 %\n- nothing more\n" in page
